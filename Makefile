@@ -1,0 +1,29 @@
+# Thin front: CMake does the work, tools/ holds the scripts.
+PRESET ?= release
+BIN    := build/$(PRESET)/bin
+
+.PHONY: build run test bench lint clean setup
+build: setup
+	@test -f build/$(PRESET)/build.ninja || cmake --preset $(PRESET)
+	cmake --build --preset $(PRESET)
+
+setup:
+	@tools/setup build
+
+run: build
+	@EPULSE_BIN=$(BIN) tools/run
+
+test:
+	@tools/setup build test
+	@$(MAKE) --no-print-directory build
+	ctest --preset $(PRESET)
+
+bench: build
+	@EPULSE_BIN=$(BIN) tools/bench/run
+
+lint:
+	@tools/setup build lint
+	@tools/lint
+
+clean:
+	rm -rf build

@@ -1,0 +1,96 @@
+/* What epoll.bpf.c and user space share. Times are CLOCK_MONOTONIC ns; docs/metrics.md defines the
+ * metrics. An epoll id is the address of the kernel's struct eventpoll: an identity, never dereferenced
+ * outside the kernel. */
+#ifndef EPULSE_BPF_EPOLL_H
+#define EPULSE_BPF_EPOLL_H
+
+#include "bpf/lib/histogram.h"
+
+struct ns_histogram {
+  __u64 count;
+  __u64 sum;
+  __u64 max;
+  __u64 slots[EPULSE_NS_SLOTS];
+};
+
+struct items_histogram {
+  __u64 count;
+  __u64 sum;
+  __u64 max;
+  __u64 slots[EPULSE_ITEMS_SLOTS];
+};
+
+enum epoll_stage {
+  EPOLL_STAGE_READY_TO_WOKEN,
+  EPOLL_STAGE_WOKEN_TO_RUNNING,
+  EPOLL_STAGE_RUNNING_TO_DELIVERED,
+  EPOLL_STAGE_READY_TO_DELIVERED,
+  EPOLL_STAGE_HANDLER,
+  EPOLL_STAGES,
+};
+
+enum epoll_items {
+  EPOLL_ITEMS_LISTED, /* ready-queue depth: on the ready list when the drain started */
+  EPOLL_ITEMS_FRESH,  /* of these, signalled since the drain before */
+  EPOLL_ITEMS_LEFT,   /* still listed after a saturated drain */
+  EPOLL_ITEMS_BATCH,  /* returned by epoll_wait */
+  EPOLL_ITEMS,
+};
+
+enum epoll_counter {
+  EPOLL_COUNTER_WAITS,         /* epoll_wait calls that returned */
+  EPOLL_COUNTER_DELIVERIES,    /* ... with at least one event */
+  EPOLL_COUNTER_SATURATED,     /* ... with maxevents events */
+  EPOLL_COUNTER_TIMEOUTS,      /* ... with none */
+  EPOLL_COUNTER_ERRORS,        /* ... with an error, EINTR included */
+  EPOLL_COUNTER_WAKEUPS,       /* times the waiting thread was woken and ran */
+  EPOLL_COUNTER_EMPTY_WAKEUPS, /* ... and slept again having delivered nothing */
+  EPOLL_COUNTER_UNTIMED,       /* deliveries without a readiness time: not sockets, or write events */
+  EPOLL_COUNTER_UNSEEN_DEPTH,  /* drains whose list another thread was draining, or too long to walk */
+  EPOLL_COUNTER_INVALID,       /* absurd times (end before start), kept out of the histograms */
+  EPOLL_COUNTERS,
+};
+
+/* One epoll instance as one thread uses it. Written by that thread alone, so plain adds are exact. */
+struct epoll_worker_stats {
+  __u64 epoll_id;
+  __u64 first_seen_ns;
+  __u32 tid;
+  __s32 epfd;
+  __u32 in_use; /* set last when the slot is taken */
+  __u32 max_events;
+  __u64 counters[EPOLL_COUNTERS];
+  struct ns_histogram stages[EPOLL_STAGES];
+  struct items_histogram items[EPOLL_ITEMS];
+};
+
+/* Why a wait is reported by itself. */
+enum epoll_wait_reason {
+  EPOLL_WAIT_DEEP = 1,    /* listed above the depth threshold */
+  EPOLL_WAIT_LATE = 2,    /* woken to running above the wake-up threshold */
+  EPOLL_WAIT_SAMPLED = 4, /* one in N */
+  EPOLL_WAIT_FIRST = 8,   /* first delivery seen of this worker */
+};
+
+/* One epoll_wait, through the ring buffer. Durations are 0 where the stage did not occur. */
+struct epoll_wait_record {
+  __u64 time_ns; /* when epoll_wait returned */
+  __u64 epoll_id;
+  __u64 stage_ns[EPOLL_STAGES];
+  __u32 items[EPOLL_ITEMS];
+  __u32 tid;
+  __s32 epfd;
+  __u32 reasons; /* enum epoll_wait_reason, or-ed */
+  __u32 cpu;
+};
+
+#ifdef __cplusplus
+static_assert(sizeof(ns_histogram) == 8 * (3 + EPULSE_NS_SLOTS));
+static_assert(sizeof(items_histogram) == 8 * (3 + EPULSE_ITEMS_SLOTS));
+static_assert(sizeof(epoll_wait_record) == 88);
+static_assert(sizeof(epoll_worker_stats) % 8 == 0);
+#else
+_Static_assert(sizeof(struct epoll_wait_record) == 88, "no padding");
+#endif
+
+#endif
