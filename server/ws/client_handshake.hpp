@@ -1,0 +1,27 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+// The client's half of the opening handshake (RFC 6455, 4.1).
+namespace epulse::ws {
+
+// Sec-WebSocket-Key from 16 random bytes.
+std::string make_key(const std::array<std::uint8_t, 16>& nonce);
+
+std::string upgrade_request(std::string_view host, std::string_view target, std::string_view key);
+
+struct ResponseHead {
+  enum class Verdict { kIncomplete, kAccepted, kRefused };
+  Verdict verdict = Verdict::kIncomplete;
+  std::size_t size = 0;     // bytes of the head; what follows are frames
+  int status = 0;           // 0 when there is none
+  std::string_view reason;  // of a refusal
+};
+
+ResponseHead check_response(std::string_view buffer, std::string_view key);
+
+}  // namespace epulse::ws

@@ -1,0 +1,57 @@
+#include "server/ws/frame.hpp"
+
+#include <algorithm>
+
+namespace epulse::ws {
+namespace {
+
+template <typename Bytes>
+void append_big_endian(Bytes& out, std::uint64_t value, unsigned bytes) {
+  while (bytes-- > 0) out.bytes[out.size++] = static_cast<std::uint8_t>(value >> (8U * bytes));
+}
+
+}  // namespace
+
+HeaderBytes encode_header(const FrameHeader& header) {
+  HeaderBytes out;
+  out.bytes[out.size++] =
+      static_cast<std::uint8_t>((header.fin ? 0x80U : 0U) | static_cast<unsigned>(header.opcode));
+  const unsigned mask_bit = header.mask ? 0x80U : 0U;
+  if (header.length < 126) {
+    append_big_endian(out, mask_bit | header.length, 1);
+  } else if (header.length <= 0xFFFF) {
+    append_big_endian(out, mask_bit | 126U, 1);
+    append_big_endian(out, header.length, 2);
+  } else {
+    append_big_endian(out, mask_bit | 127U, 1);
+    append_big_endian(out, header.length, 8);
+  }
+  if (header.mask) {
+    for (const std::uint8_t byte : *header.mask) out.bytes[out.size++] = byte;
+  }
+  return out;
+}
+
+ControlFrame encode_control(Opcode opcode, std::span<const std::uint8_t> payload,
+                            std::optional<MaskKey> mask) {
+  payload = payload.first(std::min(payload.size(), kMaxControlPayload));
+  const HeaderBytes header = encode_header({opcode, payload.size(), true, mask});
+  ControlFrame out;
+  std::copy_n(header.bytes.begin(), header.size, out.bytes.begin());
+  std::copy(payload.begin(), payload.end(),
+            out.bytes.begin() + static_cast<std::ptrdiff_t>(header.size));
+  out.size = header.size + payload.size();
+  if (mask) apply_mask(std::span(out.bytes).subspan(header.size, payload.size()), *mask);
+  return out;
+}
+
+ControlFrame encode_close(CloseCode code, std::string_view reason, std::optional<MaskKey> mask) {
+  if (code == CloseCode::kNoStatus) return encode_control(Opcode::kClose, {}, mask);
+  InlineBytes<kMaxControlPayload> payload;
+  append_big_endian(payload, static_cast<std::uint16_t>(code), 2);
+  reason = reason.substr(0, kMaxControlPayload - 2);
+  for (const char c : reason) payload.bytes[payload.size++] = static_cast<std::uint8_t>(c);
+  return encode_control(Opcode::kClose, payload.view(), mask);
+}
+
+}  // namespace epulse::ws

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "server/ws/frame.hpp"
+
+// The server's half of the opening handshake (RFC 6455, 4.2).
+namespace epulse::ws {
+
+struct Request {
+  std::string_view method;
+  std::string_view target;
+  std::string_view host;
+  std::string_view upgrade;
+  std::string_view connection;
+  std::string_view key;
+  std::string_view version;
+  std::string_view origin;
+};
+
+struct RequestHead {
+  std::size_t size = 0;  // bytes of the head; 0: not all here yet
+  int status = 0;        // 0: well formed; else the answer that refuses it
+  Request request;       // views into the buffer
+};
+
+// Reads a request without allocation. Refuses 400 what is malformed, 405 what is not GET, 413 a
+// body, 431 a head above kMaxHeadBytes or kMaxFields.
+RequestHead parse_request(std::string_view buffer);
+
+// 101 when the request opens a WebSocket; 426 when it does not ask for one, or not for version 13;
+// 400 when it asks wrongly.
+int check_upgrade(const Request& request);
+
+// Sec-WebSocket-Accept for a Sec-WebSocket-Key.
+std::array<char, 28> accept_key(std::string_view key);
+
+using UpgradeResponse = InlineBytes<160>;
+UpgradeResponse upgrade_response(std::string_view key);
+
+// Any other answer, after which the connection ends.
+std::string http_response(int status, std::string_view body);
+
+}  // namespace epulse::ws

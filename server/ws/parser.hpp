@@ -1,0 +1,81 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "server/ws/frame.hpp"
+#include "server/ws/utf8.hpp"
+
+namespace epulse::ws {
+
+// Which end of the connection we are; it decides who must mask (RFC 6455, 5.1).
+enum class Role : std::uint8_t { kServer, kClient };
+
+struct Event {
+  enum class Kind : std::uint8_t {
+    kNeedMore,   // all input is consumed
+    kMessage,    // a whole text or binary message
+    kPing,       // to be answered with a pong of the same payload
+    kPong,       //
+    kClose,      // the peer closes; `code` and `reason` are its own
+    kViolation,  // the connection must be failed with `code`; `reason` says why
+  };
+  Kind kind = Kind::kNeedMore;
+  Opcode opcode = Opcode::kText;
+  std::span<std::uint8_t> payload;  // unmasked; good until the next call
+  CloseCode code = CloseCode::kNoStatus;
+  std::string_view reason;
+};
+
+// Turns received bytes into messages. A message that lies whole in the input is unmasked in place
+// and handed out from there; only one that spans reads or fragments is gathered, in a buffer that
+// is freed as soon as it has been handed out. Call next() until it answers kNeedMore.
+class Parser {
+ public:
+  Parser(Role role, std::uint64_t max_message_bytes)
+      : max_message_bytes_(max_message_bytes), role_(role) {}
+
+  // Consumes from the front of `input`. After kClose or kViolation nothing more is read.
+  Event next(std::span<std::uint8_t>& input);
+
+  // Heap held for a message or control frame that has not wholly arrived.
+  std::size_t gathered_bytes() const { return gathered_.capacity(); }
+
+ private:
+  bool fill_header(std::span<std::uint8_t>& input, std::size_t wanted);
+  std::optional<Event> read_header(std::span<std::uint8_t>& input);
+  std::optional<Event> check_start() const;
+  std::optional<Event> decode_header();
+  std::optional<Event> read_data(std::span<std::uint8_t>& input);
+  std::optional<Event> read_control(std::span<std::uint8_t>& input);
+  std::optional<Event> gather(std::span<std::uint8_t>& input);
+  Event finish_message(std::span<std::uint8_t> payload);
+  Event control_event(std::span<std::uint8_t> payload) const;
+  std::span<std::uint8_t> take(std::span<std::uint8_t>& input);
+  void release_delivered();
+
+  std::vector<std::uint8_t> gathered_;  // message so far, then the control frame being read
+  std::uint64_t max_message_bytes_;
+  std::uint64_t frame_bytes_ = 0;     // payload of the current frame
+  std::uint64_t frame_read_ = 0;      // of which consumed
+  std::uint64_t message_bytes_ = 0;   // of earlier fragments and of the current data frame
+  std::size_t message_gathered_ = 0;  // bytes of gathered_ that belong to the message
+  std::optional<Event> end_;          // the last event: a close or a violation
+  std::array<std::uint8_t, kMaxHeaderBytes> header_{};
+  MaskKey mask_{};
+  Utf8Validator utf8_;
+  std::uint8_t header_read_ = 0;
+  Role role_;
+  Opcode frame_opcode_ = Opcode::kText;
+  Opcode message_opcode_ = Opcode::kText;
+  bool fin_ = false;
+  bool in_frame_ = false;
+  bool in_message_ = false;  // a message was begun and its last frame has not been seen
+  bool delivered_ = false;   // gathered_ was handed out by the last call
+};
+
+}  // namespace epulse::ws

@@ -1,0 +1,59 @@
+#include "server/ws/utf8.hpp"
+
+#include <cstring>
+
+namespace epulse::ws {
+namespace {
+
+constexpr std::uint64_t kHighBits = 0x8080808080808080ULL;
+
+bool eight_ascii(const std::uint8_t* bytes) {
+  std::uint64_t word = 0;
+  std::memcpy(&word, bytes, sizeof word);
+  return (word & kHighBits) == 0;
+}
+
+}  // namespace
+
+bool Utf8Validator::start(std::uint8_t byte) {
+  lower_ = 0x80;
+  upper_ = 0xBF;
+  if (byte < 0x80) return true;
+  if (byte < 0xC2)
+    return false;  // A continuation byte, or C0 and C1, which only overlong forms use.
+  if (byte < 0xE0) {
+    needed_ = 1;
+    return true;
+  }
+  if (byte < 0xF0) {
+    needed_ = 2;
+    if (byte == 0xE0) lower_ = 0xA0;  // below: overlong
+    if (byte == 0xED) upper_ = 0x9F;  // above: surrogates
+    return true;
+  }
+  if (byte > 0xF4) return false;
+  needed_ = 3;
+  if (byte == 0xF0) lower_ = 0x90;  // below: overlong
+  if (byte == 0xF4) upper_ = 0x8F;  // above: beyond U+10FFFF
+  return true;
+}
+
+bool Utf8Validator::feed(std::span<const std::uint8_t> bytes) {
+  std::size_t i = 0;
+  while (i < bytes.size() && !wrong_) {
+    if (needed_ == 0) {
+      while (i + 8 <= bytes.size() && eight_ascii(&bytes[i])) i += 8;
+      if (i == bytes.size()) break;
+      wrong_ = !start(bytes[i++]);
+      continue;
+    }
+    const std::uint8_t byte = bytes[i++];
+    wrong_ = byte < lower_ || byte > upper_;
+    lower_ = 0x80;
+    upper_ = 0xBF;
+    --needed_;
+  }
+  return !wrong_;
+}
+
+}  // namespace epulse::ws
