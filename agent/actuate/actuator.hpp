@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/actuate/change.hpp"
+#include "agent/actuate/journal.hpp"
+#include "agent/actuate/outcome.hpp"
+
+namespace epulse::actuate {
+
+struct Outcome {
+  uint64_t seq = 0;
+  Change change;
+  UndoResult result = UndoResult::kRestored;
+  std::string text;  // one line: "thread 4711 (ws-worker-1): CPU mask 1 -> 0 restored"
+};
+
+// Makes changes and undoes them. Every change is in the journal, on disk, before it is made, so
+// that after any death of the agent the next one finds and undoes it.
+class Actuator {
+ public:
+  // Takes the journal's lock: throws when another process holds it.
+  explicit Actuator(const std::string& state_dir) : journal_(state_dir) {}
+
+  // Returns the change's number. Throws, with nothing changed, when the target is not as the change
+  // expects, the journal cannot be written or the system refuses.
+  uint64_t apply(const Change& change, std::string_view reason);
+
+  // Throws when `seq` is not pending, or a later change to the same target must be undone first.
+  Outcome undo(uint64_t seq);
+
+  // The latest first. What cannot be undone is in the list as kFailed and stays pending.
+  std::vector<Outcome> undo_all();
+
+  // At start, before the first apply(): undoes what an agent that died left behind.
+  std::vector<Outcome> recover() { return undo_all(); }
+
+  const std::vector<IntentRecord>& pending() const { return journal_.pending(); }
+
+  // Journal lines that could not be read; to be logged once after construction.
+  const std::vector<std::string>& complaints() const { return journal_.complaints(); }
+
+ private:
+  Outcome undo_one(const IntentRecord& intent);
+
+  Journal journal_;
+};
+
+}  // namespace epulse::actuate

@@ -1,0 +1,176 @@
+#include "agent/actuate/journal.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+
+#include "agent/error.hpp"
+
+namespace epulse::actuate {
+namespace {
+
+constexpr const char* kRemedy = "nothing is changed without a journal";
+
+std::string read_all(int fd, const std::string& path) {
+  std::string text;
+  std::array<char, 65536> chunk{};
+  for (;;) {
+    const ssize_t got = pread(fd, chunk.data(), chunk.size(), static_cast<off_t>(text.size()));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) fail("cannot read the journal {}: {}; {}", path, errno_text(errno), kRemedy);
+    if (got == 0) return text;
+    text.append(chunk.data(), static_cast<size_t>(got));
+  }
+}
+
+UniqueFd open_directory(const std::string& dir) {
+  if (mkdir(dir.c_str(), 0700) < 0 && errno != EEXIST) {
+    fail(
+        "cannot create the state directory {}: {}; {}; set agent.state_dir to a place that can be "
+        "written",
+        dir, errno_text(errno), kRemedy);
+  }
+  UniqueFd fd(open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) {
+    fail("cannot open the state directory {}: {}; {}; set agent.state_dir to another", dir,
+         errno_text(errno), kRemedy);
+  }
+  // Who can write here can make a later undo change threads of their choice.
+  struct stat status {};
+  if (fstat(fd.get(), &status) < 0) fail("cannot stat {}: {}", dir, errno_text(errno));
+  if ((status.st_mode & 022U) != 0 || (status.st_uid != 0 && status.st_uid != geteuid())) {
+    fail(
+        "the state directory {} can be written by others (owner {}, mode {:o}); {}; make it 0700 "
+        "and "
+        "your own",
+        dir, status.st_uid, status.st_mode & 07777U, kRemedy);
+  }
+  return fd;
+}
+
+UniqueFd open_file(int dir_fd, const std::string& dir, const char* name, int flags) {
+  UniqueFd fd(openat(dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | flags, 0600));
+  if (!fd) fail("cannot open {}/{}: {}; {}", dir, name, errno_text(errno), kRemedy);
+  return fd;
+}
+
+void sync_directory(int dir_fd, const std::string& dir) {
+  if (fsync(dir_fd) < 0) {
+    fail("cannot make {} durable: {}; {}", dir, errno_text(errno), kRemedy);
+  }
+}
+
+std::string lock_holder(int fd) {
+  std::array<char, 32> text{};
+  const ssize_t got = pread(fd, text.data(), text.size() - 1, 0);
+  std::string pid(text.data(), got > 0 ? static_cast<size_t>(got) : 0);
+  pid.erase(std::min(pid.find_first_of(" \n"), pid.size()));
+  return pid.empty() ? "unknown" : pid;
+}
+
+UniqueFd take_lock(int dir_fd, const std::string& dir) {
+  UniqueFd fd = open_file(dir_fd, dir, "lock", 0);
+  if (flock(fd.get(), LOCK_EX | LOCK_NB) < 0) {
+    if (errno != EWOULDBLOCK) fail("cannot lock {}/lock: {}; {}", dir, errno_text(errno), kRemedy);
+    fail(
+        "epulsed (pid {}) is running and holds the journal {}/journal; stop it (it restores "
+        "everything on exit)",
+        lock_holder(fd.get()), dir);
+  }
+  // For lock_holder() only: on a full disk an undo must still be possible. Padded, to overwrite in
+  // place.
+  const std::string pid = fmt::format("{:<11}\n", getpid());
+  [[maybe_unused]] const ssize_t put = pwrite(fd.get(), pid.data(), pid.size(), 0);
+  return fd;
+}
+
+}  // namespace
+
+Journal::Journal(const std::string& state_dir)
+    : dir_(state_dir), path_(state_dir + "/journal"), dir_fd_(open_directory(state_dir)) {
+  lock_ = take_lock(dir_fd_.get(), dir_);
+  file_ = open_file(dir_fd_.get(), dir_, "journal", 0);
+  sync_directory(dir_fd_.get(), dir_);
+  const std::string text = read_all(file_.get(), path_);
+  size_ = static_cast<off_t>(text.size());
+  state_ = replay(text, path_);
+  if (state_.pending.empty() && size_ > 0) compact();
+}
+
+uint64_t Journal::append_intent(const Change& change, std::string_view reason,
+                                int64_t unix_time_s) {
+  if (broken_) {
+    fail(
+        "the journal {} failed to reach the disk earlier; {}; restart epulsed when the disk is "
+        "well",
+        path_, kRemedy);
+  }
+  IntentRecord record{state_.seq_max + 1, change, unix_time_s, std::string(reason)};
+  append(encode(record));
+  state_.seq_max = record.seq;
+  state_.pending.push_back(std::move(record));
+  return state_.seq_max;
+}
+
+void Journal::append_settled(uint64_t seq, SettledRecord::Kind kind, std::string_view why) {
+  append(encode(SettledRecord{seq, kind, std::string(why)}));
+  std::erase_if(state_.pending, [&](const IntentRecord& p) { return p.seq == seq; });
+  if (state_.pending.empty()) compact();
+}
+
+JournalState Journal::read(const std::string& state_dir) {
+  const std::string path = state_dir + "/journal";
+  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd && errno == ENOENT) return {};
+  if (!fd) fail("cannot open the journal {}: {}", path, errno_text(errno));
+  return replay(read_all(fd.get(), path), path);
+}
+
+void Journal::append(std::string line) {
+  // The first record must not continue a line that was cut short.
+  if (!state_.ends_in_newline) line.insert(line.begin(), '\n');
+  size_t done = 0;
+  while (done < line.size()) {
+    const ssize_t put = pwrite(file_.get(), line.data() + done, line.size() - done,
+                               size_ + static_cast<off_t>(done));
+    if (put < 0 && errno == EINTR) continue;
+    if (put <= 0) {
+      const int error = put < 0 ? errno : ENOSPC;
+      // Part of a line would spoil the next one. If this fails too, that one overwrites it.
+      [[maybe_unused]] const int cut = ftruncate(file_.get(), size_);
+      fail("cannot write the journal {}: {}; {}", path_, errno_text(error), kRemedy);
+    }
+    done += static_cast<size_t>(put);
+  }
+  if (fdatasync(file_.get()) < 0) {
+    const int error = errno;
+    broken_ = true;
+    [[maybe_unused]] const int cut = ftruncate(file_.get(), size_);
+    fail("cannot make the journal {} durable: {}; {}", path_, errno_text(error), kRemedy);
+  }
+  size_ += static_cast<off_t>(line.size());
+  state_.ends_in_newline = true;
+}
+
+// Nothing is pending, so a crash in here loses nothing. A file with a damaged line is set aside
+// instead of emptied: the line may tell an administrator what to put back by hand.
+void Journal::compact() {
+  if (state_.has_damage) {
+    if (renameat(dir_fd_.get(), "journal", dir_fd_.get(), "journal.damaged") < 0) {
+      fail("cannot set the damaged journal {} aside: {}; {}", path_, errno_text(errno), kRemedy);
+    }
+    file_ = open_file(dir_fd_.get(), dir_, "journal", O_EXCL);
+    sync_directory(dir_fd_.get(), dir_);
+    state_.has_damage = false;
+  } else if (ftruncate(file_.get(), 0) < 0) {
+    fail("cannot empty the journal {}: {}; {}", path_, errno_text(errno), kRemedy);
+  }
+  size_ = 0;
+  state_.ends_in_newline = true;
+}
+
+}  // namespace epulse::actuate

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/actuate/journal_format.hpp"
+#include "agent/actuate/unique_fd.hpp"
+
+namespace epulse::actuate {
+
+// The write-ahead journal of changes, DIR/journal, and the lock, DIR/lock, that one process at a
+// time holds while it may change anything. A record is on disk when append_*() returns; when it
+// throws, the change must not be made.
+class Journal {
+ public:
+  // Creates the directory (0700) and files, takes the lock and reads what an earlier process left.
+  explicit Journal(const std::string& state_dir);
+
+  // Returns the sequence number.
+  uint64_t append_intent(const Change& change, std::string_view reason, int64_t unix_time_s);
+  // The last one to be settled empties the file.
+  void append_settled(uint64_t seq, SettledRecord::Kind kind, std::string_view why);
+
+  const std::vector<IntentRecord>& pending() const { return state_.pending; }
+  // Lines that could not be read, said once each.
+  const std::vector<std::string>& complaints() const { return state_.complaints; }
+
+  // What is pending, without the lock: for a report while the daemon runs. A journal that does not
+  // exist is an empty one.
+  static JournalState read(const std::string& state_dir);
+
+ private:
+  void append(std::string line);
+  void compact();
+
+  std::string dir_;
+  std::string path_;
+  UniqueFd dir_fd_;
+  UniqueFd lock_;
+  UniqueFd file_;
+  off_t size_ = 0;
+  bool broken_ = false;  // an fsync failed: what later ones say proves nothing
+  JournalState state_;
+};
+
+}  // namespace epulse::actuate

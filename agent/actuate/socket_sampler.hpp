@@ -1,0 +1,21 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <vector>
+
+#include "agent/tuners/socket_sample.hpp"
+
+namespace epulse::actuate {
+
+struct SocketSamples {
+  std::vector<model::SocketSample> sockets;
+  bool truncated = false;  // there were more
+};
+
+// The buffers of the first `max` established TCP connections of a process, in order of descriptor.
+// Read-only. Empty when the process is gone.
+SocketSamples sample_sockets(pid_t pid, size_t max);
+
+}  // namespace epulse::actuate

@@ -1,0 +1,100 @@
+#include "agent/actuate/thread_affinity.hpp"
+
+#include <sched.h>
+
+#include <optional>
+
+#include "agent/actuate/proc_thread.hpp"
+#include "agent/error.hpp"
+
+namespace epulse::actuate {
+namespace {
+
+using model::CpuSet;
+
+// nullopt when the thread is gone.
+std::optional<CpuSet> get_mask(pid_t tid) {
+  cpu_set_t native;
+  CPU_ZERO(&native);
+  if (sched_getaffinity(tid, sizeof native, &native) == 0) return CpuSet::from_native(native);
+  if (errno == ESRCH) return std::nullopt;
+  fail("cannot read the CPU mask of thread {}: {}", tid, errno_text(errno));
+}
+
+// False when the thread is gone.
+bool set_mask(pid_t tid, const CpuSet& mask) {
+  const cpu_set_t native = mask.native();
+  if (sched_setaffinity(tid, sizeof native, &native) == 0) return true;
+  if (errno == ESRCH) return false;
+  fail("cannot set the CPU mask of thread {} to {}: {}{}", tid, mask.to_string(), errno_text(errno),
+       errno == EPERM    ? "; run epulsed as root or with CAP_SYS_NICE"
+       : errno == EINVAL ? "; none of these CPUs is online and in its cpuset"
+                         : "");
+}
+
+bool is_same_thread(const ThreadAffinity& change) {
+  const auto stat = read_thread_stat(change.pid, change.tid);
+  return stat && stat->start_ticks == change.start_ticks;
+}
+
+}  // namespace
+
+ThreadAffinity prepare(ThreadAffinity change) {
+  // 0 would mean the agent itself.
+  if (change.tid <= 0 || change.pid <= 0 || change.new_mask.empty()) {
+    fail("cannot set the CPU mask of thread {} to \"{}\": not a thread and a mask", change.tid,
+         change.new_mask.to_string());
+  }
+  const auto stat = read_thread_stat(change.pid, change.tid);
+  const auto mask = get_mask(change.tid);
+  if (!stat || stat->start_ticks != change.start_ticks || !mask) {
+    fail("{} has ended; its CPU mask is not changed", target_text(change));
+  }
+  if (*mask != change.old_mask) {
+    fail("the CPU mask of {} is {}, not {}: somebody else changed it; it is left alone",
+         target_text(change), mask->to_string(), change.old_mask.to_string());
+  }
+  change.name = stat->name;
+  return change;
+}
+
+void perform(const ThreadAffinity& change) {
+  if (!set_mask(change.tid, change.new_mask)) {
+    fail("{} has ended; its CPU mask is not changed", target_text(change));
+  }
+  const auto now = get_mask(change.tid);
+  if (!now || *now == change.new_mask) return;
+  // The cpuset of the thread cut it down: not what was decided, so not what should be in force.
+  set_mask(change.tid, change.old_mask);
+  fail("the CPU mask of {} became {} instead of {} (its cpuset?); {} is restored",
+       target_text(change), now->to_string(), change.new_mask.to_string(),
+       change.old_mask.to_string());
+}
+
+Undone undo(const ThreadAffinity& change) {
+  const Undone gone{UndoResult::kGone, "it has ended, nothing to restore"};
+  const std::string masks =
+      fmt::format("CPU mask {} -> {}", change.new_mask.to_string(), change.old_mask.to_string());
+  if (!is_same_thread(change)) return gone;
+  const auto now = get_mask(change.tid);
+  if (!now) return gone;
+  // The agent died before it made the change, or after it undid it.
+  if (*now == change.old_mask) return {UndoResult::kRestored, masks + " in place already"};
+  if (*now != change.new_mask) {
+    return {
+        UndoResult::kStoodDown,
+        fmt::format("CPU mask is {}, not the {} set here: somebody else changed it since; it is "
+                    "left alone (it was {} before)",
+                    now->to_string(), change.new_mask.to_string(), change.old_mask.to_string())};
+  }
+  if (!set_mask(change.tid, change.old_mask)) return gone;
+  const auto restored = get_mask(change.tid);
+  if (!restored) return gone;
+  if (*restored != change.old_mask) {
+    fail("CPU mask became {} instead of {} (its cpuset?)", restored->to_string(),
+         change.old_mask.to_string());
+  }
+  return {UndoResult::kRestored, masks + " restored"};
+}
+
+}  // namespace epulse::actuate

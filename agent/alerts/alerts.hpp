@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace epulse::alerts {
+
+struct AlertRule {
+  std::string name;       // its configuration key: "alerts.depth_max"
+  std::string metric;     // "ready-queue depth"
+  std::string statistic;  // "max", "p99"
+  std::string unit;       // "us"; empty for a count
+  double threshold = 0;   // above it is too much
+  uint64_t for_intervals = 2;
+  uint64_t clear_intervals = 3;
+  uint64_t min_samples = 0;  // of a quantile: with fewer the value does not count as above
+};
+
+// One figure of one interval.
+struct Observation {
+  size_t rule = 0;      // index into the engine's rules
+  std::string subject;  // "ws-worker-1[4711] epfd 5"
+  double value = 0;
+  uint64_t samples = 0;
+};
+
+struct AlertEvent {
+  enum class Kind { kFired, kResolved };
+  Kind kind = Kind::kFired;
+  size_t rule = 0;
+  std::string subject;
+  double value = 0;
+  std::string text;  // one line
+};
+
+class AlertEngine {
+ public:
+  explicit AlertEngine(std::vector<AlertRule> rules) : rules_(std::move(rules)) {}
+
+  // All figures of an interval at once: a subject that is not among them has vanished.
+  std::vector<AlertEvent> interval(std::span<const Observation> observations);
+
+  size_t firing() const;
+  const std::vector<AlertRule>& rules() const { return rules_; }
+
+ private:
+  struct State {
+    uint64_t above = 0;  // consecutive intervals
+    uint64_t below = 0;
+    uint64_t fired_intervals = 0;
+    bool firing = false;
+    double worst = 0;
+    double last = 0;
+    bool seen = false;
+  };
+
+  void observe(const Observation& observation, std::vector<AlertEvent>& events);
+
+  std::vector<AlertRule> rules_;
+  std::map<std::pair<size_t, std::string>, State> states_;
+};
+
+}  // namespace epulse::alerts

@@ -1,0 +1,251 @@
+#include "agent/config/config.hpp"
+
+#include <fcntl.h>
+#include <toml++/toml.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <sstream>
+#include <string_view>
+#include <vector>
+
+#include "agent/config/keys.hpp"
+#include "agent/config/nearest.hpp"
+#include "agent/error.hpp"
+
+namespace epulse::config {
+namespace {
+
+constexpr size_t kFileBytesMax = 1 << 20;  // a configuration, not a mistaken device or log file
+
+std::string read_file(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) {
+    fail("cannot open the configuration {}: {}; `epulsed --print-config` prints one to start from",
+         path, errno_text(errno));
+  }
+  std::string text;
+  std::array<char, 16384> chunk{};
+  ssize_t got = 0;
+  while (text.size() <= kFileBytesMax && (got = read(fd, chunk.data(), chunk.size())) > 0) {
+    text.append(chunk.data(), static_cast<size_t>(got));
+  }
+  const int error = errno;
+  close(fd);
+  if (got < 0) fail("cannot read the configuration {}: {}", path, errno_text(error));
+  if (text.size() > kFileBytesMax) {
+    fail("{} is larger than {} bytes: not a configuration file", path, kFileBytesMax);
+  }
+  return text;
+}
+
+std::string type_name(const toml::node& node) {
+  switch (node.type()) {
+    case toml::node_type::table:
+      return "a table";
+    case toml::node_type::array:
+      return "an array";
+    case toml::node_type::string:
+      return "a string";
+    case toml::node_type::integer:
+      return "an integer";
+    case toml::node_type::floating_point:
+      return "a floating-point number";
+    case toml::node_type::boolean:
+      return "a boolean";
+    default:
+      return "a date or time";
+  }
+}
+
+std::string value_text(const toml::node& node) {
+  std::ostringstream out;
+  node.visit([&](const auto& value) { out << value; });
+  return out.str();
+}
+
+std::string list(const std::vector<std::string_view>& names) {
+  std::string text;
+  for (const std::string_view name : names) {
+    text += text.empty() ? "" : ", ";
+    text += name;
+  }
+  return text;
+}
+
+bool is_inside(std::string_view table, std::string_view parent) {
+  return table.size() > parent.size() && table.substr(0, parent.size()) == parent &&
+         table[parent.size()] == '.';
+}
+
+// What may stand in `table`: its keys, and the next part of the names of the tables below it.
+std::vector<std::string_view> names_in(std::string_view table) {
+  std::vector<std::string_view> names;
+  for (const Key& key : keys()) {
+    std::string_view name;
+    if (key.table == table) {
+      name = key.name;
+    } else if (table.empty() || is_inside(key.table, table)) {
+      const std::string_view rest = key.table.substr(table.empty() ? 0 : table.size() + 1);
+      name = rest.substr(0, rest.find('.'));
+    } else {
+      continue;
+    }
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+  }
+  return names;
+}
+
+const Key* find_key(std::string_view table, std::string_view name) {
+  for (const Key& key : keys()) {
+    if (key.table == table && key.name == name) return &key;
+  }
+  return nullptr;
+}
+
+class Loader {
+ public:
+  explicit Loader(const std::string& source) : source_(source) {}
+
+  void read_table(const toml::table& table, const std::string& path) {
+    const std::vector<std::string_view> allowed_names = names_in(path);
+    for (const auto& [name, node] : table) {
+      const std::string full =
+          path.empty() ? std::string(name) : fmt::format("{}.{}", path, name.str());
+      const uint32_t line = name.source().begin.line;
+      if (const Key* const key = find_key(path, name); key != nullptr) {
+        read_value(*key, full, node);
+      } else if (std::find(allowed_names.begin(), allowed_names.end(), name.str()) ==
+                 allowed_names.end()) {
+        report_unknown(line, name, full, allowed_names, path);
+      } else if (const toml::table* const inner = node.as_table(); inner != nullptr) {
+        read_table(*inner, full);
+      } else {
+        report(line,
+               fmt::format("{} is {}; it must be a table: [{}]", full, type_name(node), full));
+      }
+    }
+  }
+
+  // Tables come in the order of their names; the error a reader wants is the first in the file.
+  Config result() const {
+    const auto first =
+        std::min_element(problems_.begin(), problems_.end(),
+                         [](const Problem& a, const Problem& b) { return a.line < b.line; });
+    if (first != problems_.end()) fail("{}:{}: {}", source_, first->line, first->text);
+    return config_;
+  }
+
+ private:
+  struct Problem {
+    uint32_t line;
+    std::string text;
+  };
+
+  void report(uint32_t line, std::string text) { problems_.push_back({line, std::move(text)}); }
+
+  void report_unknown(uint32_t line, std::string_view name, const std::string& full,
+                      const std::vector<std::string_view>& allowed_names, const std::string& path) {
+    const std::string_view meant = nearest(name, allowed_names);
+    report(line, fmt::format("{} is not known{}; allowed {}: {}", full,
+                             meant.empty() ? "" : fmt::format(", did you mean {}?", meant),
+                             path.empty() ? "at the top" : fmt::format("in [{}]", path),
+                             list(allowed_names)));
+  }
+
+  void report_type(const toml::node& node, const std::string& full, const char* expected,
+                   const Key& key) {
+    report(node.source().begin.line, fmt::format("{} is {}; it must be {}; allowed: {}", full,
+                                                 type_name(node), expected, allowed(key)));
+  }
+
+  void report_range(const toml::node& node, const std::string& full, const Key& key) {
+    report(node.source().begin.line, fmt::format("{} = {} is out of range; allowed: {}", full,
+                                                 value_text(node), allowed(key)));
+  }
+
+  void read_value(const Key& key, const std::string& full, const toml::node& node) {
+    std::visit([&](const auto& type) { read_as(type, key, full, node); }, key.type);
+  }
+
+  void read_as(const IntegerKey& type, const Key& key, const std::string& full,
+               const toml::node& node) {
+    const toml::value<int64_t>* const value = node.as_integer();
+    if (value == nullptr) return report_type(node, full, "an integer", key);
+    if (value->get() < type.min || value->get() > type.max) return report_range(node, full, key);
+    type.field(config_) = static_cast<uint64_t>(value->get());
+  }
+
+  void read_as(const ShareKey& type, const Key& key, const std::string& full,
+               const toml::node& node) {
+    if (!node.is_number()) return report_type(node, full, "a number", key);
+    const double value = node.value<double>().value_or(type.min - 1);
+    if (!(value >= type.min && value <= type.max)) return report_range(node, full, key);  // NaN too
+    type.field(config_) = value;
+  }
+
+  void read_as(const FlagKey& type, const Key& key, const std::string& full,
+               const toml::node& node) {
+    const toml::value<bool>* const value = node.as_boolean();
+    if (value == nullptr) return report_type(node, full, "a boolean", key);
+    type.field(config_) = value->get();
+  }
+
+  void read_as(const ChoiceKey& type, const Key& key, const std::string& full,
+               const toml::node& node) {
+    const toml::value<std::string>* const value = node.as_string();
+    if (value == nullptr) return report_type(node, full, "a string", key);
+    const auto at = std::find(type.choices.begin(), type.choices.end(), value->get());
+    if (at == type.choices.end()) return report_range(node, full, key);
+    type.set(config_, static_cast<size_t>(at - type.choices.begin()));
+  }
+
+  void read_as(const PathKey& type, const Key& key, const std::string& full,
+               const toml::node& node) {
+    const toml::value<std::string>* const value = node.as_string();
+    if (value == nullptr) return report_type(node, full, "a string", key);
+    if (!value->get().starts_with('/') || value->get().find('\0') != std::string::npos) {
+      return report_range(node, full, key);
+    }
+    type.field(config_) = value->get();
+  }
+
+  std::string source_;
+  Config config_;
+  std::vector<Problem> problems_;
+};
+
+}  // namespace
+
+Config parse(const std::string& text, const std::string& source) {
+  Loader loader(source);
+  try {
+    loader.read_table(toml::parse(text, source), "");
+  } catch (const toml::parse_error& error) {
+    fail("{}:{}:{}: {}", source, error.source().begin.line, error.source().begin.column,
+         error.description());
+  }
+  return loader.result();
+}
+
+Config load(const std::string& path) {
+  return parse(read_file(path), path);
+}
+
+std::string example() {
+  std::string text =
+      "# Configuration of epulsed. Every key is shown with its default; all may be left out.\n";
+  std::string_view table;
+  for (const Key& key : keys()) {
+    if (key.table != table) text += fmt::format("\n[{}]\n", key.table);
+    table = key.table;
+    std::istringstream help{std::string(key.help)};
+    for (std::string line; std::getline(help, line);) text += fmt::format("# {}\n", line);
+    text += fmt::format("# Allowed: {}.\n{} = {}\n", allowed(key), key.name, default_text(key));
+  }
+  return text;
+}
+
+}  // namespace epulse::config

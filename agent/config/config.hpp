@@ -1,0 +1,88 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+// epulsed's configuration. What each key means and allows is in keys.cpp, the one table that
+// loading, the errors and `epulsed --print-config` are made from.
+namespace epulse::config {
+
+enum class Mode {
+  kAuto,     // apply for the bundled server, advise for any other
+  kObserve,  // measure only
+  kAdvise,   // say what would be changed, and why
+  kApply,
+};
+
+struct Agent {
+  uint64_t interval_ms = 1000;
+  Mode mode = Mode::kAuto;
+  std::string state_dir = "/run/epulse";
+  std::string log_level = "info";
+
+  bool operator==(const Agent&) const = default;
+};
+
+struct Probes {
+  uint64_t exception_depth = 500;
+  uint64_t exception_wakeup_us = 10000;
+  uint64_t sample_every = 0;  // 0: none
+
+  bool operator==(const Probes&) const = default;
+};
+
+struct Alerts {
+  uint64_t depth_max = 500;
+  uint64_t wakeup_p99_us = 100;
+  uint64_t for_intervals = 2;
+  uint64_t clear_intervals = 3;
+  uint64_t min_samples = 20;
+
+  bool operator==(const Alerts&) const = default;
+};
+
+struct AffinityTuner {
+  bool enabled = true;
+  uint64_t wakeup_p99_us = 1000;
+  double delay_share_min = 0.05;
+  double foreign_busy_min = 0.3;
+  uint64_t cooldown_s = 5;
+  uint64_t verify_s = 3;
+  double improvement_min = 0.2;
+
+  bool operator==(const AffinityTuner&) const = default;
+};
+
+struct SocketBufferTuner {
+  bool enabled = false;
+  double pressure_share = 0.75;
+  uint64_t floor_bytes = 16384;
+  uint64_t rcvbuf_max_bytes = 4194304;
+  uint64_t sndbuf_max_bytes = 4194304;
+  uint64_t sockets_max = 1024;
+  uint64_t interval_s = 5;
+  uint64_t cooldown_s = 30;
+
+  bool operator==(const SocketBufferTuner&) const = default;
+};
+
+struct Config {
+  Agent agent;
+  Probes probes;
+  Alerts alerts;
+  AffinityTuner affinity;            // [tuner.affinity]
+  SocketBufferTuner socket_buffers;  // [tuner.socket_buffers]
+
+  bool operator==(const Config&) const = default;
+};
+
+// Throws epulse::Error, one line that starts with FILE:LINE where there is one.
+Config load(const std::string& path);
+
+// `source` names the text in errors.
+Config parse(const std::string& text, const std::string& source);
+
+// A commented file with every key at its default; load() of it gives Config{}.
+std::string example();
+
+}  // namespace epulse::config

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "agent/config/config.hpp"
+
+// The table of configuration keys: one entry a key, from which loading, the errors and the example
+// file all follow, so that they cannot drift.
+namespace epulse::config {
+
+struct IntegerKey {
+  uint64_t& (*field)(Config&);
+  int64_t min;
+  int64_t max;
+};
+
+struct ShareKey {
+  double& (*field)(Config&);
+  double min;
+  double max;
+};
+
+struct FlagKey {
+  bool& (*field)(Config&);
+};
+
+struct ChoiceKey {
+  std::vector<std::string_view> choices;
+  size_t (*get)(const Config&);
+  void (*set)(Config&, size_t choice);
+};
+
+struct PathKey {
+  std::string& (*field)(Config&);
+};
+
+struct Key {
+  std::string_view table;  // dotted, as in the file: "tuner.affinity"
+  std::string_view name;
+  std::string_view help;
+  std::variant<IntegerKey, ShareKey, FlagKey, ChoiceKey, PathKey> type;
+};
+
+// In the order of the example file; the keys of a table are together.
+std::span<const Key> keys();
+
+// "100 to 60000", "true or false".
+std::string allowed(const Key& key);
+
+// The default of `key` as TOML writes it.
+std::string default_text(const Key& key);
+
+}  // namespace epulse::config

@@ -1,0 +1,242 @@
+#include "agent/tuners/affinity.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+namespace epulse::tuners {
+namespace {
+
+using model::CpuSched;
+using model::CpuSet;
+using model::SchedInterval;
+using model::ThreadSched;
+
+constexpr size_t kContendedMin = 2;          // consecutive intervals before acting
+constexpr double kForeignMargin = 0.2;       // the new CPU must be this much quieter
+constexpr double kBusyMax = 0.9;             // of the new CPU, with the thread on it
+constexpr uint64_t kCooldownDoublings = 10;  // at 5 s: at most one move in 85 minutes
+
+double foreign_share(const CpuSched& cpu) {
+  return cpu.busy_share - cpu.target_share;
+}
+
+// The CPU of `mask` that other programs use least: were it quiet, the scheduler would use it
+// itself.
+const CpuSched* quietest(const SchedInterval& interval, const CpuSet& mask) {
+  const CpuSched* best = nullptr;
+  for (const CpuSched& cpu : interval.cpus) {
+    if (!mask.contains(cpu.cpu)) continue;
+    if (best == nullptr || foreign_share(cpu) < foreign_share(*best)) best = &cpu;
+  }
+  return best;
+}
+
+// Some of the usable CPUs, but not all: the mask is what keeps the thread where it is.
+bool is_confined(const CpuSet& mask, const CpuSet& usable) {
+  return !mask.empty() && (mask & usable) == mask && mask != usable;
+}
+
+const CpuSched* destination(const ThreadSched& thread, const SchedInterval& interval,
+                            const CpuSet& usable, double present_foreign) {
+  const CpuSched* best = nullptr;
+  for (const CpuSched& cpu : interval.cpus) {
+    if (!usable.contains(cpu.cpu) || thread.allowed.contains(cpu.cpu)) continue;
+    const bool quieter = foreign_share(cpu) + kForeignMargin <= present_foreign;
+    const bool has_room = cpu.busy_share + thread.run_share <= kBusyMax;
+    if (!quieter || !has_room) continue;
+    if (best == nullptr || cpu.busy_share < best->busy_share) best = &cpu;
+  }
+  return best;
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const size_t half = values.size() / 2;
+  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
+}
+
+}  // namespace
+
+AffinityTuner::Decision AffinityTuner::step(const SchedInterval& interval, const CpuSet& usable,
+                                            uint64_t now_ns) {
+  if (!(interval.seconds > 0)) return {};
+  proposed_.reset();  // a proposal is applied before the next interval, or not at all
+  remember(interval, usable, now_ns);
+  if (watch_) return verify(interval, now_ns);
+  if (now_ns < not_before_ns_) return {};
+  return propose(interval, usable, now_ns);
+}
+
+void AffinityTuner::applied(uint64_t now_ns) {
+  if (!proposed_) return;
+  watch_ = std::move(proposed_);
+  proposed_.reset();
+  watch_->since_ns = now_ns;
+}
+
+AffinityTuner::Delay AffinityTuner::delay_of(const ThreadSched& thread) {
+  Delay delay;
+  if (thread.wakeup_ns_p99) delay.wakeup_ns_p99 = static_cast<double>(*thread.wakeup_ns_p99);
+  delay.delay_ns_mean = static_cast<double>(thread.delay_ns_mean);
+  return delay;
+}
+
+void AffinityTuner::remember(const SchedInterval& interval, const CpuSet& usable, uint64_t now_ns) {
+  std::set<ThreadId> alive;
+  for (const ThreadSched& thread : interval.threads) {
+    if (!thread.is_worker) continue;
+    const ThreadId id{thread.tid, thread.start_ticks};
+    alive.insert(id);
+    Memory& memory = memory_[id];
+    if (!contended(thread, interval, usable)) {
+      memory.contended.clear();
+      continue;
+    }
+    if (memory.contended.size() == kContendedMin) memory.contended.erase(memory.contended.begin());
+    memory.contended.push_back(delay_of(thread));
+  }
+  std::erase_if(memory_, [&](const auto& entry) { return !alive.contains(entry.first); });
+  for (auto& [id, memory] : memory_) {
+    // Long quiet: what happens now is another story, and starts with the short cooldown again.
+    const bool forgiven = now_ns - memory.last_proposal_ns > 16 * memory.cooldown_ns;
+    if (forgiven && memory.contended.empty()) memory.cooldown_ns = limits_.cooldown_ns;
+  }
+}
+
+bool AffinityTuner::contended(const ThreadSched& thread, const SchedInterval& interval,
+                              const CpuSet& usable) const {
+  if (!is_confined(thread.allowed, usable)) return false;
+  const CpuSched* const present = quietest(interval, thread.allowed);
+  if (present == nullptr || !(foreign_share(*present) >= limits_.foreign_busy_min)) return false;
+  if (thread.wakeup_ns_p99) return *thread.wakeup_ns_p99 > limits_.wakeup_ns_p99;
+  return thread.delay_ns_mean > limits_.wakeup_ns_p99 &&
+         thread.delay_share >= limits_.delay_share_min;
+}
+
+AffinityTuner::Decision AffinityTuner::propose(const SchedInterval& interval, const CpuSet& usable,
+                                               uint64_t now_ns) {
+  std::optional<AffinityProposal> worst;
+  double worst_delay_ns = 0;
+  for (const ThreadSched& thread : interval.threads) {
+    const auto found = memory_.find({thread.tid, thread.start_ticks});
+    if (found == memory_.end() || found->second.contended.size() < kContendedMin) continue;
+    if (now_ns < found->second.not_before_ns) continue;
+    const Delay& delay = found->second.contended.back();
+    const double delay_ns = delay.wakeup_ns_p99.value_or(delay.delay_ns_mean);
+    if (worst && delay_ns <= worst_delay_ns) continue;
+    if (auto proposal = proposal_for(thread, interval, usable)) {
+      worst = std::move(proposal);
+      worst_delay_ns = delay_ns;
+    }
+  }
+  if (!worst) return {};
+  Memory& memory = memory_.at({worst->tid, worst->start_ticks});
+  proposed_ = Watch{*worst, memory.contended, {}, now_ns};
+  memory.last_proposal_ns = now_ns;
+  back_off(memory, now_ns);
+  not_before_ns_ = now_ns + limits_.cooldown_ns;
+  return *worst;
+}
+
+std::optional<AffinityProposal> AffinityTuner::proposal_for(const ThreadSched& thread,
+                                                            const SchedInterval& interval,
+                                                            const CpuSet& usable) const {
+  const CpuSched* const present = quietest(interval, thread.allowed);
+  if (present == nullptr) return std::nullopt;
+  const CpuSched* const to = destination(thread, interval, usable, foreign_share(*present));
+  if (to == nullptr) return std::nullopt;
+
+  const std::string measured =
+      thread.wakeup_ns_p99
+          ? fmt::format("{} us from woken to running at p99", *thread.wakeup_ns_p99 / 1000)
+          : fmt::format("{} us per time slice (mean)", thread.delay_ns_mean / 1000);
+  AffinityProposal proposal;
+  proposal.tid = thread.tid;
+  proposal.start_ticks = thread.start_ticks;
+  proposal.name = thread.name;
+  proposal.from = thread.allowed;
+  proposal.to = CpuSet::of(to->cpu);
+  proposal.evidence = fmt::format(
+      "{}[{}] waits {} (limit {} us) and is kept from running {:.1f} % of the time; it may use "
+      "only "
+      "CPU {}, which other programs keep {:.0f} % busy; CPU {} is {:.0f} % busy",
+      thread.name, thread.tid, measured, limits_.wakeup_ns_p99 / 1000, thread.delay_share * 100,
+      thread.allowed.to_string(), foreign_share(*present) * 100, to->cpu, to->busy_share * 100);
+  proposal.expected = fmt::format(
+      "on CPU {} the thread and what runs there need {:.0f} %; the delay must fall by {:.0f} % or "
+      "the move is undone",
+      to->cpu, (to->busy_share + thread.run_share) * 100, limits_.improvement_min * 100);
+  return proposal;
+}
+
+AffinityTuner::Decision AffinityTuner::verify(const SchedInterval& interval, uint64_t now_ns) {
+  const AffinityProposal& change = watch_->proposal;
+  const auto thread =
+      std::find_if(interval.threads.begin(), interval.threads.end(), [&](const ThreadSched& t) {
+        return t.tid == change.tid && t.start_ticks == change.start_ticks;
+      });
+  if (thread == interval.threads.end()) {
+    return conclude(AffinityVerdict::Kind::kLost, "the thread has ended", now_ns);
+  }
+  if (thread->allowed != change.to) {
+    return conclude(
+        AffinityVerdict::Kind::kLost,
+        fmt::format("somebody else set its CPU mask to {}", thread->allowed.to_string()), now_ns);
+  }
+  // An interval that began before the change is half a measurement of it.
+  const auto interval_ns = static_cast<uint64_t>(interval.seconds * 1e9);
+  const bool whole = now_ns >= interval_ns && now_ns - interval_ns >= watch_->since_ns;
+  if (whole) watch_->after.push_back(delay_of(*thread));
+  if (watch_->after.empty() || now_ns - watch_->since_ns < limits_.verify_ns) return {};
+  return judge(now_ns);
+}
+
+AffinityTuner::Decision AffinityTuner::judge(uint64_t now_ns) {
+  // p99 of both sides, or the mean of both: never one against the other.
+  const auto values = [](const std::vector<Delay>& delays, bool p99) {
+    std::vector<double> figures;
+    for (const Delay& delay : delays) {
+      if (!p99) {
+        figures.push_back(delay.delay_ns_mean);
+      } else if (delay.wakeup_ns_p99) {
+        figures.push_back(*delay.wakeup_ns_p99);
+      }
+    }
+    return figures;
+  };
+  const bool p99 = !values(watch_->before, true).empty() && !values(watch_->after, true).empty();
+  const double before_ns = median(values(watch_->before, p99));
+  const double after_ns = median(values(watch_->after, p99));
+  const bool improved = after_ns <= before_ns * (1 - limits_.improvement_min);
+  std::string evidence = fmt::format(
+      "{} {:.0f} us before, {:.0f} us after ({} intervals); {} needed at most {:.0f} us",
+      p99 ? "woken to running p99" : "mean delay per time slice", before_ns / 1000, after_ns / 1000,
+      watch_->after.size(),
+      improved ? "kept:" : "undo:", before_ns * (1 - limits_.improvement_min) / 1000);
+  return conclude(improved ? AffinityVerdict::Kind::kKeep : AffinityVerdict::Kind::kRevert,
+                  std::move(evidence), now_ns);
+}
+
+AffinityTuner::Decision AffinityTuner::conclude(AffinityVerdict::Kind kind, std::string evidence,
+                                                uint64_t now_ns) {
+  const AffinityProposal& change = watch_->proposal;
+  AffinityVerdict verdict{kind, change.tid, change.start_ticks, std::move(evidence)};
+  if (const auto found = memory_.find({change.tid, change.start_ticks}); found != memory_.end()) {
+    Memory& memory = found->second;
+    memory.contended.clear();
+    if (kind != AffinityVerdict::Kind::kKeep) back_off(memory, now_ns);
+  }
+  not_before_ns_ = now_ns + limits_.cooldown_ns;
+  watch_.reset();
+  return verdict;
+}
+
+void AffinityTuner::back_off(Memory& memory, uint64_t now_ns) const {
+  memory.cooldown_ns = std::max(memory.cooldown_ns, limits_.cooldown_ns);
+  memory.not_before_ns = now_ns + memory.cooldown_ns;
+  memory.cooldown_ns = std::min(memory.cooldown_ns * 2, limits_.cooldown_ns << kCooldownDoublings);
+}
+
+}  // namespace epulse::tuners

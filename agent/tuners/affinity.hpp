@@ -1,0 +1,109 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "agent/model/cpu_set.hpp"
+#include "agent/model/sched.hpp"
+
+namespace epulse::tuners {
+
+struct AffinityLimits {
+  uint64_t wakeup_ns_p99 = 1'000'000;
+  double delay_share_min = 0.05;
+  double foreign_busy_min = 0.3;
+  uint64_t cooldown_ns = 5'000'000'000;
+  uint64_t verify_ns = 3'000'000'000;
+  double improvement_min = 0.2;
+};
+
+struct AffinityProposal {
+  pid_t tid = 0;
+  uint64_t start_ticks = 0;
+  std::string name;
+  model::CpuSet from;
+  model::CpuSet to;
+  std::string evidence;
+  std::string expected;
+};
+
+struct AffinityVerdict {
+  enum class Kind {
+    kKeep,
+    kRevert,  // undo it: the goal metric did not fall
+    kLost,    // the thread ended or somebody else set its mask: an undo settles the journal
+  };
+  Kind kind = Kind::kKeep;
+  pid_t tid = 0;
+  uint64_t start_ticks = 0;
+  std::string evidence;
+};
+
+// Moves a worker thread off a CPU that other programs keep busy, when its mask keeps the scheduler
+// from doing so. One change at a time: nothing is proposed while one is being verified.
+class AffinityTuner {
+ public:
+  using Decision = std::variant<std::monostate, AffinityProposal, AffinityVerdict>;
+
+  explicit AffinityTuner(const AffinityLimits& limits) : limits_(limits) {}
+
+  // Once per interval. `usable` is what the process may run on (its cpuset); `now_ns` is monotonic,
+  // at the end of the interval. A proposal not followed by applied() is repeated ever more rarely.
+  Decision step(const model::SchedInterval& interval, const model::CpuSet& usable, uint64_t now_ns);
+
+  // The last proposal is in force since `now_ns`: watch it, and give a verdict.
+  void applied(uint64_t now_ns);
+
+ private:
+  using ThreadId = std::pair<pid_t, uint64_t>;
+
+  // Two views of the same delay: p99 is the better one, but absent without BPF.
+  struct Delay {
+    std::optional<double> wakeup_ns_p99;
+    double delay_ns_mean = 0;
+  };
+
+  struct Memory {
+    std::vector<Delay> contended;  // of the consecutive intervals up to now
+    uint64_t not_before_ns = 0;
+    uint64_t cooldown_ns = 0;
+    uint64_t last_proposal_ns = 0;
+  };
+
+  struct Watch {
+    AffinityProposal proposal;
+    std::vector<Delay> before;
+    std::vector<Delay> after;
+    uint64_t since_ns = 0;
+  };
+
+  void remember(const model::SchedInterval& interval, const model::CpuSet& usable, uint64_t now_ns);
+  bool contended(const model::ThreadSched& thread, const model::SchedInterval& interval,
+                 const model::CpuSet& usable) const;
+  Decision propose(const model::SchedInterval& interval, const model::CpuSet& usable,
+                   uint64_t now_ns);
+  std::optional<AffinityProposal> proposal_for(const model::ThreadSched& thread,
+                                               const model::SchedInterval& interval,
+                                               const model::CpuSet& usable) const;
+  Decision verify(const model::SchedInterval& interval, uint64_t now_ns);
+  Decision judge(uint64_t now_ns);
+  Decision conclude(AffinityVerdict::Kind kind, std::string evidence, uint64_t now_ns);
+  void back_off(Memory& memory, uint64_t now_ns) const;
+
+  static Delay delay_of(const model::ThreadSched& thread);
+
+  AffinityLimits limits_;
+  std::map<ThreadId, Memory> memory_;
+  std::optional<Watch> proposed_;
+  std::optional<Watch> watch_;
+  uint64_t not_before_ns_ = 0;
+};
+
+}  // namespace epulse::tuners

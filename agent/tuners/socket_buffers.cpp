@@ -1,0 +1,63 @@
+#include "agent/tuners/socket_buffers.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+namespace epulse::tuners {
+namespace {
+
+constexpr int kPressedMin = 2;
+
+const char* side_name(model::BufferSide side) {
+  return side == model::BufferSide::kReceive ? "receive" : "send";
+}
+
+}  // namespace
+
+std::vector<SocketBufferProposal> SocketBufferTuner::step(
+    std::span<const model::SocketSample> samples, uint64_t now_ns) {
+  std::vector<SocketBufferProposal> proposals;
+  std::set<uint64_t> alive;
+  for (const model::SocketSample& sample : samples) {
+    // Two descriptors of one socket are one buffer.
+    if (!alive.insert(sample.inode).second) continue;
+    judge(sample, model::BufferSide::kReceive, now_ns, proposals);
+    judge(sample, model::BufferSide::kSend, now_ns, proposals);
+  }
+  std::erase_if(memory_, [&](const auto& entry) { return !alive.contains(entry.first.first); });
+  return proposals;
+}
+
+void SocketBufferTuner::judge(const model::SocketSample& sample, model::BufferSide side,
+                              uint64_t now_ns, std::vector<SocketBufferProposal>& proposals) {
+  const bool receive = side == model::BufferSide::kReceive;
+  const uint64_t used = receive ? sample.rmem_alloc_bytes : sample.wmem_queued_bytes;
+  const uint64_t size = receive ? sample.rcvbuf_bytes : sample.sndbuf_bytes;
+  const uint64_t ceiling = receive ? limits_.rcvbuf_max_bytes : limits_.sndbuf_max_bytes;
+  if (size == 0) return;
+
+  Memory& memory = memory_[{sample.inode, side}];
+  const double share = static_cast<double>(used) / static_cast<double>(size);
+  memory.pressed = share >= limits_.pressure_share ? std::min(memory.pressed + 1, kPressedMin) : 0;
+  if (memory.pressed < kPressedMin || now_ns < memory.not_before_ns || size >= ceiling) return;
+
+  // Even, so that the kernel, which doubles what it is given, reports exactly this.
+  const uint64_t wanted = std::max(size > ceiling / 2 ? ceiling : size * 2, limits_.floor_bytes);
+  const uint64_t target = std::min(wanted, ceiling) & ~uint64_t{1};
+  if (target <= size) return;
+
+  memory.pressed = 0;
+  memory.not_before_ns = now_ns + limits_.cooldown_ns;
+  proposals.push_back(
+      {sample, side, size, target,
+       fmt::format("the {} buffer of fd {} was {:.0f} % full ({} of {} bytes) in {} samples in a "
+                   "row (limit {:.0f} %)",
+                   side_name(side), sample.fd, share * 100, used, size, kPressedMin,
+                   limits_.pressure_share * 100),
+       fmt::format("the same backlog fills {:.0f} % of {} bytes",
+                   static_cast<double>(used) / static_cast<double>(target) * 100, target)});
+}
+
+}  // namespace epulse::tuners

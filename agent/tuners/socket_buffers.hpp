@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "agent/tuners/socket_sample.hpp"
+
+namespace epulse::tuners {
+
+struct SocketBufferLimits {
+  double pressure_share = 0.75;
+  uint64_t floor_bytes = 16384;
+  uint64_t rcvbuf_max_bytes = 4194304;
+  uint64_t sndbuf_max_bytes = 4194304;
+  uint64_t cooldown_ns = 30'000'000'000;
+};
+
+struct SocketBufferProposal {
+  model::SocketSample sample;  // what it was decided on
+  model::BufferSide side = model::BufferSide::kReceive;
+  uint64_t from_bytes = 0;
+  uint64_t to_bytes = 0;
+  std::string evidence;
+  std::string expected;
+};
+
+// Doubles a buffer that keeps running full, up to a ceiling. It never shrinks one.
+class SocketBufferTuner {
+ public:
+  explicit SocketBufferTuner(const SocketBufferLimits& limits) : limits_(limits) {}
+
+  // Once per sampling, with all of one process's sockets. A buffer proposed for is left alone for
+  // the cooldown, applied or not.
+  std::vector<SocketBufferProposal> step(std::span<const model::SocketSample> samples,
+                                         uint64_t now_ns);
+
+ private:
+  using BufferId = std::pair<uint64_t, model::BufferSide>;  // inode
+
+  struct Memory {
+    int pressed = 0;  // consecutive samples
+    uint64_t not_before_ns = 0;
+  };
+
+  void judge(const model::SocketSample& sample, model::BufferSide side, uint64_t now_ns,
+             std::vector<SocketBufferProposal>& proposals);
+
+  SocketBufferLimits limits_;
+  std::map<BufferId, Memory> memory_;
+};
+
+}  // namespace epulse::tuners
