@@ -1,0 +1,128 @@
+#include "server/conn/connection.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace epulse::server {
+namespace {
+
+std::string_view text_of(std::span<const std::uint8_t> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+Part part_of(std::string_view text) {
+  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+}
+
+void send_part(Engine& engine, ConnId id, Part part) {
+  engine.send(id, {&part, 1});
+}
+
+}  // namespace
+
+void Connection::receive(std::span<std::uint8_t> input, Engine& engine, Application& application) {
+  if (phase_ == Phase::kHandshake) return shake_hands(input, engine, application);
+  read_frames(input, engine, application);
+}
+
+void Connection::shake_hands(std::span<std::uint8_t> input, Engine& engine,
+                             Application& application) {
+  if (!request_) {
+    const std::size_t used = answer(text_of(input), engine, application);
+    if (used != 0) return read_frames(input.subspan(used), engine, application);
+    request_ = std::make_unique<std::string>(text_of(input));
+    return;
+  }
+  // The head ends in this input, so what follows it stays in the input.
+  const std::size_t before = request_->size();
+  request_->append(text_of(input.first(std::min(input.size(), std::size_t{8192}))));
+  const std::size_t used = answer(*request_, engine, application);
+  if (used == 0) return;
+  request_.reset();
+  read_frames(input.subspan(std::min(used - before, input.size())), engine, application);
+}
+
+// Bytes of the request that was answered, 0 when it is not complete.
+std::size_t Connection::answer(std::string_view buffer, Engine& engine, Application& application) {
+  const ws::RequestHead head = ws::parse_request(buffer);
+  if (head.size == 0) return 0;
+  const int status = head.status != 0 ? head.status : ws::check_upgrade(head.request);
+  const Application::Answer verdict = application.on_request(*this, head.request, status);
+  if (verdict.status == 101) {
+    phase_ = Phase::kOpen;
+    const ws::UpgradeResponse response = ws::upgrade_response(head.request.key);
+    send_part(engine, id_, response.view());
+  } else {
+    send_part(engine, id_, part_of(ws::http_response(verdict.status, verdict.body)));
+    finish(engine);
+  }
+  return head.size;
+}
+
+void Connection::read_frames(std::span<std::uint8_t> input, Engine& engine,
+                             Application& application) {
+  while (phase_ == Phase::kOpen || phase_ == Phase::kClosing) {
+    const ws::Event event = parser_.next(input);
+    if (event.kind == ws::Event::Kind::kNeedMore) return;
+    handle(event, engine, application);
+  }
+}
+
+void Connection::handle(const ws::Event& event, Engine& engine, Application& application) {
+  switch (event.kind) {
+    case ws::Event::Kind::kMessage:
+      if (phase_ == Phase::kOpen) application.on_message(*this, event.opcode, event.payload);
+      return;
+    case ws::Event::Kind::kPing:
+      // 5.5.2: not after a close frame.
+      if (phase_ == Phase::kOpen) {
+        send_part(engine, id_, ws::encode_control(ws::Opcode::kPong, event.payload).view());
+      }
+      return;
+    case ws::Event::Kind::kClose:
+      // 5.5.1: the answer has the code of the question. Then the server ends the stream first
+      // (7.1.1).
+      if (phase_ == Phase::kOpen) {
+        send_part(engine, id_, ws::encode_close(event.code, {}).view());
+      }
+      return finish(engine);
+    case ws::Event::Kind::kViolation:
+      application.on_violation(*this);
+      if (phase_ == Phase::kOpen) {
+        send_part(engine, id_, ws::encode_close(event.code, event.reason).view());
+      }
+      return finish(engine);
+    case ws::Event::Kind::kPong:
+    case ws::Event::Kind::kNeedMore:
+      return;
+  }
+}
+
+void Connection::send(ws::Opcode opcode, std::span<const std::uint8_t> payload, Engine& engine) {
+  const ws::HeaderBytes header = ws::encode_header({opcode, payload.size(), true, {}});
+  const std::array<Part, 2> parts = {header.view(), payload};
+  engine.send(id_, parts);
+}
+
+void Connection::ping(Engine& engine) {
+  if (phase_ != Phase::kOpen) return;
+  send_part(engine, id_, ws::encode_control(ws::Opcode::kPing, {}).view());
+}
+
+void Connection::close(ws::CloseCode code, std::string_view reason, Engine& engine) {
+  if (phase_ != Phase::kOpen) return;
+  send_part(engine, id_, ws::encode_close(code, reason).view());
+  phase_ = Phase::kClosing;
+}
+
+void Connection::drop(Engine& engine) {
+  phase_ = Phase::kFinished;
+  engine.abort(id_);
+}
+
+void Connection::finish(Engine& engine) {
+  phase_ = Phase::kFinished;
+  engine.finish(id_);
+}
+
+}  // namespace epulse::server

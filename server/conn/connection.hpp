@@ -1,0 +1,75 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "server/engine/engine.hpp"
+#include "server/ws/handshake.hpp"
+#include "server/ws/parser.hpp"
+
+namespace epulse::server {
+
+class Connection;
+
+// What a connection is for. Callbacks come from inside Connection::receive().
+class Application {
+ public:
+  struct Answer {
+    int status = 101;  // anything else is sent as plain HTTP, and the connection ends
+    std::string body;
+  };
+
+  virtual ~Application() = default;
+  // `status` is what the request itself deserves: 101 when it is a right one.
+  virtual Answer on_request(Connection& conn, const ws::Request& request, int status) = 0;
+  // A whole message; `payload` may be changed, and is gone after the call.
+  virtual void on_message(Connection& conn, ws::Opcode opcode, std::span<std::uint8_t> payload) = 0;
+  // The peer broke RFC 6455; the connection is being failed.
+  virtual void on_violation(Connection& conn) = 0;
+};
+
+// One WebSocket connection, server role: opening handshake, messages, closing handshake.
+class Connection {
+ public:
+  enum class Phase : std::uint8_t {
+    kHandshake,
+    kOpen,
+    kClosing,   // our close frame is out, the peer's has not come
+    kFinished,  // nothing more is said or heard; the engine waits for FIN
+  };
+
+  Connection(ConnId id, std::uint64_t max_message_bytes)
+      : id_(id), parser_(ws::Role::kServer, max_message_bytes) {}
+
+  void receive(std::span<std::uint8_t> input, Engine& engine, Application& application);
+
+  // One unfragmented message.
+  void send(ws::Opcode opcode, std::span<const std::uint8_t> payload, Engine& engine);
+  void ping(Engine& engine);
+
+  // Starts the closing handshake (RFC 6455, 7.1.2).
+  void close(ws::CloseCode code, std::string_view reason, Engine& engine);
+
+  // Ends it without another word.
+  void drop(Engine& engine);
+
+  ConnId id() const { return id_; }
+  Phase phase() const { return phase_; }
+
+ private:
+  void shake_hands(std::span<std::uint8_t> input, Engine& engine, Application& application);
+  std::size_t answer(std::string_view buffer, Engine& engine, Application& application);
+  void read_frames(std::span<std::uint8_t> input, Engine& engine, Application& application);
+  void handle(const ws::Event& event, Engine& engine, Application& application);
+  void finish(Engine& engine);
+
+  ConnId id_;
+  std::unique_ptr<std::string> request_;  // only while a request arrives in pieces
+  ws::Parser parser_;
+  Phase phase_ = Phase::kHandshake;
+};
+
+}  // namespace epulse::server

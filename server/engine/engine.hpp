@@ -1,0 +1,88 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+// What moves bytes between sockets and the application, whichever kernel interface does it. An
+// engine belongs to one thread and knows nothing of WebSocket.
+namespace epulse::server {
+
+// Names a connection. The slot is reused, the generation tells the users of one slot apart, so that
+// an id kept too long names nothing instead of a stranger.
+struct ConnId {
+  std::uint32_t slot = 0;
+  std::uint32_t generation = 0;
+
+  friend bool operator==(const ConnId&, const ConnId&) = default;
+};
+
+enum class CloseReason : std::uint8_t {
+  kPeer,      // the peer ended the stream
+  kError,     // reset, timed out, ...
+  kFinished,  // finish() was asked for and done
+  kAborted,   // abort() was asked for
+};
+
+using Bytes = std::vector<std::uint8_t>;
+using SharedBytes = std::shared_ptr<const Bytes>;
+using Part = std::span<const std::uint8_t>;
+
+// Called by the engine from its loop, never from inside an operation: callbacks do not nest.
+class Handler {
+ public:
+  virtual ~Handler() = default;
+  virtual void on_accept(ConnId conn) = 0;
+  // `input` may be changed in place; it is gone after the call.
+  virtual void on_data(ConnId conn, std::span<std::uint8_t> input) = 0;
+  // What could not be sent at once has left.
+  virtual void on_drained(ConnId conn) = 0;
+  // The last callback of a connection, however it ended.
+  virtual void on_closed(ConnId conn, CloseReason reason) = 0;
+  // The wake descriptor was written to by another thread.
+  virtual void on_wake() = 0;
+  // About every kTickNs.
+  virtual void on_tick() = 0;
+};
+
+constexpr std::uint64_t kTickNs = 250'000'000;
+
+class Engine {
+ public:
+  Engine() = default;
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+  virtual ~Engine() = default;
+
+  // Runs the loop until stop().
+  virtual void run() = 0;
+  virtual void stop() = 0;
+  virtual void stop_accepting() = 0;
+
+  // The clock (CLOCK_MONOTONIC) as read at the start of this turn of the loop.
+  virtual std::uint64_t now_ns() const = 0;
+
+  // Operations on a connection that is gone do nothing.
+
+  // Takes the bytes over before it returns. What is sent while one on_data() runs leaves in one
+  // call.
+  virtual void send(ConnId conn, std::span<const Part> parts) = 0;
+  // Sends without a copy; leaves at the end of the turn, together with whatever joins it.
+  virtual void send_shared(ConnId conn, SharedBytes bytes) = 0;
+  // Bytes not yet taken by the kernel.
+  virtual std::size_t queued_bytes(ConnId conn) const = 0;
+  // Tries to send now; whether the socket takes no more.
+  virtual bool flush(ConnId conn) = 0;
+
+  virtual void pause_reading(ConnId conn) = 0;
+  virtual void resume_reading(ConnId conn) = 0;
+
+  // Sends what is queued, then FIN, and waits for the peer's.
+  virtual void finish(ConnId conn) = 0;
+  // Resets; what is queued is dropped.
+  virtual void abort(ConnId conn) = 0;
+};
+
+}  // namespace epulse::server

@@ -1,0 +1,490 @@
+#include "server/engine/epoll_engine.hpp"
+
+#include <spdlog/spdlog.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "server/contract/stats_writer.hpp"
+#include "server/error.hpp"
+
+namespace epulse::server {
+namespace {
+
+constexpr std::size_t kInputBytes = std::size_t{64} * 1024;
+constexpr std::size_t kCorkBytes = std::size_t{64} * 1024;
+constexpr std::size_t kPartsPerSend = 64;
+constexpr std::size_t kSpareOutputs = 1024;
+constexpr int kAcceptsPerTurn = 64;  // so that a storm of connections does not starve the others
+constexpr std::uint64_t kAcceptBackOffNs = 100'000'000;
+constexpr std::uint64_t kSecondNs = 1'000'000'000;
+
+// Values of epoll_data that are no connection: no slot is that high.
+constexpr std::uint64_t kListenerTag = std::numeric_limits<std::uint64_t>::max();
+constexpr std::uint64_t kWakeTag = kListenerTag - 1;
+
+std::uint64_t clock_ns() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * kSecondNs +
+         static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+std::uint64_t tag(ConnId id) {
+  return std::uint64_t{id.generation} << 32U | id.slot;
+}
+
+ConnId untag(std::uint64_t value) {
+  return {static_cast<std::uint32_t>(value), static_cast<std::uint32_t>(value >> 32U)};
+}
+
+iovec iovec_of(Part part) {
+  return {const_cast<std::uint8_t*>(part.data()), part.size()};
+}
+
+std::size_t total(std::span<const Part> parts) {
+  std::size_t bytes = 0;
+  for (const Part part : parts) bytes += part.size();
+  return bytes;
+}
+
+}  // namespace
+
+EpollEngine::EpollEngine(const EpollOptions& options, Handler& handler, epulse_stats_worker& stats)
+    : options_(options),
+      handler_(handler),
+      stats_(stats),
+      epoll_(epoll_create1(EPOLL_CLOEXEC)),
+      events_(options.batch),
+      input_(kInputBytes),
+      cork_(kCorkBytes) {
+  if (!epoll_) fail("cannot create an epoll instance: {}; raise ulimit -n", errno_text(errno));
+  epoll_event wake{EPOLLIN, {.u64 = kWakeTag}};
+  epoll_event listener{EPOLLIN, {.u64 = kListenerTag}};
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, options.wake_fd, &wake) != 0 ||
+      epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, options.listen_fd, &listener) != 0) {
+    fail("cannot watch the listening socket: {}; raise fs.epoll.max_user_watches",
+         errno_text(errno));
+  }
+  now_ns_ = clock_ns();
+  next_tick_ns_ = now_ns_ + kTickNs;
+}
+
+EpollEngine::~EpollEngine() {
+  for (const Conn& conn : conns_) {
+    if (conn.fd >= 0) ::close(conn.fd);
+  }
+}
+
+// The loop.
+
+void EpollEngine::run() {
+  while (running_) {
+    const int n =
+        epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), wait_ms());
+    now_ns_ = clock_ns();
+    if (n < 0 && errno != EINTR) {  // EBADF, EFAULT, EINVAL: our own mistake, nothing to wait for.
+      fail("cannot wait for events: {}", errno_text(errno));
+    }
+    const auto ready = static_cast<std::size_t>(std::max(n, 0));
+    for (const epoll_event& event : std::span(events_).first(ready)) dispatch(event);
+    tick_if_due();
+    end_turn();
+    count_turn(ready);
+  }
+}
+
+int EpollEngine::wait_ms() const {
+  const std::uint64_t left = next_tick_ns_ > now_ns_ ? next_tick_ns_ - now_ns_ : 0;
+  return static_cast<int>((left + 999'999) / 1'000'000);
+}
+
+void EpollEngine::dispatch(const epoll_event& event) {
+  if (event.data.u64 == kListenerTag) return accept_batch();
+  if (event.data.u64 == kWakeTag) {
+    std::uint64_t count = 0;
+    // EAGAIN only: then nobody needs us.
+    if (read(options_.wake_fd, &count, sizeof count) == sizeof count) handler_.on_wake();
+    return;
+  }
+  // Closed earlier in this batch, perhaps with its descriptor in use again: not found.
+  if (Conn* conn = find(untag(event.data.u64))) handle_conn(*conn, event.events);
+}
+
+void EpollEngine::handle_conn(Conn& conn, std::uint32_t events) {
+  if ((events & EPOLLOUT) != 0) {
+    flush_output(conn);
+    if (conn.open && !conn.blocked) handler_.on_drained(conn.id());
+  }
+  if (!conn.open) return;
+  if ((events & EPOLLIN) != 0 && !conn.paused) return receive(conn);
+  // Reported although a paused connection asks for no input; nobody is left to answer to.
+  if ((events & (EPOLLERR | EPOLLHUP)) != 0) close_conn(conn, CloseReason::kError);
+}
+
+void EpollEngine::receive(Conn& conn) {
+  const ssize_t n = recv(conn.fd, input_.data(), input_.size(), 0);
+  if (n < 0) {
+    // Level-triggered: if there is something after all we are told again.
+    if (errno == EAGAIN || errno == EINTR) return;
+    return close_conn(conn, CloseReason::kError);
+  }
+  if (n == 0) {
+    return close_conn(conn, conn.fin_sent ? CloseReason::kFinished : CloseReason::kPeer);
+  }
+  const auto bytes = static_cast<std::size_t>(n);
+  stat_add(stats_.bytes_in, bytes);
+  current_ = &conn;
+  handler_.on_data(conn.id(), std::span(input_).first(bytes));
+  flush_cork(conn);
+  current_ = nullptr;
+}
+
+void EpollEngine::tick_if_due() {
+  if (now_ns_ < next_tick_ns_) return;
+  next_tick_ns_ = now_ns_ + kTickNs;
+  if (accept_again_ns_ != 0 && now_ns_ >= accept_again_ns_) {
+    accept_again_ns_ = 0;
+    if (accepting_) watch_listener(true);
+  }
+  handler_.on_tick();
+}
+
+// Sends what was queued for connections other than the one handled, and lets go of the closed ones.
+// on_closed() may cause more of both.
+void EpollEngine::end_turn() {
+  while (!dirty_.empty() || !closed_.empty()) {
+    for (std::size_t i = 0; i < dirty_.size(); ++i) {
+      Conn* conn = find(dirty_[i]);
+      if (conn == nullptr) continue;
+      conn->dirty = false;
+      if (!conn->blocked) flush_output(*conn);
+    }
+    dirty_.clear();
+    release_closed();
+  }
+}
+
+void EpollEngine::count_turn(std::size_t events) {
+  stat_add(stats_.loop_turns, 1);
+  stat_add(stats_.events, events);
+  stat_max(stats_.batch_max, events);
+  if (events == events_.size()) stat_add(stats_.saturated, 1);
+  stat_add(stats_.handler_ns, clock_ns() - now_ns_);
+}
+
+// Accepting.
+
+void EpollEngine::accept_batch() {
+  for (int i = 0; i < kAcceptsPerTurn; ++i) {
+    const int fd = accept4(options_.listen_fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
+      adopt(fd);
+    } else if (!accept_failed(errno)) {
+      return;
+    }
+  }
+}
+
+// Whether to go on with the next one.
+bool EpollEngine::accept_failed(int code) {
+  switch (code) {
+    case EAGAIN:  // Nobody is waiting.
+      return false;
+    case EINTR:         // A signal: the call did nothing.
+    case ECONNABORTED:  // This one gave up while it waited for us.
+    case EPERM:         // A firewall rule forbids this one.
+    case EPROTO:    // From here on: errors of the network that Linux passes on for the new socket
+    case ENETDOWN:  // (accept(2)); they say nothing about the next one.
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case EOPNOTSUPP:
+    case ENETUNREACH:
+    case ETIMEDOUT:
+      return true;
+    case EMFILE:   // Our limit of open files,
+    case ENFILE:   // that of the machine,
+    case ENOBUFS:  // memory for sockets,
+    case ENOMEM:   // or memory at all is used up. The queue stays readable, so asking again at once
+                   // would spin; closing connections is what helps.
+      break;
+    default:  // EBADF, EFAULT, EINVAL, ENOTSOCK: our own mistake. Slow down rather than spin.
+      break;
+  }
+  if (accept_logged_ns_ == 0 || now_ns_ - accept_logged_ns_ >= kSecondNs) {
+    accept_logged_ns_ = now_ns_;
+    spdlog::warn("cannot accept connections: {}; they wait in the queue until some are closed",
+                 errno_text(code));
+  }
+  watch_listener(false);
+  accept_again_ns_ = now_ns_ + kAcceptBackOffNs;
+  return false;
+}
+
+void EpollEngine::adopt(int fd) {
+  if (free_slots_.empty()) {
+    free_slots_.push_back(static_cast<std::uint32_t>(conns_.size()));
+    conns_.emplace_back().slot = free_slots_.back();
+  }
+  Conn& conn = conns_[free_slots_.back()];
+  epoll_event event{EPOLLIN, {.u64 = tag(conn.id())}};
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
+    // ENOSPC: fs.epoll.max_user_watches; ENOMEM. This connection cannot be served.
+    spdlog::warn("cannot watch a new connection: {}; it is closed", errno_text(errno));
+    ::close(fd);
+    return;
+  }
+  free_slots_.pop_back();
+  conn.fd = fd;
+  conn.open = true;
+  handler_.on_accept(conn.id());
+}
+
+void EpollEngine::watch_listener(bool on) {
+  epoll_event event{0, {.u64 = kListenerTag}};
+  if (on) event.events = EPOLLIN;
+  epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, options_.listen_fd, &event);
+}
+
+void EpollEngine::stop_accepting() {
+  accepting_ = false;
+  watch_listener(false);
+}
+
+// Sending.
+
+EpollEngine::Conn* EpollEngine::find(ConnId id) {
+  return const_cast<Conn*>(std::as_const(*this).find(id));
+}
+
+const EpollEngine::Conn* EpollEngine::find(ConnId id) const {
+  if (id.slot >= conns_.size()) return nullptr;
+  const Conn& conn = conns_[id.slot];
+  return conn.open && conn.generation == id.generation ? &conn : nullptr;
+}
+
+void EpollEngine::send(ConnId id, std::span<const Part> parts) {
+  Conn* conn = find(id);
+  if (conn == nullptr || conn->finishing) return;
+  if (conn->output) return queue(*conn, parts, 0);
+  if (conn != current_) {
+    queue(*conn, parts, 0);
+    return mark_dirty(*conn);
+  }
+  if (corked_ + total(parts) > cork_.size()) return send_now(*conn, parts);
+  for (const Part part : parts) {
+    std::copy(part.begin(), part.end(), cork_.begin() + static_cast<std::ptrdiff_t>(corked_));
+    corked_ += part.size();
+  }
+}
+
+void EpollEngine::send_shared(ConnId id, SharedBytes bytes) {
+  Conn* conn = find(id);
+  if (conn == nullptr || conn->finishing) return;
+  if (conn == current_) spill_cork(*conn);
+  output_of(*conn).append_shared(std::move(bytes));
+  mark_dirty(*conn);
+}
+
+// Too big for the cork: leaves at once from where it is, behind what is corked.
+void EpollEngine::send_now(Conn& conn, std::span<const Part> parts) {
+  std::array<iovec, kPartsPerSend> out{};
+  std::size_t used = 0;
+  out[used++] = iovec_of(Part(cork_).first(corked_));
+  const std::size_t direct = std::min(parts.size(), out.size() - used);
+  for (const Part part : parts.first(direct)) out[used++] = iovec_of(part);
+  const std::size_t sent = write_some(conn, std::span(out).first(used));
+  if (!conn.open) return;
+  if (sent < corked_) {
+    output_of(conn).append(Part(cork_).subspan(sent, corked_ - sent));
+    queue(conn, parts, 0);
+  } else {
+    queue(conn, parts, sent - corked_);
+  }
+  corked_ = 0;
+  if (conn.output) flush_output(conn);
+}
+
+// Queues `parts` but for their first `skip` bytes.
+void EpollEngine::queue(Conn& conn, std::span<const Part> parts, std::size_t skip) {
+  for (const Part part : parts) {
+    const std::size_t sent = std::min(skip, part.size());
+    skip -= sent;
+    if (sent < part.size()) output_of(conn).append(part.subspan(sent));
+  }
+}
+
+void EpollEngine::spill_cork(Conn& conn) {
+  if (corked_ == 0) return;
+  output_of(conn).append(Part(cork_).first(corked_));
+  corked_ = 0;
+}
+
+void EpollEngine::flush_cork(Conn& conn) {
+  if (corked_ == 0) return;
+  const std::size_t corked = std::exchange(corked_, 0);
+  if (!conn.open) return;
+  iovec out = iovec_of(Part(cork_).first(corked));
+  const std::size_t sent = write_some(conn, {&out, 1});
+  if (!conn.open || sent == corked) return;
+  output_of(conn).append(Part(cork_).subspan(sent, corked - sent));
+  if (!conn.blocked) mark_dirty(conn);
+}
+
+void EpollEngine::flush_output(Conn& conn) {
+  std::array<iovec, kPartsPerSend> out{};
+  while (conn.output && !conn.output->empty()) {
+    const std::size_t sent = write_some(conn, std::span(out).first(conn.output->gather(out)));
+    if (!conn.open) return;
+    conn.output->consume(sent);
+    if (conn.blocked && sent == 0) return;
+  }
+  output_done(conn);
+}
+
+void EpollEngine::output_done(Conn& conn) {
+  if (conn.output && spare_outputs_.size() < kSpareOutputs) {
+    spare_outputs_.push_back(std::move(conn.output));
+  }
+  conn.output.reset();
+  set_blocked(conn, false);
+  if (conn.finishing && !conn.fin_sent) {
+    conn.fin_sent = true;
+    // Fails only when the connection is gone, which the next read tells.
+    shutdown(conn.fd, SHUT_WR);
+  }
+}
+
+// Bytes that the kernel took. Arms EPOLLOUT when it takes no more; closes on errors.
+std::size_t EpollEngine::write_some(Conn& conn, std::span<iovec> parts) {
+  msghdr message{};
+  message.msg_iov = parts.data();
+  message.msg_iovlen = parts.size();
+  while (true) {
+    const ssize_t n = sendmsg(conn.fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n >= 0) {
+      stat_add(stats_.bytes_out, static_cast<std::uint64_t>(n));
+      return static_cast<std::size_t>(n);
+    }
+    if (errno == EINTR) continue;
+    if (errno == EAGAIN) {
+      set_blocked(conn, true);
+    } else {  // EPIPE, ECONNRESET, ETIMEDOUT, ...: nobody is there any more.
+      close_conn(conn, CloseReason::kError);
+    }
+    return 0;
+  }
+}
+
+OutputQueue& EpollEngine::output_of(Conn& conn) {
+  if (!conn.output) {
+    if (spare_outputs_.empty()) {
+      conn.output = std::make_unique<OutputQueue>();
+    } else {
+      conn.output = std::move(spare_outputs_.back());
+      spare_outputs_.pop_back();
+    }
+  }
+  return *conn.output;
+}
+
+void EpollEngine::mark_dirty(Conn& conn) {
+  if (conn.dirty) return;
+  conn.dirty = true;
+  dirty_.push_back(conn.id());
+}
+
+std::size_t EpollEngine::queued_bytes(ConnId id) const {
+  const Conn* conn = find(id);
+  if (conn == nullptr) return 0;
+  const std::size_t corked = conn == current_ ? corked_ : 0;
+  return corked + (conn->output ? conn->output->bytes() : 0);
+}
+
+bool EpollEngine::flush(ConnId id) {
+  Conn* conn = find(id);
+  if (conn == nullptr) return false;
+  if (conn == current_) flush_cork(*conn);
+  if (conn->open && conn->output && !conn->blocked) flush_output(*conn);
+  return conn->open && conn->blocked;
+}
+
+// State of a connection.
+
+void EpollEngine::set_blocked(Conn& conn, bool blocked) {
+  if (conn.blocked == blocked) return;
+  conn.blocked = blocked;
+  update_interest(conn);
+}
+
+void EpollEngine::update_interest(Conn& conn) {
+  epoll_event event{0, {.u64 = tag(conn.id())}};
+  if (!conn.paused) event.events |= EPOLLIN;
+  if (conn.blocked) event.events |= EPOLLOUT;
+  // Fails for ENOMEM only; without it the connection would hang for ever.
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, conn.fd, &event) != 0) {
+    close_conn(conn, CloseReason::kError);
+  }
+}
+
+void EpollEngine::pause_reading(ConnId id) {
+  Conn* conn = find(id);
+  if (conn == nullptr || conn->paused) return;
+  conn->paused = true;
+  update_interest(*conn);
+}
+
+void EpollEngine::resume_reading(ConnId id) {
+  Conn* conn = find(id);
+  if (conn == nullptr || !conn->paused) return;
+  conn->paused = false;
+  update_interest(*conn);
+}
+
+void EpollEngine::finish(ConnId id) {
+  Conn* conn = find(id);
+  if (conn == nullptr || conn->finishing) return;
+  if (conn == current_) spill_cork(*conn);
+  conn->finishing = true;
+  resume_reading(id);  // The peer's FIN has to be seen.
+  mark_dirty(*conn);
+}
+
+void EpollEngine::abort(ConnId id) {
+  Conn* conn = find(id);
+  if (conn == nullptr) return;
+  const linger reset{1, 0};  // close() then resets and the kernel drops its queue, too.
+  setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+  close_conn(*conn, CloseReason::kAborted);
+}
+
+void EpollEngine::close_conn(Conn& conn, CloseReason reason) {
+  if (!conn.open) return;
+  conn.open = false;
+  conn.reason = reason;
+  closed_.push_back(conn.slot);
+}
+
+void EpollEngine::release_closed() {
+  const std::vector<std::uint32_t> closed = std::exchange(closed_, {});
+  for (const std::uint32_t slot : closed) {
+    Conn& conn = conns_[slot];
+    const ConnId id = conn.id();
+    const CloseReason reason = conn.reason;
+    ::close(conn.fd);  // epoll forgets it by itself.
+    conn = Conn{};
+    conn.slot = slot;
+    conn.generation = id.generation + 1;
+    free_slots_.push_back(slot);
+    handler_.on_closed(id, reason);
+  }
+}
+
+}  // namespace epulse::server

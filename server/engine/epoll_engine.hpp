@@ -1,0 +1,119 @@
+#pragma once
+
+#include <sys/epoll.h>
+#include <sys/uio.h>
+
+#include <array>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "server/contract/stats_page.h"
+#include "server/engine/engine.hpp"
+#include "server/engine/file_descriptor.hpp"
+#include "server/engine/output_queue.hpp"
+
+namespace epulse::server {
+
+struct EpollOptions {
+  int listen_fd = -1;       // not owned
+  int wake_fd = -1;         // an eventfd, not owned
+  std::size_t batch = 512;  // maxevents of epoll_wait
+};
+
+// Level-triggered epoll. An idle connection owns no buffer: all read into one, and write from one
+// while their input is handled; only what the kernel does not take is queued.
+class EpollEngine final : public Engine {
+ public:
+  // Throws Error. `stats` is written by the thread that runs the engine, and nobody else.
+  EpollEngine(const EpollOptions& options, Handler& handler, epulse_stats_worker& stats);
+  ~EpollEngine() override;
+
+  void run() override;
+  void stop() override { running_ = false; }
+  void stop_accepting() override;
+  std::uint64_t now_ns() const override { return now_ns_; }
+
+  void send(ConnId id, std::span<const Part> parts) override;
+  void send_shared(ConnId id, SharedBytes bytes) override;
+  std::size_t queued_bytes(ConnId id) const override;
+  bool flush(ConnId id) override;
+  void pause_reading(ConnId id) override;
+  void resume_reading(ConnId id) override;
+  void finish(ConnId id) override;
+  void abort(ConnId id) override;
+
+ private:
+  struct Conn {
+    std::unique_ptr<OutputQueue> output;  // only while there is something to send
+    int fd = -1;
+    std::uint32_t slot = 0;
+    std::uint32_t generation = 0;
+    CloseReason reason = CloseReason::kPeer;
+    bool open = false;
+    bool paused = false;     // not to be read
+    bool blocked = false;    // EPOLLOUT is armed
+    bool dirty = false;      // in dirty_
+    bool finishing = false;  // FIN is to follow the output
+    bool fin_sent = false;
+
+    ConnId id() const { return {slot, generation}; }
+  };
+
+  Conn* find(ConnId id);
+  const Conn* find(ConnId id) const;
+
+  // Accepting.
+  void accept_batch();
+  bool accept_failed(int code);
+  void adopt(int fd);
+  void watch_listener(bool on);
+
+  // The loop.
+  int wait_ms() const;
+  void dispatch(const epoll_event& event);
+  void handle_conn(Conn& conn, std::uint32_t events);
+  void receive(Conn& conn);
+  void tick_if_due();
+  void end_turn();
+  void count_turn(std::size_t events);
+
+  // Sending.
+  void send_now(Conn& conn, std::span<const Part> parts);
+  void queue(Conn& conn, std::span<const Part> parts, std::size_t skip);
+  void spill_cork(Conn& conn);
+  void flush_cork(Conn& conn);
+  void flush_output(Conn& conn);
+  void output_done(Conn& conn);
+  std::size_t write_some(Conn& conn, std::span<iovec> parts);
+  OutputQueue& output_of(Conn& conn);
+  void mark_dirty(Conn& conn);
+
+  void set_blocked(Conn& conn, bool blocked);
+  void update_interest(Conn& conn);
+  void close_conn(Conn& conn, CloseReason reason);
+  void release_closed();
+
+  EpollOptions options_;
+  Handler& handler_;
+  epulse_stats_worker& stats_;
+  FileDescriptor epoll_;
+  std::vector<epoll_event> events_;
+  Bytes input_;
+  Bytes cork_;
+  std::size_t corked_ = 0;   // bytes in cork_
+  Conn* current_ = nullptr;  // whose on_data() runs, to whom cork_ belongs
+  std::deque<Conn> conns_;   // by slot; a deque keeps them in place
+  std::vector<std::uint32_t> free_slots_;
+  std::vector<ConnId> dirty_;          // with output that has not been tried
+  std::vector<std::uint32_t> closed_;  // to be released at the end of the turn
+  std::vector<std::unique_ptr<OutputQueue>> spare_outputs_;
+  std::uint64_t now_ns_ = 0;
+  std::uint64_t next_tick_ns_ = 0;
+  std::uint64_t accept_again_ns_ = 0;  // backing off until then; 0: not
+  std::uint64_t accept_logged_ns_ = 0;
+  bool accepting_ = true;
+  bool running_ = true;
+};
+
+}  // namespace epulse::server

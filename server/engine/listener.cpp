@@ -1,0 +1,88 @@
+#include "server/engine/listener.hpp"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <string>
+
+#include "server/error.hpp"
+
+namespace epulse::server {
+namespace {
+
+constexpr int kAcceptQueue = 4096;  // The kernel lowers it to net.core.somaxconn.
+
+[[noreturn]] void refuse(const Address& address, int code) {
+  const char* remedy = "give an address of this machine with --listen";
+  if (code == EADDRINUSE) {
+    remedy = "choose another port with --listen or stop the process that holds it";
+  } else if (code == EACCES) {
+    remedy = "ports below 1024 need CAP_NET_BIND_SERVICE; choose another with --listen";
+  } else if (code == EMFILE || code == ENFILE) {
+    remedy = "raise the limit of open files (ulimit -n)";
+  }
+  fail("cannot listen on {}: {}; {}", address.text(), errno_text(code), remedy);
+}
+
+void set_option(int fd, int level, int name, const Address& address) {
+  const int on = 1;
+  if (setsockopt(fd, level, name, &on, sizeof on) != 0) refuse(address, errno);
+}
+
+FileDescriptor bound_socket(const Address& address, bool share_port) {
+  FileDescriptor fd(
+      socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd) refuse(address, errno);
+  set_option(fd.get(), SOL_SOCKET, SO_REUSEADDR, address);
+  if (share_port) set_option(fd.get(), SOL_SOCKET, SO_REUSEPORT, address);
+  if (bind(fd.get(), address.get(), address.size) != 0) refuse(address, errno);
+  return fd;
+}
+
+// An abstract Unix socket named after the port: the kernel lets one process of the network
+// namespace have it, and takes it back when that process ends. It closes the gap between the probe
+// below and our own bind, in which a second epulse-ws could slip through.
+FileDescriptor claim_port(const Address& address) {
+  const std::string name = "epulse-ws/" + address.text();
+  sockaddr_un un{};
+  un.sun_family = AF_UNIX;
+  std::copy(name.begin(), name.end(), un.sun_path + 1);
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
+  FileDescriptor fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd) refuse(address, errno);
+  if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&un), size) != 0) refuse(address, errno);
+  return fd;
+}
+
+FileDescriptor listening_socket(const Address& address) {
+  FileDescriptor fd = bound_socket(address, true);
+  // Accepted sockets inherit it: no call per connection.
+  set_option(fd.get(), IPPROTO_TCP, TCP_NODELAY, address);
+  if (listen(fd.get(), kAcceptQueue) != 0) refuse(address, errno);
+  return fd;
+}
+
+}  // namespace
+
+Listeners open_listeners(const Address& address, std::size_t count) {
+  Listeners listeners;
+  listeners.address = address;
+  if (address.port() == 0) {  // The kernel never gives a port that somebody has.
+    listeners.sockets.push_back(listening_socket(address));
+    listeners.address = local_address(listeners.sockets[0].get());
+    listeners.claim = claim_port(listeners.address);
+  } else {
+    listeners.claim = claim_port(address);
+    // Without SO_REUSEPORT a bind fails if anybody listens there, sharing or not.
+    bound_socket(address, false);
+  }
+  while (listeners.sockets.size() < count) {
+    listeners.sockets.push_back(listening_socket(listeners.address));
+  }
+  return listeners;
+}
+
+}  // namespace epulse::server

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <sys/uio.h>
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "server/engine/engine.hpp"
+
+namespace epulse::server {
+
+// What a connection has still to send: copies, and references to buffers shared with other
+// connections.
+class OutputQueue {
+ public:
+  void append(Part bytes);
+  void append_shared(SharedBytes bytes);
+
+  bool empty() const { return bytes_ == 0; }
+  std::size_t bytes() const { return bytes_; }
+
+  // Fills `out` with the front of the queue; how many entries were filled.
+  std::size_t gather(std::span<iovec> out) const;
+
+  // Drops what was sent from the front.
+  void consume(std::size_t bytes);
+
+  // Empty again; keeps its chunk table for the next user.
+  void clear();
+
+ private:
+  struct Chunk {
+    SharedBytes shared;  // or else
+    Bytes own;
+    const Bytes& bytes() const { return shared ? *shared : own; }
+  };
+
+  std::vector<Chunk> chunks_;
+  std::size_t head_ = 0;         // first chunk not wholly sent
+  std::size_t head_offset_ = 0;  // bytes of it that were
+  std::size_t bytes_ = 0;
+};
+
+}  // namespace epulse::server

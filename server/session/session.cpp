@@ -1,0 +1,305 @@
+#include "server/session/session.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+#include <utility>
+
+#include "server/contract/stats_writer.hpp"
+#include "server/ws/http.hpp"
+
+namespace epulse::server {
+namespace {
+
+constexpr std::uint64_t kSweepNs = 1'000'000'000;
+constexpr std::string_view kTopicPrefix = "/topic/";
+constexpr std::size_t kMaxTopicChars = 128;
+
+// The unreserved characters of RFC 3986, 2.3: nothing that could be escaped in two ways.
+bool is_topic_name(std::string_view name) {
+  return !name.empty() && name.size() <= kMaxTopicChars &&
+         std::all_of(name.begin(), name.end(), [](char c) {
+           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                  c == '-' || c == '.' || c == '_' || c == '~';
+         });
+}
+
+void burn(std::uint64_t ns) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::nanoseconds(ns);
+  while (std::chrono::steady_clock::now() < end) {
+  }
+}
+
+std::string phrase_line(int status) {
+  return std::string(ws::status_phrase(status)) + '\n';
+}
+
+}  // namespace
+
+Session::Session(SharedState& shared, std::size_t worker)
+    : shared_(shared),
+      worker_(worker),
+      stats_(shared.pages.worker(worker)),
+      waiting_(shared.hub.workers()) {}
+
+Session::Client* Session::find(ConnId id) {
+  if (id.slot >= clients_.size()) return nullptr;
+  std::optional<Client>& client = clients_[id.slot];
+  return client && client->connection.id() == id ? &*client : nullptr;
+}
+
+// Connections.
+
+void Session::on_accept(ConnId id) {
+  if (id.slot >= clients_.size()) clients_.resize(id.slot + 1);
+  Client& client = clients_[id.slot].emplace(id, shared_.options.max_message_bytes);
+  client.phase_since_ns = engine_->now_ns();
+  client.heard_ns = engine_->now_ns();
+  client.refused = shared_.connections.fetch_add(1) >= shared_.options.max_connections;
+  ++live_;
+  if (drain_deadline_ns_ != 0) engine_->abort(id);  // Accepted in the turn that began the drain.
+}
+
+void Session::on_data(ConnId id, std::span<std::uint8_t> input) {
+  Client* client = find(id);
+  if (client == nullptr) return;
+  client->heard_ns = engine_->now_ns();
+  client->pinged = false;
+  const Connection::Phase before = client->connection.phase();
+  client->connection.receive(input, *engine_, *this);
+  if (client->connection.phase() != before) client->phase_since_ns = engine_->now_ns();
+  // Who does not read its echo is not read either. A subscriber is: its backlog has a cap.
+  if (client->connection.phase() == Connection::Phase::kOpen && !client->topic &&
+      engine_->flush(id)) {
+    engine_->pause_reading(id);
+  }
+}
+
+void Session::on_drained(ConnId id) {
+  const Client* client = find(id);
+  if (client != nullptr && !client->throttled) engine_->resume_reading(id);
+}
+
+void Session::on_closed(ConnId id, CloseReason /*reason*/) {
+  Client* client = find(id);
+  if (client == nullptr) return;
+  unsubscribe(*client);
+  if (client->counted) stat_set(stats_.connections, stats_.connections - 1);
+  shared_.connections.fetch_sub(1);
+  clients_[id.slot].reset();
+  --live_;
+  stop_if_drained();
+}
+
+// Requests.
+
+Session::Answer Session::on_request(Connection& conn, const ws::Request& request, int status) {
+  Client& client = *find(conn.id());
+  Answer answer{status, phrase_line(status)};
+  // Without an Upgrade field it is a plain request, and may be one that we know.
+  const bool plain = status == 426 && request.upgrade.empty();
+  const std::string_view path = request.target.substr(0, request.target.find('?'));
+  if (plain && path == "/healthz") return {200, "ok\n"};
+  if (plain && path == "/stats") return {200, shared_.pages.text()};
+  if (status == 101) answer = route(client, path);
+  if (answer.status != 101) {
+    stat_add(stats_.refused, 1);
+    return answer;
+  }
+  client.counted = true;
+  stat_add(stats_.accepted, 1);
+  stat_add(stats_.connections, 1);
+  return answer;
+}
+
+Session::Answer Session::route(Client& client, std::string_view target) {
+  if (client.refused || drain_deadline_ns_ != 0) return {503, phrase_line(503)};
+  if (!target.starts_with(kTopicPrefix)) return {};
+  return subscribe(client, target.substr(kTopicPrefix.size())) ? Answer{}
+                                                               : Answer{404, phrase_line(404)};
+}
+
+bool Session::subscribe(Client& client, std::string_view name) {
+  if (!is_topic_name(name)) return false;
+  client.topic = shared_.hub.topic(name);
+  client.member_index = client.topic->add(worker_, client.connection.id());
+  return true;
+}
+
+void Session::unsubscribe(Client& client) {
+  if (!client.topic) return;
+  const std::uint32_t index = client.member_index;
+  client.topic->remove(worker_, index);
+  const std::vector<ConnId>& members = client.topic->members(worker_);
+  if (index < members.size()) find(members[index])->member_index = index;
+  client.topic.reset();
+}
+
+// Messages.
+
+void Session::on_message(Connection& conn, ws::Opcode opcode, std::span<std::uint8_t> payload) {
+  stat_add(stats_.messages_in, 1);
+  if (shared_.options.handler_delay_ns != 0) burn(shared_.options.handler_delay_ns);
+  Client& client = *find(conn.id());
+  if (client.topic) return publish(client, opcode, payload);
+  conn.send(opcode, payload, *engine_);
+  stat_add(stats_.messages_out, 1);
+}
+
+void Session::on_violation(Connection& /*conn*/) {
+  stat_add(stats_.protocol_errors, 1);
+}
+
+void Session::publish(Client& client, ws::Opcode opcode, std::span<const std::uint8_t> payload) {
+  const ws::HeaderBytes header = ws::encode_header({opcode, payload.size(), true, {}});
+  Bytes frame;
+  frame.reserve(header.size + payload.size());
+  frame.insert(frame.end(), header.view().begin(), header.view().end());
+  frame.insert(frame.end(), payload.begin(), payload.end());
+  const auto publication =
+      std::make_shared<const Publication>(Publication{client.topic, std::move(frame)});
+  stat_add(stats_.published, 1);
+  hand_over(publication);
+  deliver(publication);
+  const bool stalled = std::any_of(waiting_.begin(), waiting_.end(),
+                                   [](const auto& queue) { return !queue.empty(); });
+  if (stalled) throttle(client);
+}
+
+void Session::hand_over(const PublicationPtr& publication) {
+  for (std::size_t k = 0; k < waiting_.size(); ++k) {
+    if (k == worker_ || !publication->topic->has_members(k)) continue;
+    PublicationPtr copy = publication;
+    if (!waiting_[k].empty() || !shared_.hub.offer(k, copy)) waiting_[k].push_back(std::move(copy));
+  }
+}
+
+void Session::deliver(const PublicationPtr& publication) {
+  const SharedBytes frame(publication, &publication->frame);
+  for (const ConnId member : publication->topic->members(worker_)) {
+    Client* client = find(member);
+    if (client->connection.phase() != Connection::Phase::kOpen) continue;
+    engine_->send_shared(member, frame);
+    stat_add(stats_.delivered, 1);
+    stat_add(stats_.messages_out, 1);
+    if (engine_->queued_bytes(member) <= shared_.options.backlog_cap_bytes) continue;
+    // Perhaps only this turn was rich; what counts is what the socket does not take.
+    engine_->flush(member);
+    if (engine_->queued_bytes(member) <= shared_.options.backlog_cap_bytes) continue;
+    // A close frame would stand at the end of the backlog that is not being read.
+    client->connection.drop(*engine_);
+    stat_add(stats_.slow_closed, 1);
+  }
+}
+
+// A publisher faster than another worker is not read until that one has caught up.
+void Session::throttle(Client& client) {
+  if (client.throttled) return;
+  client.throttled = true;
+  throttled_.push_back(client.connection.id());
+  engine_->pause_reading(client.connection.id());
+  shared_.hub.announce_stall(worker_);
+  shared_.hub.waker(worker_).wake();  // The second attempt that announce_stall() asks for.
+}
+
+void Session::retry_waiting() {
+  if (!offer_waiting()) {
+    shared_.hub.announce_stall(worker_);
+    if (!offer_waiting()) return;
+  }
+  for (const ConnId id : std::exchange(throttled_, {})) {
+    if (Client* client = find(id)) {
+      client->throttled = false;
+      engine_->resume_reading(id);
+    }
+  }
+}
+
+// Whether nothing waits any more.
+bool Session::offer_waiting() {
+  bool empty = true;
+  for (std::size_t k = 0; k < waiting_.size(); ++k) {
+    std::deque<PublicationPtr>& queue = waiting_[k];
+    while (!queue.empty() && shared_.hub.offer(k, queue.front())) queue.pop_front();
+    empty = empty && queue.empty();
+  }
+  return empty;
+}
+
+void Session::on_wake() {
+  shared_.hub.waker(worker_).acknowledge();
+  PublicationPtr publication;
+  bool taken = false;
+  while (shared_.hub.take(worker_, publication)) {
+    deliver(publication);
+    taken = true;
+  }
+  publication.reset();
+  if (taken) shared_.hub.wake_stalled(worker_);
+  if (!throttled_.empty()) retry_waiting();
+  if (shared_.draining.load() && drain_deadline_ns_ == 0) begin_drain();
+}
+
+// Time.
+
+void Session::on_tick() {
+  const std::uint64_t now = engine_->now_ns();
+  if (drain_deadline_ns_ != 0 && now >= drain_deadline_ns_) return engine_->stop();
+  if (now < next_sweep_ns_) return;
+  next_sweep_ns_ = now + kSweepNs;
+  sweep();
+}
+
+void Session::sweep() {
+  for (std::optional<Client>& client : clients_) {
+    if (client) sweep_client(*client);
+  }
+}
+
+void Session::sweep_client(Client& client) {
+  const std::uint64_t now = engine_->now_ns();
+  const SessionOptions& options = shared_.options;
+  const ConnId id = client.connection.id();
+  switch (client.connection.phase()) {
+    case Connection::Phase::kHandshake:
+      if (now - client.phase_since_ns >= options.handshake_timeout_ns) engine_->abort(id);
+      return;
+    case Connection::Phase::kClosing:
+    case Connection::Phase::kFinished:
+      if (now - client.phase_since_ns >= options.close_timeout_ns) engine_->abort(id);
+      return;
+    case Connection::Phase::kOpen:
+      break;
+  }
+  const std::uint64_t silent_ns = now - client.heard_ns;
+  if (silent_ns >= options.idle_timeout_ns) {
+    engine_->abort(id);
+  } else if (silent_ns >= options.idle_timeout_ns / 2 && !client.pinged) {
+    client.pinged = true;  // Who is still there answers, and is heard.
+    client.connection.ping(*engine_);
+  }
+}
+
+// Ending.
+
+void Session::begin_drain() {
+  drain_deadline_ns_ = engine_->now_ns() + shared_.options.drain_timeout_ns;
+  engine_->stop_accepting();
+  for (std::optional<Client>& client : clients_) {
+    if (!client) continue;
+    if (client->connection.phase() == Connection::Phase::kHandshake) {
+      engine_->abort(client->connection.id());
+    } else if (client->connection.phase() == Connection::Phase::kOpen) {
+      client->connection.close(ws::CloseCode::kGoingAway, "server is stopping", *engine_);
+      client->phase_since_ns = engine_->now_ns();
+      engine_->resume_reading(client->connection.id());
+    }
+  }
+  stop_if_drained();
+}
+
+void Session::stop_if_drained() {
+  if (drain_deadline_ns_ != 0 && live_ == 0) engine_->stop();
+}
+
+}  // namespace epulse::server

@@ -1,0 +1,104 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "server/conn/connection.hpp"
+#include "server/engine/engine.hpp"
+#include "server/session/hub.hpp"
+#include "server/session/stats_pages.hpp"
+
+namespace epulse::server {
+
+struct SessionOptions {
+  std::uint64_t max_message_bytes = std::uint64_t{16} * 1024 * 1024;
+  std::size_t max_connections = 0;  // of the whole process
+  std::size_t backlog_cap_bytes = std::size_t{1024} * 1024;
+  std::uint64_t handshake_timeout_ns = 10'000'000'000;
+  std::uint64_t close_timeout_ns = 2'000'000'000;  // for the peer's half of a closing handshake
+  std::uint64_t idle_timeout_ns = 300'000'000'000;
+  std::uint64_t drain_timeout_ns = 2'000'000'000;
+  std::uint64_t handler_delay_ns = 0;  // burnt per message, for demonstrations
+};
+
+// What the workers of one process share.
+struct SharedState {
+  SharedState(const SessionOptions& session_options, std::size_t workers)
+      : options(session_options), pages(workers), hub(workers) {}
+
+  const SessionOptions options;
+  StatsPages pages;
+  Hub hub;
+  std::atomic<std::size_t> connections{0};
+  std::atomic<bool> draining{false};
+};
+
+// The clients of one worker: echo, or publish and subscribe under /topic/NAME.
+class Session final : public Handler, public Application {
+ public:
+  Session(SharedState& shared, std::size_t worker);
+
+  // The engine that calls us; before it runs.
+  void attach(Engine& engine) { engine_ = &engine; }
+
+  void on_accept(ConnId id) override;
+  void on_data(ConnId id, std::span<std::uint8_t> input) override;
+  void on_drained(ConnId id) override;
+  void on_closed(ConnId id, CloseReason reason) override;
+  void on_wake() override;
+  void on_tick() override;
+
+  Answer on_request(Connection& conn, const ws::Request& request, int status) override;
+  void on_message(Connection& conn, ws::Opcode opcode, std::span<std::uint8_t> payload) override;
+  void on_violation(Connection& conn) override;
+
+ private:
+  struct Client {
+    Client(ConnId id, std::uint64_t max_message_bytes) : connection(id, max_message_bytes) {}
+
+    Connection connection;
+    std::shared_ptr<Topic> topic;
+    std::uint32_t member_index = 0;
+    std::uint64_t phase_since_ns = 0;
+    std::uint64_t heard_ns = 0;
+    bool counted = false;    // in the gauge of open connections
+    bool refused = false;    // came above the limit
+    bool pinged = false;     // since it was last heard
+    bool throttled = false;  // in throttled_
+  };
+
+  Client* find(ConnId id);
+  Answer route(Client& client, std::string_view target);
+  bool subscribe(Client& client, std::string_view name);
+  void unsubscribe(Client& client);
+
+  void publish(Client& client, ws::Opcode opcode, std::span<const std::uint8_t> payload);
+  void hand_over(const PublicationPtr& publication);
+  void deliver(const PublicationPtr& publication);
+  void throttle(Client& client);
+  void retry_waiting();
+  bool offer_waiting();
+
+  void begin_drain();
+  void sweep();
+  void sweep_client(Client& client);
+  void stop_if_drained();
+
+  SharedState& shared_;
+  std::size_t worker_;
+  epulse_stats_worker& stats_;
+  Engine* engine_ = nullptr;
+  std::deque<std::optional<Client>> clients_;  // by slot
+  std::size_t live_ = 0;
+  std::vector<std::deque<PublicationPtr>> waiting_;  // by worker: its mailbox was full
+  std::vector<ConnId> throttled_;                    // publishers not read until waiting_ is empty
+  std::uint64_t drain_deadline_ns_ = 0;              // 0: not draining
+  std::uint64_t next_sweep_ns_ = 0;
+};
+
+}  // namespace epulse::server

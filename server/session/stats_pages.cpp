@@ -1,0 +1,108 @@
+#include "server/session/stats_pages.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <iterator>
+#include <string_view>
+
+#include "server/contract/stats_writer.hpp"
+#include "server/engine/file_descriptor.hpp"
+#include "server/error.hpp"
+
+namespace epulse::server {
+namespace {
+
+constexpr mode_t kMode = 0644;
+
+struct Counter {
+  std::string_view name;
+  __u64 epulse_stats_worker::*field;
+};
+
+constexpr std::array<Counter, 16> kCounters = {{
+    {"connections", &epulse_stats_worker::connections},
+    {"accepted", &epulse_stats_worker::accepted},
+    {"refused", &epulse_stats_worker::refused},
+    {"loop_turns", &epulse_stats_worker::loop_turns},
+    {"events", &epulse_stats_worker::events},
+    {"batch_max", &epulse_stats_worker::batch_max},
+    {"saturated", &epulse_stats_worker::saturated},
+    {"handler_ns", &epulse_stats_worker::handler_ns},
+    {"messages_in", &epulse_stats_worker::messages_in},
+    {"messages_out", &epulse_stats_worker::messages_out},
+    {"bytes_in", &epulse_stats_worker::bytes_in},
+    {"bytes_out", &epulse_stats_worker::bytes_out},
+    {"protocol_errors", &epulse_stats_worker::protocol_errors},
+    {"slow_closed", &epulse_stats_worker::slow_closed},
+    {"published", &epulse_stats_worker::published},
+    {"delivered", &epulse_stats_worker::delivered},
+}};
+static_assert(sizeof(epulse_stats_worker) == 8 + kCounters.size() * sizeof(__u64),
+              "a counter of the stats page is missing in the text");
+
+}  // namespace
+
+StatsPages::StatsPages(std::size_t workers)
+    : name_(fmt::format("/epulse-ws.{}", getpid())),
+      workers_(workers),
+      bytes_((workers + 1) * EPULSE_STATS_PAGE_BYTES) {
+  shm_unlink(name_.c_str());  // Left by a process that had our pid and was killed.
+  const FileDescriptor fd(shm_open(name_.c_str(), O_CREAT | O_EXCL | O_RDWR, kMode));
+  if (!fd) {
+    fail("cannot create shared memory {}: {}; is /dev/shm writable?", name_, errno_text(errno));
+  }
+  void* base = MAP_FAILED;
+  // fchmod: whoever watches us may have another uid, and the umask must not keep it out.
+  if (fchmod(fd.get(), kMode) == 0 && ftruncate(fd.get(), static_cast<off_t>(bytes_)) == 0) {
+    base = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+  }
+  if (base == MAP_FAILED) {
+    const int code = errno;
+    shm_unlink(name_.c_str());
+    fail("cannot map shared memory {}: {}; is /dev/shm full?", name_, errno_text(code));
+  }
+  base_ = static_cast<char*>(base);
+  auto& header = *reinterpret_cast<epulse_stats_header*>(base_);
+  header.version = EPULSE_STATS_VERSION;
+  header.pid = static_cast<__u32>(getpid());
+  header.workers = static_cast<__u32>(workers);
+  header.page_bytes = EPULSE_STATS_PAGE_BYTES;
+  // The magic last: who sees it sees the rest.
+  std::atomic_ref<__u64>(header.magic).store(EPULSE_STATS_MAGIC, std::memory_order_release);
+}
+
+StatsPages::~StatsPages() {
+  munmap(base_, bytes_);
+  shm_unlink(name_.c_str());
+}
+
+epulse_stats_worker& StatsPages::worker(std::size_t index) {
+  return *reinterpret_cast<epulse_stats_worker*>(base_ + (index + 1) * EPULSE_STATS_PAGE_BYTES);
+}
+
+const epulse_stats_worker& StatsPages::worker(std::size_t index) const {
+  return *reinterpret_cast<const epulse_stats_worker*>(base_ +
+                                                       (index + 1) * EPULSE_STATS_PAGE_BYTES);
+}
+
+std::string StatsPages::text() const {
+  std::string out;
+  auto append = std::back_inserter(out);
+  for (std::size_t k = 0; k < workers_; ++k) {
+    const epulse_stats_worker& page = worker(k);
+    fmt::format_to(append, "worker {} tid {} cpu {}\n", k, page.tid, page.cpu);
+    for (const Counter& counter : kCounters) {
+      fmt::format_to(append, "worker {} {} {}\n", k, counter.name, stat_read(page.*counter.field));
+    }
+  }
+  return out;
+}
+
+}  // namespace epulse::server

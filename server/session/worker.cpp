@@ -1,0 +1,68 @@
+#include "server/session/worker.hpp"
+
+#include <fmt/format.h>
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <exception>
+#include <utility>
+
+#include "server/contract/stats_writer.hpp"
+#include "server/engine/epoll_engine.hpp"
+#include "server/session/cpus.hpp"
+
+namespace epulse::server {
+
+Worker::Worker(const WorkerOptions& options, SharedState& shared, FileDescriptor listener)
+    : options_(options),
+      shared_(shared),
+      listener_(std::move(listener)),
+      thread_([this] { run(); }) {}
+
+Worker::~Worker() {
+  if (thread_.joinable()) thread_.join();
+}
+
+void Worker::join() {
+  thread_.join();
+  ended_.get_future().get();
+}
+
+void Worker::run() {
+  bool started = false;
+  try {
+    const pid_t tid = set_up();
+    // Built here, after pinning, so that its memory is near this CPU.
+    Session session(shared_, options_.index);
+    EpollEngine engine({.listen_fd = listener_.get(),
+                        .wake_fd = shared_.hub.waker(options_.index).fd(),
+                        .batch = options_.epoll_batch},
+                       session, shared_.pages.worker(options_.index));
+    session.attach(engine);
+    started = true;
+    started_.set_value(tid);
+    engine.run();
+    ended_.set_value();
+  } catch (...) {
+    if (!started) {
+      started_.set_exception(std::current_exception());
+      ended_.set_value();
+      return;
+    }
+    ended_.set_exception(std::current_exception());
+    kill(getpid(), SIGTERM);  // A server with a dead worker would leave its share unanswered: end.
+  }
+}
+
+pid_t Worker::set_up() {
+  pthread_setname_np(pthread_self(), fmt::format("ws-worker-{}", options_.index).c_str());
+  if (options_.cpu >= 0) pin_to(options_.cpu);
+  const pid_t tid = gettid();
+  epulse_stats_worker& page = shared_.pages.worker(options_.index);
+  page.tid = static_cast<__u32>(tid);
+  page.cpu = options_.cpu;
+  return tid;
+}
+
+}  // namespace epulse::server
