@@ -23,11 +23,19 @@ uint64_t Actuator::apply(const Change& change, std::string_view reason) {
   try {
     std::visit([](const auto& c) { perform(c); }, prepared);
   } catch (const Error& error) {
-    journal_.append_settled(seq, SettledRecord::Kind::kUndone,
-                            fmt::format("not made: {}", error.what()));
+    settle_unmade(seq, error.what());
     throw;
   }
   return seq;
+}
+
+void Actuator::settle_unmade(uint64_t seq, std::string_view why) {
+  try {
+    journal_.append_settled(seq, SettledRecord::Kind::kUndone, fmt::format("not made: {}", why));
+  } catch (const Error&) {
+    // It stays pending; its undo finds the old value in place. The first error is the one to
+    // report.
+  }
 }
 
 Outcome Actuator::undo(uint64_t seq) {

@@ -61,9 +61,17 @@ std::string type_name(const toml::node& node) {
 }
 
 std::string value_text(const toml::node& node) {
+  if (const auto* const text = node.as_string()) return fmt::format("\"{}\"", text->get());
   std::ostringstream out;
   node.visit([&](const auto& value) { out << value; });
   return out.str();
+}
+
+// An error is one line, whatever names and values it quotes from the file.
+std::string one_line(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; }, '?');
+  return text;
 }
 
 std::string list(const std::vector<std::string_view>& names) {
@@ -134,7 +142,8 @@ class Loader {
     const auto first =
         std::min_element(problems_.begin(), problems_.end(),
                          [](const Problem& a, const Problem& b) { return a.line < b.line; });
-    if (first != problems_.end()) fail("{}:{}: {}", source_, first->line, first->text);
+    if (first != problems_.end()) fail("{}:{}: {}", source_, first->line, one_line(first->text));
+
     return config_;
   }
 
@@ -225,7 +234,7 @@ Config parse(const std::string& text, const std::string& source) {
     loader.read_table(toml::parse(text, source), "");
   } catch (const toml::parse_error& error) {
     fail("{}:{}:{}: {}", source, error.source().begin.line, error.source().begin.column,
-         error.description());
+         one_line(std::string(error.description())));
   }
   return loader.result();
 }

@@ -1,1 +1,293 @@
+#include "agent/actuate/actuator.hpp"
+
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/resource.h>
+
+#include "tests/agent/child.hpp"
+#include "tests/agent/temp_dir.hpp"
+
+namespace epulse::actuate {
+namespace {
+
+using model::CpuSet;
+
+CpuSet mask_of(pid_t tid) {
+  cpu_set_t native;
+  CPU_ZERO(&native);
+  EXPECT_EQ(sched_getaffinity(tid, sizeof native, &native), 0);
+  return CpuSet::from_native(native);
+}
+
+void set_mask(pid_t tid, const CpuSet& mask) {
+  const cpu_set_t native = mask.native();
+  ASSERT_EQ(sched_setaffinity(tid, sizeof native, &native), 0);
+}
+
+// A child confined to the first CPU, and the change that moves it to the second.
+class ActuatorTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const CpuSet usable = mask_of(0);
+    if (usable.count() < 2) GTEST_SKIP() << "needs two CPUs, has " << usable.to_string();
+    first_ = CpuSet::of(usable.first());
+    second_ = CpuSet::of(usable.next(usable.first()));
+    both_ = first_;
+    both_.add(second_.first());
+    set_mask(child_.pid(), first_);
+    change_ = {child_.pid(), child_.pid(), child_.start_ticks(), "child", first_, second_};
+  }
+
+  Child child_;
+  TempDir dir_;
+  CpuSet first_, second_, both_;
+  ThreadAffinity change_;
+};
+
+TEST_F(ActuatorTest, AppliesAndUndoesExactly) {
+  Actuator actuator(dir_.path());
+  const uint64_t seq = actuator.apply(change_, "a test");
+  EXPECT_EQ(mask_of(child_.pid()), second_);
+  ASSERT_EQ(actuator.pending().size(), 1U);
+  EXPECT_EQ(actuator.pending()[0].reason, "a test");
+  const Outcome outcome = actuator.undo(seq);
+  EXPECT_EQ(outcome.result, UndoResult::kRestored);
+  EXPECT_EQ(outcome.text, fmt::format("thread {} (actuate_test): CPU mask {} -> {} restored",
+                                      child_.pid(), second_.to_string(), first_.to_string()));
+  EXPECT_EQ(mask_of(child_.pid()), first_);
+  EXPECT_TRUE(actuator.pending().empty());
+  EXPECT_NE(error_of([&] { actuator.undo(seq); }).find("nothing to undo"), std::string::npos);
+}
+
+TEST_F(ActuatorTest, SaysHowToDoItByHand) {
+  change_.tid = 4711;
+  change_.name = "ws-worker-1";
+  EXPECT_EQ(by_hand(change_), fmt::format("taskset -pc {} 4711", second_.to_string()));
+  EXPECT_EQ(undo_by_hand(change_), fmt::format("taskset -pc {} 4711", first_.to_string()));
+  EXPECT_EQ(describe(change_), fmt::format("thread 4711 (ws-worker-1): CPU mask {} -> {}",
+                                           first_.to_string(), second_.to_string()));
+}
+
+TEST_F(ActuatorTest, UndoesInReverseOrder) {
+  Actuator actuator(dir_.path());
+  const uint64_t older = actuator.apply(change_, "one");
+  ThreadAffinity back = change_;
+  back.old_mask = second_;
+  back.new_mask = both_;
+  const uint64_t newer = actuator.apply(back, "two");
+  EXPECT_NE(error_of([&] { actuator.undo(older); }).find("cannot be undone before change 2"),
+            std::string::npos);
+  const auto outcomes = actuator.undo_all();
+  ASSERT_EQ(outcomes.size(), 2U);
+  EXPECT_EQ(outcomes[0].seq, newer);
+  EXPECT_EQ(outcomes[1].result, UndoResult::kRestored);
+  EXPECT_EQ(mask_of(child_.pid()), first_);
+  EXPECT_EQ(read_text(dir_.file("journal")), "");
+}
+
+TEST_F(ActuatorTest, StandsDownWhenChangedSince) {
+  Actuator actuator(dir_.path());
+  actuator.apply(change_, "a test");
+  set_mask(child_.pid(), both_);
+  const auto outcomes = actuator.undo_all();
+  ASSERT_EQ(outcomes.size(), 1U);
+  EXPECT_EQ(outcomes[0].result, UndoResult::kStoodDown);
+  EXPECT_NE(outcomes[0].text.find("somebody else changed it since"), std::string::npos);
+  EXPECT_EQ(mask_of(child_.pid()), both_);
+  EXPECT_TRUE(actuator.pending().empty()) << "settled";
+}
+
+TEST_F(ActuatorTest, RefusesAMaskThatIsNotTheOneMeasured) {
+  Actuator actuator(dir_.path());
+  set_mask(child_.pid(), both_);
+  EXPECT_NE(error_of([&] { actuator.apply(change_, "a test"); }).find("somebody else changed it"),
+            std::string::npos);
+  EXPECT_EQ(mask_of(child_.pid()), both_);
+  EXPECT_TRUE(actuator.pending().empty());
+}
+
+TEST_F(ActuatorTest, RefusesWhatIsNoThreadAndMask) {
+  Actuator actuator(dir_.path());
+  for (const pid_t tid : {0, -1}) {
+    ThreadAffinity own = change_;
+    own.tid = tid;
+    EXPECT_NE(error_of([&] { actuator.apply(own, "a test"); }), "") << tid;
+  }
+  ThreadAffinity empty = change_;
+  empty.new_mask = CpuSet{};
+  EXPECT_NE(error_of([&] { actuator.apply(empty, "a test"); }), "");
+  EXPECT_TRUE(actuator.pending().empty());
+}
+
+TEST_F(ActuatorTest, AMaskThatTheKernelRefusesLeavesTheOldOne) {
+  Actuator actuator(dir_.path());
+  change_.new_mask = CpuSet::of(CpuSet::kCapacity - 1);  // beyond any CPU of this machine
+  EXPECT_NE(error_of([&] { actuator.apply(change_, "a test"); }).find("none of these CPUs"),
+            std::string::npos);
+  EXPECT_EQ(mask_of(child_.pid()), first_);
+  EXPECT_TRUE(actuator.pending().empty()) << "noted as not made";
+}
+
+TEST_F(ActuatorTest, AMaskThatTheKernelCutsDownLeavesTheOldOne) {
+  Actuator actuator(dir_.path());
+  change_.new_mask = second_;
+  change_.new_mask.add(CpuSet::kCapacity - 1);
+  EXPECT_NE(error_of([&] { actuator.apply(change_, "a test"); }).find("instead of"),
+            std::string::npos);
+  EXPECT_EQ(mask_of(child_.pid()), first_);
+  EXPECT_TRUE(actuator.pending().empty());
+}
+
+TEST_F(ActuatorTest, AThreadThatEndedIsNothingToUndo) {
+  Actuator actuator(dir_.path());
+  actuator.apply(change_, "a test");
+  child_.kill();
+  const auto outcomes = actuator.undo_all();
+  ASSERT_EQ(outcomes.size(), 1U);
+  EXPECT_EQ(outcomes[0].result, UndoResult::kGone);
+  EXPECT_TRUE(actuator.pending().empty());
+  EXPECT_NE(error_of([&] { actuator.apply(change_, "again"); }).find("has ended"),
+            std::string::npos);
+}
+
+// The id lives on in another thread: told apart by the start time, in apply and in undo.
+TEST_F(ActuatorTest, AReusedIdIsLeftAlone) {
+  ThreadAffinity other = change_;
+  other.start_ticks -= 1;
+  Actuator actuator(dir_.path());
+  EXPECT_NE(error_of([&] { actuator.apply(other, "a test"); }).find("has ended"),
+            std::string::npos);
+
+  const TempDir dir;
+  set_mask(child_.pid(), second_);
+  write_text(dir.file("journal"), encode(IntentRecord{1, other, 0, "of a dead daemon"}));
+  Actuator next(dir.path());
+  const auto outcomes = next.recover();
+  ASSERT_EQ(outcomes.size(), 1U);
+  EXPECT_EQ(outcomes[0].result, UndoResult::kGone);
+  EXPECT_EQ(mask_of(child_.pid()), second_);
+}
+
+TEST_F(ActuatorTest, KilledRightAfterTheChangeIsUndoneByTheNext) {
+  Child agent([&] {
+    auto* const actuator = new Actuator(dir_.path());  // alive until the kill
+    actuator->apply(change_, "before the kill");
+  });
+  EXPECT_EQ(mask_of(child_.pid()), second_);
+  EXPECT_NE(error_of([&] {
+              Actuator second(dir_.path());
+            }).find(fmt::format("epulsed (pid {}) is running", agent.pid())),
+            std::string::npos);
+  agent.kill();
+
+  Actuator next(dir_.path());
+  ASSERT_EQ(next.pending().size(), 1U);
+  const auto outcomes = next.recover();
+  ASSERT_EQ(outcomes.size(), 1U);
+  EXPECT_EQ(outcomes[0].result, UndoResult::kRestored);
+  EXPECT_EQ(mask_of(child_.pid()), first_);
+}
+
+// A process that makes the change and undoes it without end, killed after `delay`.
+void kill_amid_changes(const std::string& state_dir, const ThreadAffinity& change,
+                       std::chrono::microseconds delay) {
+  int ready[2] = {-1, -1};
+  ASSERT_EQ(pipe(ready), 0);
+  const pid_t worker = fork();
+  ASSERT_GE(worker, 0);
+  if (worker == 0) {
+    Actuator actuator(state_dir);
+    if (write(ready[1], "", 1) != 1) _exit(1);
+    for (;;) actuator.undo(actuator.apply(change, "again and again"));
+  }
+  close(ready[1]);
+  char done = 0;
+  EXPECT_EQ(read(ready[0], &done, 1), 1);
+  close(ready[0]);
+  std::this_thread::sleep_for(delay);  // not a wait for anything: it is the instant of death
+  ::kill(worker, SIGKILL);
+  ASSERT_EQ(waitpid(worker, nullptr, 0), worker);
+}
+
+// Killed at any instant, not only between the calls: the old mask always comes back.
+TEST_F(ActuatorTest, KilledAtAnyInstantIsUndoneByTheNext) {
+  for (int round = 0; round < 40; ++round) {
+    const TempDir dir;
+    kill_amid_changes(dir.path(), change_, std::chrono::microseconds(137 * round));
+    Actuator next(dir.path());
+    for (const Outcome& outcome : next.recover()) {
+      EXPECT_EQ(outcome.result, UndoResult::kRestored) << outcome.text;
+    }
+    ASSERT_EQ(mask_of(child_.pid()), first_) << round;
+    ASSERT_TRUE(next.complaints().empty());
+  }
+}
+
+// Announced, then killed before the system call: nothing to do, and that is said.
+TEST_F(ActuatorTest, AnAnnouncedChangeThatWasNeverMadeIsInPlace) {
+  write_text(dir_.file("journal"), encode(IntentRecord{1, change_, 0, "of a dead daemon"}));
+  Actuator next(dir_.path());
+  const auto outcomes = next.recover();
+  ASSERT_EQ(outcomes.size(), 1U);
+  EXPECT_EQ(outcomes[0].result, UndoResult::kRestored);
+  EXPECT_NE(outcomes[0].text.find("in place already"), std::string::npos);
+}
+
+// Write-ahead: when the record cannot be written, the change is not made.
+TEST_F(ActuatorTest, NoChangeWithoutAJournal) {
+  const pid_t worker = fork();
+  ASSERT_GE(worker, 0);
+  if (worker == 0) {
+    signal(SIGXFSZ, SIG_IGN);
+    Actuator actuator(dir_.path());
+    const rlimit limit{20, 20};
+    if (setrlimit(RLIMIT_FSIZE, &limit) != 0) _exit(10);
+    const std::string error = error_of([&] { actuator.apply(change_, "a test"); });
+    _exit(error.find("nothing is changed without a journal") == std::string::npos ? 11 : 0);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(worker, &status, 0), worker);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+  EXPECT_EQ(mask_of(child_.pid()), first_);
+}
+
+// ... but on a full disk what was changed is still undone.
+TEST_F(ActuatorTest, AFullDiskDoesNotPreventAnUndo) {
+  const pid_t worker = fork();
+  ASSERT_GE(worker, 0);
+  if (worker == 0) {
+    signal(SIGXFSZ, SIG_IGN);
+    Actuator actuator(dir_.path());
+    actuator.apply(change_, "a test");
+    const rlimit limit{20, 20};
+    if (setrlimit(RLIMIT_FSIZE, &limit) != 0) _exit(10);
+    const auto outcomes = actuator.undo_all();
+    if (outcomes.size() != 1 || outcomes[0].result != UndoResult::kRestored) _exit(11);
+    _exit(outcomes[0].text.find("not noted") == std::string::npos ? 12 : 0);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(worker, &status, 0), worker);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+  EXPECT_EQ(mask_of(child_.pid()), first_);
+  Actuator next(dir_.path());
+  EXPECT_EQ(next.recover().size(), 1U);
+  EXPECT_EQ(mask_of(child_.pid()), first_);
+}
+
+TEST(ThreadStat, StartTimeIsReadPastAnyName) {
+  const std::string rest = " S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 987654 20 21\n";
+  for (const std::string name : {"a", "a b", ") S 1 2 (", "", "((("}) {
+    const auto stat = parse_thread_stat("4711 (" + name + ")" + rest);
+    ASSERT_TRUE(stat.has_value()) << name;
+    EXPECT_EQ(stat->name, name);
+    EXPECT_EQ(stat->state, 'S');
+    EXPECT_EQ(stat->start_ticks, 987654U);
+  }
+  EXPECT_FALSE(parse_thread_stat("4711 (a) S 1 2").has_value());
+  EXPECT_FALSE(parse_thread_stat("4711 a S").has_value());
+  EXPECT_FALSE(parse_thread_stat("").has_value());
+}
+
+}  // namespace
+}  // namespace epulse::actuate

@@ -1,1 +1,122 @@
+#include "agent/alerts/alerts.hpp"
+
 #include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <random>
+
+namespace epulse::alerts {
+namespace {
+
+AlertRule depth_rule() {
+  return {"alerts.depth_max", "ready-queue depth", "max", "", 500, 2, 3, 0};
+}
+AlertRule wakeup_rule() {
+  return {"alerts.wakeup_p99_us", "wake-up delay", "p99", "us", 100, 1, 1, 20};
+}
+
+const std::string kSubject = "ws-worker-1[4711] epfd 5";
+
+std::vector<AlertEvent> feed(AlertEngine& engine, double value, uint64_t samples = 1000) {
+  const std::vector<Observation> observations = {{0, kSubject, value, samples}};
+  return engine.interval(observations);
+}
+
+TEST(AlertEngine, FiresAfterTheIntervalsAskedFor) {
+  AlertEngine engine({depth_rule()});
+  EXPECT_TRUE(feed(engine, 700).empty());
+  EXPECT_TRUE(feed(engine, 500).empty()) << "the limit itself is not above it";
+  EXPECT_TRUE(feed(engine, 700).empty()) << "not consecutive";
+  const auto events = feed(engine, 812);
+  ASSERT_EQ(events.size(), 1U);
+  EXPECT_EQ(events[0].kind, AlertEvent::Kind::kFired);
+  EXPECT_EQ(
+      events[0].text,
+      "ALERT ready-queue depth of ws-worker-1[4711] epfd 5: max 812 > 500 (alerts.depth_max); "
+      "resolved when at or below 500 for 3 intervals");
+  EXPECT_TRUE(feed(engine, 900).empty()) << "said once";
+  EXPECT_EQ(engine.firing(), 1U);
+}
+
+TEST(AlertEngine, ResolvesAfterTheIntervalsAskedFor) {
+  AlertEngine engine({depth_rule()});
+  for (const double value : {700, 812, 900, 1, 2}) feed(engine, value);
+  EXPECT_TRUE(feed(engine, 501).empty());
+  feed(engine, 3);
+  EXPECT_TRUE(feed(engine, 500).empty());
+  const auto events = feed(engine, 12);
+  ASSERT_EQ(events.size(), 1U);
+  EXPECT_EQ(events[0].kind, AlertEvent::Kind::kResolved);
+  EXPECT_EQ(events[0].text,
+            "RESOLVED ready-queue depth of ws-worker-1[4711] epfd 5: max 12, at or below 500 for 3 "
+            "intervals (alerts.depth_max); it fired for 6 intervals, worst max 900");
+  EXPECT_EQ(engine.firing(), 0U);
+}
+
+TEST(AlertEngine, FewSamplesAreNoAlert) {
+  AlertEngine engine({wakeup_rule()});
+  EXPECT_TRUE(feed(engine, 5000, 19).empty());
+  const auto fired = feed(engine, 250.4, 20);
+  ASSERT_EQ(fired.size(), 1U);
+  EXPECT_NE(fired[0].text.find("p99 250 us > 100 us (alerts.wakeup_p99_us)"), std::string::npos)
+      << fired[0].text;
+  EXPECT_NE(fired[0].text.find("for 1 interval"), std::string::npos);
+  const auto resolved = feed(engine, 5000, 3);
+  ASSERT_EQ(resolved.size(), 1U);
+  EXPECT_NE(resolved[0].text.find("only 3 samples, at least 20 make a p99"), std::string::npos)
+      << resolved[0].text;
+}
+
+TEST(AlertEngine, VanishedSubjectsResolve) {
+  AlertEngine engine({depth_rule()});
+  feed(engine, 700);
+  feed(engine, 700);
+  const auto events = engine.interval({});
+  ASSERT_EQ(events.size(), 1U);
+  EXPECT_EQ(events[0].kind, AlertEvent::Kind::kResolved);
+  EXPECT_NE(events[0].text.find("it is gone"), std::string::npos);
+  EXPECT_TRUE(engine.interval({}).empty());
+  EXPECT_TRUE(feed(engine, 700).empty()) << "its past is forgotten";
+}
+
+TEST(AlertEngine, SubjectsAndRulesAreApart) {
+  AlertEngine engine({depth_rule(), wakeup_rule()});
+  const std::vector<Observation> observations = {
+      {0, "a", 900, 1}, {0, "b", 1, 1}, {1, "a", 200, 50}, {1, "b", 200, 1}};
+  EXPECT_EQ(engine.interval(observations).size(), 1U) << "a's wake-up delay, for one interval";
+  const auto events = engine.interval(observations);
+  ASSERT_EQ(events.size(), 1U);
+  EXPECT_EQ(events[0].subject, "a");
+  EXPECT_EQ(events[0].rule, 0U);
+}
+
+TEST(AlertEngine, NotANumberIsNotAbove) {
+  AlertEngine engine({wakeup_rule()});
+  EXPECT_TRUE(feed(engine, std::nan("")).empty());
+  const auto events = feed(engine, std::numeric_limits<double>::infinity());
+  EXPECT_EQ(events.size(), 1U);
+}
+
+// Whatever comes in: Fired and Resolved of a subject take turns, and what vanished is resolved.
+TEST(AlertEngine, EventsTakeTurns) {
+  std::mt19937 random(7);
+  for (int trace = 0; trace < 200; ++trace) {
+    AlertEngine engine({depth_rule()});
+    bool firing = false;
+    for (int i = 0; i < 200; ++i) {
+      const auto events = random() % 16 == 0 ? engine.interval({})
+                                             : feed(engine, static_cast<double>(random() % 1000));
+      for (const AlertEvent& event : events) {
+        EXPECT_EQ(event.kind == AlertEvent::Kind::kFired, !firing);
+        firing = !firing;
+      }
+      EXPECT_EQ(engine.firing(), firing ? 1U : 0U);
+    }
+    engine.interval({});
+    EXPECT_EQ(engine.firing(), 0U);
+  }
+}
+
+}  // namespace
+}  // namespace epulse::alerts

@@ -1,1 +1,187 @@
+#include "agent/config/config.hpp"
+
 #include <gtest/gtest.h>
+
+#include <set>
+
+#include "agent/config/keys.hpp"
+#include "agent/config/nearest.hpp"
+#include "tests/agent/temp_dir.hpp"
+
+namespace epulse::config {
+namespace {
+
+std::string error_in(const std::string& text) {
+  return error_of([&] { parse(text, "f.toml"); });
+}
+
+TEST(Config, ExampleGivesTheDefaults) {
+  EXPECT_EQ(parse(example(), "example"), Config{});
+  EXPECT_EQ(parse("", "empty"), Config{});
+}
+
+TEST(Config, ExampleShowsEveryKeyOnce) {
+  std::set<std::string> seen;
+  for (const Key& key : keys()) {
+    EXPECT_TRUE(seen.insert(std::string(key.table) + "." + std::string(key.name)).second);
+    EXPECT_NE(example().find("\n" + std::string(key.name) + " = "), std::string::npos) << key.name;
+    EXPECT_FALSE(key.help.empty()) << key.name;
+  }
+}
+
+// A key whose accessor names another key's field would pass every test of that other key.
+TEST(Config, EveryKeySetsAFieldOfItsOwn) {
+  for (const Key& key : keys()) {
+    const auto line = [&](const std::string& value) {
+      return "[" + std::string(key.table) + "]\n" + std::string(key.name) + " = " + value + "\n";
+    };
+    std::string value;
+    if (const auto* const integer = std::get_if<IntegerKey>(&key.type)) {
+      value = std::to_string(integer->max);
+    } else if (std::holds_alternative<ShareKey>(key.type)) {
+      value = "0.9375";
+    } else if (std::holds_alternative<FlagKey>(key.type)) {
+      value = default_text(key) == "true" ? "false" : "true";
+    } else if (const auto* const choice = std::get_if<ChoiceKey>(&key.type)) {
+      value = "\"" + std::string(choice->choices.back()) + "\"";
+    } else {
+      value = "\"/elsewhere\"";
+    }
+    const Config changed = parse(line(value), "f.toml");
+    EXPECT_NE(changed, Config{}) << key.table << '.' << key.name;
+    // With every other key at its default in the file, so that one which shares the field wins
+    // once.
+    std::string all;
+    std::string_view table;
+    for (const Key& other : keys()) {
+      if (other.table != table) all += "[" + std::string(other.table) + "]\n";
+      table = other.table;
+      all +=
+          std::string(other.name) + " = " + (&other == &key ? value : default_text(other)) + "\n";
+    }
+    EXPECT_EQ(parse(all, "f.toml"), changed) << key.table << '.' << key.name;
+  }
+}
+
+TEST(Config, ReadsValues) {
+  const Config c = parse(
+      "[agent]\nmode = \"apply\"\nlog_level = \"debug\"\nstate_dir = \"/var/lib/epulse\"\n"
+      "[alerts]\ndepth_max = 7\n[tuner.affinity]\nimprovement_min = 0.5\nenabled = false\n"
+      "[tuner.socket_buffers]\npressure_share = 1\n",
+      "f.toml");
+  EXPECT_EQ(c.agent.mode, Mode::kApply);
+  EXPECT_EQ(c.agent.log_level, "debug");
+  EXPECT_EQ(c.agent.state_dir, "/var/lib/epulse");
+  EXPECT_EQ(c.alerts.depth_max, 7U);
+  EXPECT_EQ(c.affinity.improvement_min, 0.5);
+  EXPECT_FALSE(c.affinity.enabled);
+  EXPECT_EQ(c.socket_buffers.pressure_share, 1.0) << "an integer is a number, too";
+}
+
+TEST(Config, OutOfRangeNamesLineAndRange) {
+  EXPECT_EQ(error_in("\n[alerts]\n\ndepth_max = -3\n"),
+            "f.toml:4: alerts.depth_max = -3 is out of range; allowed: 1 to 1000000");
+  EXPECT_EQ(error_in("[agent]\ninterval_ms = 60001"),
+            "f.toml:2: agent.interval_ms = 60001 is out of range; allowed: 100 to 60000");
+  EXPECT_EQ(error_in("[tuner.affinity]\ndelay_share_min = 1.5"),
+            "f.toml:2: tuner.affinity.delay_share_min = 1.5 is out of range; allowed: 0 to 1");
+  EXPECT_EQ(error_in("[tuner.affinity]\ndelay_share_min = nan"),
+            "f.toml:2: tuner.affinity.delay_share_min = nan is out of range; allowed: 0 to 1");
+  EXPECT_EQ(
+      error_in("[agent]\nstate_dir = \"run/epulse\""),
+      "f.toml:2: agent.state_dir = \"run/epulse\" is out of range; allowed: an absolute path, "
+      "\"/...\"");
+  EXPECT_EQ(error_in("[agent]\nmode = \"aply\"").find("f.toml:2: agent.mode = \"aply\" is out of"),
+            0U);
+}
+
+TEST(Config, BoundsThemselvesAreAllowed) {
+  EXPECT_EQ(parse("[agent]\ninterval_ms = 100", "f").agent.interval_ms, 100U);
+  EXPECT_EQ(parse("[agent]\ninterval_ms = 60000", "f").agent.interval_ms, 60000U);
+  EXPECT_NE(error_in("[agent]\ninterval_ms = 99"), "");
+}
+
+TEST(Config, WrongTypeNamesBoth) {
+  EXPECT_EQ(
+      error_in("[agent]\ninterval_ms = \"1s\""),
+      "f.toml:2: agent.interval_ms is a string; it must be an integer; allowed: 100 to 60000");
+  EXPECT_EQ(
+      error_in("[agent]\ninterval_ms = 1000.0"),
+      "f.toml:2: agent.interval_ms is a floating-point number; it must be an integer; allowed: "
+      "100 to 60000");
+  EXPECT_EQ(
+      error_in("[tuner.affinity]\nenabled = 1"),
+      "f.toml:2: tuner.affinity.enabled is an integer; it must be a boolean; allowed: true or "
+      "false");
+  EXPECT_EQ(error_in("[tuner.affinity]\nimprovement_min = true"),
+            "f.toml:2: tuner.affinity.improvement_min is a boolean; it must be a number; allowed: "
+            "0.01 to 0.99");
+  EXPECT_EQ(
+      error_in("[agent]\nmode = [\"auto\"]").find("f.toml:2: agent.mode is an array; it must"), 0U);
+  EXPECT_EQ(error_in("[agent.mode]\nx = 1").find("f.toml:1: agent.mode is a table; it must"), 0U);
+  EXPECT_EQ(error_in("alerts = 3"), "f.toml:1: alerts is an integer; it must be a table: [alerts]");
+  EXPECT_EQ(error_in("[[alerts]]"), "f.toml:1: alerts is an array; it must be a table: [alerts]");
+  EXPECT_EQ(error_in("[agent]\nstate_dir = 1979-05-27").find("f.toml:2: agent.state_dir is a date"),
+            0U);
+}
+
+TEST(Config, UnknownNamesListWhatIsAllowed) {
+  EXPECT_EQ(
+      error_in("[alerts]\ndepth_mux = 3"),
+      "f.toml:2: alerts.depth_mux is not known, did you mean depth_max?; allowed in [alerts]: "
+      "depth_max, wakeup_p99_us, for_intervals, clear_intervals, min_samples");
+  EXPECT_EQ(
+      error_in("[alert]\ndepth_max = 3"),
+      "f.toml:1: alert is not known, did you mean alerts?; allowed at the top: agent, probes, "
+      "alerts, tuner");
+  EXPECT_EQ(error_in("[tuner.afinity]\n"),
+            "f.toml:1: tuner.afinity is not known, did you mean affinity?; allowed in [tuner]: "
+            "affinity, socket_buffers");
+  EXPECT_EQ(error_in("verbose = true"),
+            "f.toml:1: verbose is not known; allowed at the top: agent, probes, alerts, tuner");
+}
+
+TEST(Config, FirstErrorInTheFileIsReported) {
+  EXPECT_EQ(error_in("[probes]\nsample_every = -1\n[agent]\ninterval_ms = 1\n").find("f.toml:2:"),
+            0U);
+}
+
+TEST(Config, SyntaxErrorsHaveLineAndColumn) {
+  EXPECT_EQ(error_in("[agent]\ninterval_ms = = 3\n").find("f.toml:2:15: "), 0U)
+      << error_in("[agent]\ninterval_ms = = 3\n");
+  EXPECT_EQ(error_in("[agent\n").find("f.toml:1:"), 0U);
+}
+
+TEST(Config, DuplicatesAreErrors) {
+  EXPECT_EQ(error_in("[agent]\ninterval_ms = 200\ninterval_ms = 300\n").find("f.toml:3:"), 0U)
+      << error_in("[agent]\ninterval_ms = 200\ninterval_ms = 300\n");
+  EXPECT_EQ(error_in("[agent]\n[alerts]\n[agent]\n").find("f.toml:3:"), 0U);
+}
+
+TEST(Config, ErrorsAreOneLine) {
+  for (const char* const text : {"[agent]\nmode = \"\"\"a\nb\"\"\"", "x = \"\n",
+                                 "[agent]\nmode = \"a\\nb\"", "\"a\\nb\" = 1"}) {
+    EXPECT_NE(error_in(text), "") << text;
+    EXPECT_EQ(error_in(text).find('\n'), std::string::npos) << error_in(text);
+  }
+}
+
+TEST(Config, FilesThatCannotBeRead) {
+  const TempDir dir;
+  EXPECT_NE(error_of([&] { load(dir.file("none.toml")); }).find("none.toml: No such file"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] { load(dir.path()); }).find("Is a directory"), std::string::npos);
+  EXPECT_NE(error_of([&] { load("/dev/zero"); }).find("larger than"), std::string::npos);
+  write_text(dir.file("ok.toml"), "[alerts]\ndepth_max = 8\n");
+  EXPECT_EQ(load(dir.file("ok.toml")).alerts.depth_max, 8U);
+}
+
+TEST(Nearest, SuggestsOnlyWhatIsNear) {
+  const std::vector<std::string_view> names = {"depth_max", "min_samples"};
+  EXPECT_EQ(nearest("depthmax", names), "depth_max");
+  EXPECT_EQ(nearest("mim_samples", names), "min_samples");
+  EXPECT_EQ(nearest("colour", names), "");
+}
+
+}  // namespace
+}  // namespace epulse::config

@@ -1,1 +1,234 @@
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <cstring>
+
+#include "agent/actuate/actuator.hpp"
+#include "agent/actuate/remote_socket.hpp"
+#include "agent/actuate/socket_sampler.hpp"
+#include "agent/error.hpp"
+#include "tests/agent/child.hpp"
+#include "tests/agent/temp_dir.hpp"
+
+namespace epulse::actuate {
+namespace {
+
+using model::BufferSide;
+using model::SocketSample;
+
+// A TCP connection over loopback; `inner` is handed to a child, `outer` stays here.
+class Connection {
+ public:
+  Connection() {
+    const UniqueFd listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    auto* const any = reinterpret_cast<sockaddr*>(&address);
+    EXPECT_EQ(bind(listener.get(), any, size), 0);
+    EXPECT_EQ(listen(listener.get(), 1), 0);
+    EXPECT_EQ(getsockname(listener.get(), any, &size), 0);
+    outer = UniqueFd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    EXPECT_EQ(connect(outer.get(), any, size), 0);
+    inner = UniqueFd(accept(listener.get(), nullptr, nullptr));
+    EXPECT_GE(inner.get(), 0);
+  }
+
+  UniqueFd inner;
+  UniqueFd outer;
+};
+
+class SocketBufferTest : public ::testing::Test {
+ protected:
+  SocketBufferTest() : child_([this] { connection_.outer.reset(); }) {
+    inner_ = connection_.inner.get();
+    inode_ = socket_inode(inner_).value_or(0);
+  }
+
+  void SetUp() override {
+    try {
+      take_descriptor(open_process(child_.pid()), child_.pid(), inner_);
+    } catch (const Error& error) {
+      GTEST_SKIP() << error.what();
+    }
+  }
+
+  SocketBuffer change(BufferSide side) const {
+    SocketBuffer change;
+    change.pid = child_.pid();
+    change.start_ticks = child_.start_ticks();
+    change.fd = inner_;
+    change.inode = inode_;
+    change.side = side;
+    change.old_bytes = buffer_bytes(inner_, side);
+    change.new_bytes = change.old_bytes / 2 * 2 + 100000;
+    return change;
+  }
+
+  Connection connection_;
+  Child child_;  // shares the sockets
+  TempDir dir_;
+  int inner_ = -1;
+  uint64_t inode_ = 0;
+};
+
+TEST_F(SocketBufferTest, AppliesAndUndoesExactlyWithTheAutoTuning) {
+  for (const BufferSide side : {BufferSide::kReceive, BufferSide::kSend}) {
+    Actuator actuator(dir_.path());
+    const auto lock_before = buffer_lock(inner_);
+    const SocketBuffer wanted = change(side);
+    const uint64_t seq = actuator.apply(wanted, "a test");
+    EXPECT_EQ(buffer_bytes(inner_, side), wanted.new_bytes);
+    if (lock_before) {
+      EXPECT_EQ(buffer_lock(inner_), lock_bit(side));
+    }
+    const Outcome outcome = actuator.undo(seq);
+    EXPECT_EQ(outcome.result, UndoResult::kRestored) << outcome.text;
+    EXPECT_EQ(buffer_bytes(inner_, side), wanted.old_bytes);
+    EXPECT_EQ(buffer_lock(inner_), lock_before);
+    if (lock_before) {
+      EXPECT_EQ(*lock_before, 0U);
+      EXPECT_NE(outcome.text.find("the kernel tunes it again"), std::string::npos) << outcome.text;
+    }
+    EXPECT_TRUE(actuator.pending().empty());
+  }
+}
+
+TEST_F(SocketBufferTest, ASizeThatTheProgramSetStaysSet) {
+  set_buffer_bytes(inner_, BufferSide::kSend, 65536);
+  set_buffer_bytes(inner_, BufferSide::kReceive, 65536);
+  const auto lock_before = buffer_lock(inner_);
+  Actuator actuator(dir_.path());
+  const uint64_t seq = actuator.apply(change(BufferSide::kReceive), "a test");
+  EXPECT_EQ(actuator.undo(seq).result, UndoResult::kRestored);
+  EXPECT_EQ(buffer_bytes(inner_, BufferSide::kReceive), 65536U);
+  EXPECT_EQ(buffer_lock(inner_), lock_before);
+}
+
+// The kernel may tune a size between the sample and the change; a size that was set may not differ.
+TEST_F(SocketBufferTest, OldSizeIsReadWhenItIsJournaled) {
+  Actuator actuator(dir_.path());
+  SocketBuffer stale = change(BufferSide::kReceive);
+  const uint64_t now_bytes = stale.old_bytes;
+  stale.old_bytes -= 1000;
+  if (buffer_lock(inner_)) {
+    const uint64_t seq = actuator.apply(stale, "a test");
+    EXPECT_EQ(std::get<SocketBuffer>(actuator.pending()[0].change).old_bytes, now_bytes);
+    actuator.undo(seq);
+    EXPECT_EQ(buffer_bytes(inner_, BufferSide::kReceive), now_bytes);
+  }
+  set_buffer_bytes(inner_, BufferSide::kReceive, 65536);
+  EXPECT_NE(error_of([&] { actuator.apply(stale, "a test"); }).find("somebody else changed it"),
+            std::string::npos);
+  EXPECT_EQ(buffer_bytes(inner_, BufferSide::kReceive), 65536U);
+}
+
+TEST_F(SocketBufferTest, StandsDownWhenChangedSince) {
+  Actuator actuator(dir_.path());
+  actuator.apply(change(BufferSide::kReceive), "a test");
+  set_buffer_bytes(inner_, BufferSide::kReceive, 50000);
+  const auto outcomes = actuator.undo_all();
+  ASSERT_EQ(outcomes.size(), 1U);
+  EXPECT_EQ(outcomes[0].result, UndoResult::kStoodDown) << outcomes[0].text;
+  EXPECT_EQ(buffer_bytes(inner_, BufferSide::kReceive), 50000U);
+}
+
+TEST_F(SocketBufferTest, NeverShrinks) {
+  Actuator actuator(dir_.path());
+  SocketBuffer smaller = change(BufferSide::kReceive);
+  smaller.new_bytes = smaller.old_bytes - 2;
+  EXPECT_NE(error_of([&] { actuator.apply(smaller, "a test"); }).find("already"),
+            std::string::npos);
+  EXPECT_TRUE(actuator.pending().empty());
+}
+
+TEST_F(SocketBufferTest, AnotherSocketOnTheDescriptorIsLeftAlone) {
+  Actuator actuator(dir_.path());
+  SocketBuffer other = change(BufferSide::kReceive);
+  other.inode += 1;
+  EXPECT_NE(error_of([&] { actuator.apply(other, "a test"); }).find("is closed"),
+            std::string::npos);
+  other = change(BufferSide::kReceive);
+  other.start_ticks -= 1;
+  EXPECT_NE(error_of([&] { actuator.apply(other, "a test"); }).find("is closed"),
+            std::string::npos);
+}
+
+TEST_F(SocketBufferTest, AClosedSocketIsNothingToUndo) {
+  Actuator actuator(dir_.path());
+  actuator.apply(change(BufferSide::kReceive), "a test");
+  child_.kill();
+  const auto outcomes = actuator.undo_all();
+  ASSERT_EQ(outcomes.size(), 1U);
+  EXPECT_EQ(outcomes[0].result, UndoResult::kGone);
+}
+
+// Every step of the change and of its undo at which the agent may die.
+TEST_F(SocketBufferTest, KilledAtAnyStepIsUndoneByTheNext) {
+  if (!buffer_lock(inner_)) GTEST_SKIP() << "needs SO_BUF_LOCK, Linux 5.14";
+  SocketBuffer made = change(BufferSide::kReceive);
+  made.old_lock = 0;
+  const std::string journal = encode(IntentRecord{1, made, 0, "of a dead daemon"});
+  const auto recover = [&] {
+    write_text(dir_.file("journal"), journal);
+    Actuator next(dir_.path());
+    const auto outcomes = next.recover();
+    ASSERT_EQ(outcomes.size(), 1U);
+    EXPECT_EQ(outcomes[0].result, UndoResult::kRestored) << outcomes[0].text;
+    EXPECT_EQ(buffer_bytes(inner_, BufferSide::kReceive), made.old_bytes);
+    EXPECT_EQ(buffer_lock(inner_), 0U);
+  };
+  recover();  // announced only
+  set_buffer_bytes(inner_, BufferSide::kReceive, made.new_bytes);
+  recover();  // made
+  set_buffer_bytes(inner_, BufferSide::kReceive, made.old_bytes);
+  recover();  // size restored, still locked
+}
+
+TEST_F(SocketBufferTest, SamplesEstablishedTcpOnly) {
+  const UniqueFd listener(socket(AF_INET, SOCK_STREAM, 0));
+  ASSERT_EQ(listen(listener.get(), 1), 0);
+  const UniqueFd datagram(socket(AF_INET, SOCK_DGRAM, 0));
+  int pair[2] = {-1, -1};
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+  const UniqueFd one(pair[0]);
+  const UniqueFd two(pair[1]);
+  const Child busy;  // inherits all of them
+  const SocketSamples samples = sample_sockets(busy.pid(), 100);
+  ASSERT_EQ(samples.sockets.size(), 2U) << "the two ends of the connection";
+  EXPECT_FALSE(samples.truncated);
+  EXPECT_EQ(samples.sockets[0].inode, socket_inode(samples.sockets[0].fd));
+  const SocketSamples limited = sample_sockets(busy.pid(), 1);
+  EXPECT_EQ(limited.sockets.size(), 1U);
+  EXPECT_TRUE(limited.truncated);
+}
+
+TEST_F(SocketBufferTest, SampleShowsWhatIsQueued) {
+  const std::string bytes(20000, 'x');
+  ASSERT_EQ(send(connection_.outer.get(), bytes.data(), bytes.size(), 0),
+            static_cast<ssize_t>(bytes.size()));
+  const auto sampled = [&] {
+    for (const SocketSample& sample : sample_sockets(child_.pid(), 100).sockets) {
+      if (sample.inode == inode_) return sample;
+    }
+    return SocketSample{};
+  };
+  EXPECT_TRUE(eventually([&] { return sampled().rmem_alloc_bytes >= bytes.size(); }));
+  const SocketSample sample = sampled();
+  EXPECT_EQ(sample.fd, inner_);
+  EXPECT_EQ(sample.rcvbuf_bytes, buffer_bytes(inner_, BufferSide::kReceive));
+  EXPECT_EQ(sample.sndbuf_bytes, buffer_bytes(inner_, BufferSide::kSend));
+  EXPECT_EQ(sample.buffer_lock, buffer_lock(inner_));
+}
+
+TEST_F(SocketBufferTest, AProcessThatEndedHasNoSockets) {
+  const pid_t pid = child_.pid();
+  child_.kill();
+  EXPECT_TRUE(sample_sockets(pid, 100).sockets.empty());
+}
+
+}  // namespace
+}  // namespace epulse::actuate
