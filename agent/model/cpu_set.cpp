@@ -38,7 +38,7 @@ std::optional<CpuSet> CpuSet::parse(std::string_view list) {
 CpuSet CpuSet::from_native(const cpu_set_t& native) {
   CpuSet set;
   for (int cpu = 0; cpu < kCapacity; ++cpu) {
-    if (CPU_ISSET(cpu, &native)) set.add(cpu);
+    if (CPU_ISSET(static_cast<size_t>(cpu), &native)) set.add(cpu);
   }
   return set;
 }
@@ -46,7 +46,9 @@ CpuSet CpuSet::from_native(const cpu_set_t& native) {
 cpu_set_t CpuSet::native() const {
   cpu_set_t native;
   CPU_ZERO(&native);
-  for (int cpu = first(); cpu >= 0; cpu = next(cpu)) CPU_SET(cpu, &native);
+  for (int cpu = first(); cpu >= 0; cpu = next(cpu)) {
+    CPU_SET(static_cast<size_t>(cpu), &native);
+  }
   return native;
 }
 

@@ -8,6 +8,12 @@
 
 #include <linux/types.h>
 
+#ifdef __cplusplus
+#define EPULSE_U32(value) static_cast<__u32>(value)
+#else
+#define EPULSE_U32(value) ((__u32)(value))
+#endif
+
 #define EPULSE_HIST_SUB_BITS 4
 #define EPULSE_HIST_SLOTS(exact_bits, max_bits) \
   ((1 << (exact_bits)) + (((max_bits) - (exact_bits)) << EPULSE_HIST_SUB_BITS))
@@ -45,16 +51,16 @@ static inline __u32 epulse_log2(__u64 value) {
     value >>= 2;
     result += 2;
   }
-  return result + (__u32)(value >> 1);
+  return result + EPULSE_U32(value >> 1);
 }
 
 static inline __u32 epulse_hist_slot(__u64 value, __u32 exact_bits, __u32 max_bits) {
   __u32 octave;
-  if (value < (1ULL << exact_bits)) return (__u32)value;
+  if (value < (1ULL << exact_bits)) return EPULSE_U32(value);
   if (value >= (1ULL << max_bits)) return EPULSE_HIST_SLOTS(exact_bits, max_bits) - 1;
   octave = epulse_log2(value);
   return (1U << exact_bits) + ((octave - exact_bits) << EPULSE_HIST_SUB_BITS) +
-         ((__u32)(value >> (octave - EPULSE_HIST_SUB_BITS)) & ((1U << EPULSE_HIST_SUB_BITS) - 1));
+         (EPULSE_U32(value >> (octave - EPULSE_HIST_SUB_BITS)) & ((1U << EPULSE_HIST_SUB_BITS) - 1));
 }
 
 #endif

@@ -1,0 +1,138 @@
+#include "agent/daemon/daemon.hpp"
+
+#include <signal.h>
+#include <spdlog/spdlog.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "agent/daemon/observations.hpp"
+#include "agent/error.hpp"
+#include "agent/kernel/process.hpp"
+
+namespace epulse::daemon {
+namespace {
+
+config::Mode effective_mode(config::Mode mode, const TargetSampler& sampler) {
+  if (mode != config::Mode::kAuto) return mode;
+  return sampler.is_bundled_server() ? config::Mode::kApply : config::Mode::kAdvise;
+}
+
+const char* mode_name(config::Mode mode) {
+  switch (mode) {
+    case config::Mode::kAuto:
+      return "auto";
+    case config::Mode::kObserve:
+      return "observe";
+    case config::Mode::kAdvise:
+      return "advise";
+    case config::Mode::kApply:
+      return "apply";
+  }
+  return "?";
+}
+
+int open_target(pid_t pid) {
+  const auto fd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
+  if (fd < 0) fail("cannot watch process {}: {}", pid, errno_text(errno));
+  return fd;
+}
+
+Daemon& self(void* handle) {
+  return *static_cast<Daemon*>(uv_handle_get_data(static_cast<uv_handle_t*>(handle)));
+}
+
+}  // namespace
+
+Daemon::Daemon(const Options& options)
+    : options_(options),
+      sampler_(options.pid, options.config.probes, options.allow_bpf),
+      tuning_(options.pid, options.config, effective_mode(options.config.agent.mode, sampler_)),
+      alerts_(alert_rules(options.config.alerts)),
+      target_pidfd_(open_target(options.pid)) {
+  uv_loop_init(&loop_);
+  uv_timer_init(&loop_, &timer_);
+  timer_.data = this;
+  start_signal(interrupt_, SIGINT);
+  start_signal(terminate_, SIGTERM);
+  start_polling(target_ended_, target_pidfd_,
+                [](uv_poll_t* handle, int, int) { self(handle).stop("the target ended"); });
+  if (sampler_.descriptor() >= 0) {
+    start_polling(exceptions_, sampler_.descriptor(),
+                  [](uv_poll_t* handle, int, int) { self(handle).sampler_.consume(); });
+  }
+  const uint64_t interval_ms = options.config.agent.interval_ms;
+  uv_timer_start(
+      &timer_, [](uv_timer_t* handle) { self(handle).tick(); }, interval_ms, interval_ms);
+}
+
+Daemon::~Daemon() {
+  uv_walk(
+      &loop_,
+      [](uv_handle_t* handle, void*) {
+        if (uv_is_closing(handle) == 0) uv_close(handle, nullptr);
+      },
+      nullptr);
+  uv_run(&loop_, UV_RUN_DEFAULT);
+  uv_loop_close(&loop_);
+  close(target_pidfd_);
+}
+
+void Daemon::start_polling(uv_poll_t& handle, int fd, uv_poll_cb callback) {
+  const int error = uv_poll_init(&loop_, &handle, fd);
+  if (error != 0) fail("cannot poll descriptor {}: {}", fd, uv_strerror(error));
+  handle.data = this;
+  uv_poll_start(&handle, UV_READABLE, callback);
+}
+
+void Daemon::start_signal(uv_signal_t& handle, int number) {
+  uv_signal_init(&loop_, &handle);
+  handle.data = this;
+  uv_signal_start(
+      &handle,
+      [](uv_signal_t* received, int signum) {
+        self(received).stop(signum == SIGINT ? "interrupted" : "terminated");
+      },
+      number);
+}
+
+int Daemon::run() {
+  const std::string name = kernel::process_name(options_.pid);
+  if (sampler_.why_no_bpf().empty()) {
+    spdlog::info("watching {}[{}], tracepoint backend", name, options_.pid);
+  } else {
+    spdlog::warn("watching {}[{}], procfs backend: {}", name, options_.pid, sampler_.why_no_bpf());
+    spdlog::warn("absent: queue depth and every stage but woken to running, which is a mean");
+  }
+  spdlog::info("mode {}{}; changes are restored on exit",
+               mode_name(effective_mode(options_.config.agent.mode, sampler_)),
+               sampler_.is_bundled_server() ? " (epulse-ws)" : "");
+  uv_run(&loop_, UV_RUN_DEFAULT);
+  return tuning_.restore() ? 0 : 1;
+}
+
+void Daemon::tick() {
+  const TargetSample sample = sampler_.sample();
+  const std::string exceptions = exceptions_text(sample);
+  if (!exceptions.empty()) spdlog::info("{}", exceptions);
+  if (sample.epoll && sample.epoll->losses.any()) {
+    spdlog::warn("lost: {} single records, {} waits of threads and {} of instances beyond the tables",
+                 sample.epoll->losses.waits_dropped, sample.epoll->losses.workers_dropped,
+                 sample.epoll->losses.instances_dropped);
+  }
+  for (const auto& event : alerts_.interval(observations(sample))) {
+    if (event.kind == alerts::AlertEvent::Kind::kFired) {
+      spdlog::warn("{}", event.text);
+    } else {
+      spdlog::info("{}", event.text);
+    }
+  }
+  tuning_.step(sample, kernel::monotonic_ns());
+}
+
+void Daemon::stop(const char* why) {
+  spdlog::info("stopping: {}", why);
+  uv_stop(&loop_);
+  uv_timer_stop(&timer_);
+}
+
+}  // namespace epulse::daemon

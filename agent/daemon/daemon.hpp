@@ -1,0 +1,49 @@
+#pragma once
+
+#include <uv.h>
+
+#include "agent/alerts/alerts.hpp"
+#include "agent/config/config.hpp"
+#include "agent/daemon/target_sampler.hpp"
+#include "agent/daemon/tuning.hpp"
+
+namespace epulse::daemon {
+
+struct Options {
+  pid_t pid = 0;
+  config::Config config;
+  bool allow_bpf = true;
+};
+
+// One target, watched until it ends or we are told to stop: sample, alert, tune, and restore in the end.
+class Daemon {
+ public:
+  explicit Daemon(const Options& options);
+  ~Daemon();
+  Daemon(const Daemon&) = delete;
+  Daemon& operator=(const Daemon&) = delete;
+
+  // Returns the exit status: 0, or 1 when a change could not be undone.
+  int run();
+
+ private:
+  void start_polling(uv_poll_t& handle, int fd, uv_poll_cb callback);
+  void start_signal(uv_signal_t& handle, int number);
+  void tick();
+  void stop(const char* why);
+
+  Options options_;
+  TargetSampler sampler_;
+  Tuning tuning_;
+  alerts::AlertEngine alerts_;
+  int target_pidfd_ = -1;
+
+  uv_loop_t loop_{};
+  uv_timer_t timer_{};
+  uv_signal_t interrupt_{};
+  uv_signal_t terminate_{};
+  uv_poll_t target_ended_{};
+  uv_poll_t exceptions_{};
+};
+
+}  // namespace epulse::daemon

@@ -1,0 +1,84 @@
+// epulsed: the agent. Options and configuration here, the loop in daemon.cpp.
+#include <fmt/format.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <CLI/CLI.hpp>
+#include <map>
+
+#include "agent/daemon/daemon.hpp"
+#include "agent/error.hpp"
+#include "agent/kernel/process.hpp"
+
+namespace {
+
+using epulse::config::Mode;
+
+constexpr int kStatusError = 2;
+
+struct Arguments {
+  pid_t pid = 0;
+  std::string config_path;
+  std::optional<Mode> mode;
+  std::optional<std::string> state_dir;
+  std::string backend = "auto";
+  bool print_config = false;
+};
+
+void add_options(CLI::App& app, Arguments& arguments) {
+  app.set_version_flag("--version", EPULSE_VERSION);
+  app.add_option("-p,--pid", arguments.pid, "the process to watch")->check(CLI::PositiveNumber);
+  app.add_option("-c,--config", arguments.config_path, "configuration file (TOML)");
+  const std::map<std::string, Mode> modes{{"auto", Mode::kAuto},
+                                          {"observe", Mode::kObserve},
+                                          {"advise", Mode::kAdvise},
+                                          {"apply", Mode::kApply}};
+  app.add_option("-m,--mode", arguments.mode,
+                 "auto (apply for epulse-ws, advise for others), observe, advise or apply")
+      ->transform(CLI::CheckedTransformer(modes));
+  app.add_option("--state-dir", arguments.state_dir, "where the journal of changes is kept");
+  app.add_option("--backend", arguments.backend, "auto, or procfs to do without BPF")
+      ->check(CLI::IsMember({"auto", "procfs"}));
+  app.add_flag("--print-config", arguments.print_config,
+               "print a commented configuration with every default, and exit");
+  app.footer("Example: epulsed -p $(pidof epulse-ws)");
+}
+
+int run(const Arguments& arguments) {
+  if (arguments.print_config) {
+    fmt::print("{}", epulse::config::example());
+    return 0;
+  }
+  if (arguments.pid == 0) epulse::fail("no target; give one with -p PID (`epulse list` shows them)");
+  epulse::daemon::Options options;
+  if (!arguments.config_path.empty()) options.config = epulse::config::load(arguments.config_path);
+  if (arguments.mode) options.config.agent.mode = *arguments.mode;
+  if (arguments.state_dir) options.config.agent.state_dir = *arguments.state_dir;
+  options.allow_bpf = arguments.backend == "auto";
+  options.pid = epulse::kernel::require_epoll_process(arguments.pid);
+  spdlog::set_default_logger(spdlog::stderr_color_mt("epulsed"));
+  spdlog::set_pattern("%H:%M:%S epulsed %^%l%$ %v");
+  spdlog::set_level(spdlog::level::from_str(options.config.agent.log_level));
+  return epulse::daemon::Daemon(options).run();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("epulsed: watches an epoll server, warns, and retunes it; restores everything on exit");
+  Arguments arguments;
+  add_options(app, arguments);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);
+    fmt::print(stderr, "epulsed: {}; see epulsed --help\n", error.what());
+    return kStatusError;
+  }
+  try {
+    return run(arguments);
+  } catch (const epulse::Error& error) {
+    fmt::print(stderr, "epulsed: {}\n", error.what());
+    return kStatusError;
+  }
+}

@@ -1,0 +1,76 @@
+#include "agent/daemon/target_sampler.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "agent/error.hpp"
+#include "agent/probes/plan.hpp"
+
+namespace epulse::daemon {
+namespace {
+
+// A p99 of fewer wake-ups is no figure to act on.
+constexpr uint64_t kSamplesMin = 20;
+// Exceptions kept per interval; the probe's own counters are complete.
+constexpr size_t kExceptionsMax = 10'000;
+
+}  // namespace
+
+TargetSampler::TargetSampler(pid_t pid, const config::Probes& options, bool allow_bpf)
+    : pid_(pid), sched_(pid), page_(kernel::StatsPage::open(pid)) {
+  if (!allow_bpf) {
+    why_no_bpf_ = "asked for with --backend procfs";
+    return;
+  }
+  const kernel::Facts facts = kernel::detect();
+  const probes::Plan plan = probes::plan(facts);
+  why_no_bpf_ = plan.why;
+  if (plan.backend != probes::Backend::kTracepoint) return;
+  try {
+    probe_ = std::make_unique<probes::EpollProbe>(
+        probes::EpollProbeOptions{
+            .tgid = pid,
+            .exception_depth = static_cast<uint32_t>(options.exception_depth),
+            .exception_wakeup_ns = options.exception_wakeup_us * 1000,
+            .sample_every = static_cast<uint32_t>(options.sample_every)},
+        facts, [this](const epoll_wait_record& wait) {
+          if (exceptions_.size() < kExceptionsMax) exceptions_.push_back(wait);
+        });
+    intervals_.emplace(probe_->attached_ns());
+  } catch (const LoadError& error) {
+    why_no_bpf_ = error.what();
+  }
+}
+
+TargetSample TargetSampler::sample() {
+  TargetSample sample;
+  sample.sched = sched_.sample();
+  if (probe_) {
+    probe_->consume();
+    sample.epoll = intervals_->advance(probe_->read());
+    sample.exceptions.swap(exceptions_);
+  }
+  mark_workers(sample);
+  return sample;
+}
+
+void TargetSampler::mark_workers(TargetSample& sample) const {
+  std::set<uint32_t> known;
+  if (sample.epoll) {
+    for (const auto& worker : sample.epoll->workers) known.insert(worker.key.tid);
+  } else if (page_) {
+    for (const auto& worker : page_->read()) known.insert(worker.tid);
+  }
+  for (model::ThreadSched& thread : sample.sched.threads) {
+    // Without either source every thread may be one; those that do not run have no delay.
+    thread.is_worker = (!sample.epoll && !page_) || known.contains(static_cast<uint32_t>(thread.tid));
+    if (!sample.epoll) continue;
+    for (const auto& worker : sample.epoll->workers) {
+      const auto& delay = worker.stages[EPOLL_STAGE_WOKEN_TO_RUNNING];
+      if (worker.key.tid != static_cast<uint32_t>(thread.tid) || delay.count() < kSamplesMin) continue;
+      thread.wakeup_ns_p99 = std::max(thread.wakeup_ns_p99.value_or(0), delay.quantile(0.99));
+    }
+  }
+}
+
+}  // namespace epulse::daemon

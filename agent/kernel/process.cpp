@@ -1,0 +1,156 @@
+#include "agent/kernel/process.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <fstream>
+#include <memory>
+#include <sstream>
+
+#include "agent/error.hpp"
+
+namespace epulse::kernel {
+namespace {
+
+std::optional<std::string> read_file(const std::string& path) {
+  std::ifstream file(path);
+  if (!file) return std::nullopt;
+  std::ostringstream text;
+  text << file.rdbuf();
+  // A thread that exits between open and read gives ESRCH, which streams show as an empty file.
+  if (text.str().empty()) return std::nullopt;
+  return text.str();
+}
+
+struct CloseDirectory {
+  void operator()(DIR* directory) const { closedir(directory); }
+};
+
+// The numeric names in a directory of /proc, ascending; false when it cannot be opened (errno).
+bool numeric_entries(const std::string& path, std::vector<int>& numbers) {
+  const std::unique_ptr<DIR, CloseDirectory> directory(opendir(path.c_str()));
+  if (!directory) return false;
+  while (const dirent* entry = readdir(directory.get())) {
+    const std::string_view name = entry->d_name;
+    int number = 0;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+    if (error == std::errc{} && end == name.data() + name.size()) numbers.push_back(number);
+  }
+  std::sort(numbers.begin(), numbers.end());
+  return true;
+}
+
+bool is_epoll(pid_t pid, int fd) {
+  char target[64];
+  const std::string link = fmt::format("/proc/{}/fd/{}", pid, fd);
+  const ssize_t length = readlink(link.c_str(), target, sizeof(target));
+  return length > 0 &&
+         std::string_view(target, static_cast<size_t>(length)) == "anon_inode:[eventpoll]";
+}
+
+}  // namespace
+
+std::optional<ThreadStat> parse_thread_stat(const std::string& text) {
+  const size_t open = text.find('(');
+  const size_t close = text.rfind(')');
+  if (open == std::string::npos || close == std::string::npos || close < open) return std::nullopt;
+  ThreadStat stat;
+  stat.name = text.substr(open + 1, close - open - 1);
+  std::istringstream fields(text.substr(close + 1));
+  fields >> stat.state;
+  std::string skipped;
+  for (int field = 4; field <= 21; ++field) fields >> skipped;
+  fields >> stat.start_ticks;
+  for (int field = 23; field <= 38; ++field) fields >> skipped;
+  fields >> stat.cpu;
+  if (!fields) return std::nullopt;
+  return stat;
+}
+
+std::optional<ThreadStat> thread_stat(pid_t pid, pid_t tid) {
+  const auto text = read_file(fmt::format("/proc/{}/task/{}/stat", pid, tid));
+  if (!text) return std::nullopt;
+  return parse_thread_stat(*text);
+}
+
+std::optional<SchedStat> thread_schedstat(pid_t pid, pid_t tid) {
+  const auto text = read_file(fmt::format("/proc/{}/task/{}/schedstat", pid, tid));
+  if (!text) return std::nullopt;
+  std::istringstream fields(*text);
+  SchedStat stat;
+  fields >> stat.run_ns >> stat.delay_ns >> stat.timeslices;
+  if (!fields) return std::nullopt;
+  return stat;
+}
+
+std::optional<model::CpuSet> thread_affinity(pid_t tid) {
+  cpu_set_t native;
+  if (sched_getaffinity(tid, sizeof(native), &native) != 0) return std::nullopt;
+  return model::CpuSet::from_native(native);
+}
+
+std::vector<pid_t> all_pids() {
+  std::vector<pid_t> pids;
+  numeric_entries("/proc", pids);
+  return pids;
+}
+
+std::vector<pid_t> thread_ids(pid_t pid) {
+  std::vector<pid_t> tids;
+  numeric_entries(fmt::format("/proc/{}/task", pid), tids);
+  return tids;
+}
+
+std::string process_name(pid_t pid) {
+  std::ifstream file(fmt::format("/proc/{}/comm", pid));
+  std::string name;
+  std::getline(file, name);
+  return name;
+}
+
+bool thread_exists(pid_t pid, pid_t tid) {
+  return access(fmt::format("/proc/{}/task/{}", pid, tid).c_str(), F_OK) == 0;
+}
+
+std::optional<int> watched_descriptors(pid_t pid, int fd) {
+  if (!is_epoll(pid, fd)) return std::nullopt;
+  std::ifstream info(fmt::format("/proc/{}/fdinfo/{}", pid, fd));
+  int watched = 0;
+  for (std::string line; std::getline(info, line);) watched += line.starts_with("tfd:") ? 1 : 0;
+  return watched;
+}
+
+std::vector<EpollDescriptor> epoll_descriptors(pid_t pid) {
+  std::vector<int> fds;
+  if (!numeric_entries(fmt::format("/proc/{}/fd", pid), fds)) {
+    const int error = errno;
+    if (error == ENOENT) fail("process {} does not exist", pid);
+    fail("cannot read the descriptors of process {} ({}): {}; run as root or as its owner", pid,
+         process_name(pid), errno_text(error));
+  }
+  std::vector<EpollDescriptor> epolls;
+  for (const int fd : fds) {
+    if (const auto watched = watched_descriptors(pid, fd)) epolls.push_back({fd, *watched});
+  }
+  return epolls;
+}
+
+pid_t require_epoll_process(pid_t pid) {
+  std::ifstream status(fmt::format("/proc/{}/status", pid));
+  if (!status) fail("process {} does not exist; `epulse list` shows the candidates", pid);
+  pid_t tgid = pid;
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("Tgid:")) tgid = std::stoi(line.substr(5));
+  }
+  if (epoll_descriptors(tgid).empty()) {
+    fail("process {} ({}) has no epoll instance; `epulse list` shows the processes that have one",
+         tgid, process_name(tgid));
+  }
+  return tgid;
+}
+
+}  // namespace epulse::kernel

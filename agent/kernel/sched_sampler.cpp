@@ -1,0 +1,89 @@
+#include "agent/kernel/sched_sampler.hpp"
+
+#include <algorithm>
+#include <array>
+#include <ctime>
+#include <fstream>
+#include <sstream>
+
+namespace epulse::kernel {
+
+uint64_t monotonic_ns() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+}
+
+SchedSampler::SchedSampler(pid_t pid) : pid_(pid) { sample(); }
+
+// "cpu0 user nice system idle iowait irq softirq steal guest guest_nice"; guest is part of user.
+std::map<int, SchedSampler::CpuTimes> SchedSampler::read_cpus() {
+  std::map<int, CpuTimes> cpus;
+  std::ifstream file("/proc/stat");
+  for (std::string line; std::getline(file, line);) {
+    if (!line.starts_with("cpu") || line[3] == ' ') continue;
+    std::istringstream fields(line.substr(3));
+    int cpu = 0;
+    fields >> cpu;
+    std::array<uint64_t, 8> ticks{};
+    for (uint64_t& value : ticks) fields >> value;
+    CpuTimes times;
+    for (const uint64_t value : ticks) times.total_ticks += value;
+    times.busy_ticks = times.total_ticks - ticks[3] - ticks[4];
+    cpus.emplace(cpu, times);
+  }
+  return cpus;
+}
+
+model::SchedInterval SchedSampler::sample() {
+  const uint64_t now_ns = monotonic_ns();
+  const auto span_ns = static_cast<double>(now_ns - last_ns_);
+  model::SchedInterval interval;
+  interval.seconds = span_ns / 1e9;
+
+  std::map<pid_t, ThreadTimes> threads;
+  for (const pid_t tid : thread_ids(pid_)) {
+    const auto stat = thread_stat(pid_, tid);
+    const auto times = thread_schedstat(pid_, tid);
+    const auto allowed = thread_affinity(tid);
+    if (!stat || !times || !allowed) continue;
+    threads[tid] = {stat->start_ticks, *times};
+    const auto before = threads_.find(tid);
+    if (before == threads_.end() || before->second.start_ticks != stat->start_ticks) continue;
+    const uint64_t slices = times->timeslices - before->second.stat.timeslices;
+    const uint64_t delay_ns = times->delay_ns - before->second.stat.delay_ns;
+    model::ThreadSched thread;
+    thread.tid = tid;
+    thread.start_ticks = stat->start_ticks;
+    thread.name = stat->name;
+    thread.cpu = stat->cpu;
+    thread.allowed = *allowed;
+    thread.run_share = static_cast<double>(times->run_ns - before->second.stat.run_ns) / span_ns;
+    thread.delay_share = static_cast<double>(delay_ns) / span_ns;
+    thread.timeslices_per_second = static_cast<double>(slices) / interval.seconds;
+    thread.delay_ns_mean = slices == 0 ? 0 : delay_ns / slices;
+    interval.threads.push_back(std::move(thread));
+  }
+
+  std::map<int, CpuTimes> cpus = read_cpus();
+  for (const auto& [cpu, times] : cpus) {
+    const auto before = cpus_.find(cpu);
+    if (before == cpus_.end() || times.total_ticks <= before->second.total_ticks) continue;
+    model::CpuSched load;
+    load.cpu = cpu;
+    load.busy_share = static_cast<double>(times.busy_ticks - before->second.busy_ticks) /
+                      static_cast<double>(times.total_ticks - before->second.total_ticks);
+    for (const model::ThreadSched& thread : interval.threads) {
+      if (thread.cpu == cpu) load.target_share += thread.run_share;
+    }
+    load.target_share = std::min(load.target_share, load.busy_share);
+    interval.cpus.push_back(load);
+  }
+
+  last_ns_ = now_ns;
+  threads_ = std::move(threads);
+  cpus_ = std::move(cpus);
+  return interval;
+}
+
+}  // namespace epulse::kernel

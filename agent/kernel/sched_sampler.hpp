@@ -1,0 +1,41 @@
+#pragma once
+
+#include <map>
+#include <utility>
+
+#include "agent/kernel/process.hpp"
+#include "agent/model/sched.hpp"
+
+namespace epulse::kernel {
+
+// Samples /proc for what the scheduler did with one process's threads and with every CPU. Needs no
+// privilege. The first interval starts at construction.
+class SchedSampler {
+ public:
+  explicit SchedSampler(pid_t pid);
+  // What happened since the last call (or construction). Threads that came in between are left out
+  // until the next.
+  model::SchedInterval sample();
+
+ private:
+  struct CpuTimes {
+    uint64_t busy_ticks = 0;
+    uint64_t total_ticks = 0;
+  };
+  struct ThreadTimes {
+    uint64_t start_ticks = 0;
+    SchedStat stat;
+  };
+
+  static std::map<int, CpuTimes> read_cpus();
+
+  pid_t pid_;
+  uint64_t last_ns_ = 0;
+  std::map<int, CpuTimes> cpus_;
+  std::map<pid_t, ThreadTimes> threads_;
+};
+
+// CLOCK_MONOTONIC, ns: the clock of bpf_ktime_get_ns().
+uint64_t monotonic_ns();
+
+}  // namespace epulse::kernel

@@ -1,0 +1,81 @@
+#include "agent/model/epoll_stats.hpp"
+
+#include <algorithm>
+
+namespace epulse::model {
+
+WorkerStats WorkerStats::from_raw(const epoll_worker_stats& raw) {
+  WorkerStats stats;
+  stats.key = {raw.epoll_id, raw.tid, raw.epfd, raw.first_seen_ns};
+  stats.max_events = raw.max_events;
+  std::copy(std::begin(raw.counters), std::end(raw.counters), stats.counters.begin());
+  for (size_t i = 0; i < stats.stages.size(); ++i) {
+    const auto& from = raw.stages[i];
+    stats.stages[i] = Histogram(kNsShape, from.count, from.sum, from.max, from.slots);
+  }
+  for (size_t i = 0; i < stats.items.size(); ++i) {
+    const auto& from = raw.items[i];
+    stats.items[i] = Histogram(kItemsShape, from.count, from.sum, from.max, from.slots);
+  }
+  return stats;
+}
+
+WorkerStats WorkerStats::since(const WorkerStats& earlier) const {
+  WorkerStats change;
+  change.key = key;
+  change.max_events = max_events;
+  for (size_t i = 0; i < counters.size(); ++i) {
+    change.counters[i] = counters[i] - earlier.counters[i];
+  }
+  for (size_t i = 0; i < stages.size(); ++i) change.stages[i] = stages[i].since(earlier.stages[i]);
+  for (size_t i = 0; i < items.size(); ++i) change.items[i] = items[i].since(earlier.items[i]);
+  return change;
+}
+
+void WorkerStats::merge(const WorkerStats& other) {
+  max_events = other.max_events;
+  for (size_t i = 0; i < counters.size(); ++i) counters[i] += other.counters[i];
+  for (size_t i = 0; i < stages.size(); ++i) stages[i].merge(other.stages[i]);
+  for (size_t i = 0; i < items.size(); ++i) items[i].merge(other.items[i]);
+}
+
+EpollLosses EpollLosses::since(const EpollLosses& earlier) const {
+  return {waits_dropped - earlier.waits_dropped, workers_dropped - earlier.workers_dropped,
+          instances_dropped - earlier.instances_dropped};
+}
+
+EpollSnapshot EpollIntervals::advance(const EpollSnapshot& cumulative) {
+  EpollSnapshot interval;
+  interval.time_ns = cumulative.time_ns;
+  interval.duration_ns = cumulative.time_ns - last_time_ns_;
+  interval.losses = cumulative.losses.since(last_losses_);
+  std::map<WorkerKey, WorkerStats> seen;
+  for (const WorkerStats& worker : cumulative.workers) {
+    const auto before = last_.find(worker.key);
+    interval.workers.push_back(before == last_.end() ? worker : worker.since(before->second));
+    seen.emplace(worker.key, worker);
+  }
+  last_time_ns_ = cumulative.time_ns;
+  last_losses_ = cumulative.losses;
+  last_ = std::move(seen);
+  return interval;
+}
+
+void EpollTotal::add(const EpollSnapshot& interval) {
+  total_.time_ns = interval.time_ns;
+  total_.duration_ns += interval.duration_ns;
+  total_.losses.waits_dropped += interval.losses.waits_dropped;
+  total_.losses.workers_dropped += interval.losses.workers_dropped;
+  total_.losses.instances_dropped += interval.losses.instances_dropped;
+  for (const WorkerStats& worker : interval.workers) {
+    const auto known = std::find_if(total_.workers.begin(), total_.workers.end(),
+                                    [&](const WorkerStats& w) { return w.key == worker.key; });
+    if (known == total_.workers.end()) {
+      total_.workers.push_back(worker);
+    } else {
+      known->merge(worker);
+    }
+  }
+}
+
+}  // namespace epulse::model

@@ -1,0 +1,147 @@
+#include "agent/probes/epoll_probe.hpp"
+
+#include <bpf/bpf.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstring>
+#include <span>
+
+#include "agent/kernel/process.hpp"
+#include "agent/kernel/sched_sampler.hpp"
+#include "agent/probes/bpf_object.hpp"
+#include "epoll.skel.h"
+
+namespace epulse::probes {
+namespace {
+
+// Mirrors `struct worker_key` of epoll.bpf.c.
+struct SlotKey {
+  uint64_t epoll_id;
+  uint32_t tid;
+  int32_t epfd;
+};
+
+// A slot is 60 KB of kernel memory, allocated at load. Most threads wait on one instance.
+uint32_t slots_for(size_t threads) {
+  return static_cast<uint32_t>(std::clamp<size_t>(threads * 2 + 64, 128, 4096));
+}
+
+// The `workers` array, mapped: reading it costs no system call.
+class WorkerSlots {
+ public:
+  WorkerSlots(int map, uint32_t count) : count_(count) {
+    void* memory = mmap(nullptr, bytes(), PROT_READ | PROT_WRITE, MAP_SHARED, map, 0);
+    if (memory == MAP_FAILED) fail("cannot map the probe's statistics: {}", errno_text(errno));
+    slots_ = static_cast<epoll_worker_stats*>(memory);
+  }
+  ~WorkerSlots() { munmap(slots_, bytes()); }
+  WorkerSlots(const WorkerSlots&) = delete;
+  WorkerSlots& operator=(const WorkerSlots&) = delete;
+
+  std::span<epoll_worker_stats> all() const { return {slots_, count_}; }
+
+ private:
+  size_t bytes() const {
+    const size_t page = 4096;
+    return (sizeof(epoll_worker_stats) * count_ + page - 1) / page * page;
+  }
+  uint32_t count_;
+  epoll_worker_stats* slots_ = nullptr;
+};
+
+}  // namespace
+
+struct EpollProbe::State {
+  explicit State(WaitHandler handler) : on_wait(std::move(handler)) {}
+  ~State() { ring_buffer__free(ring); }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+
+  void release(uint32_t slot);
+
+  BpfObject<epoll_bpf> object{"epoll"};
+  WaitHandler on_wait;
+  std::unique_ptr<WorkerSlots> slots;
+  ring_buffer* ring = nullptr;
+  pid_t tgid = 0;
+  uint64_t attached_ns = 0;
+};
+
+EpollProbe::EpollProbe(const EpollProbeOptions& options, const kernel::Facts& facts,
+                       WaitHandler on_wait)
+    : state_(std::make_unique<State>(std::move(on_wait))) {
+  if (facts.ep_eventpoll_poll == 0 || facts.ep_poll_callback == 0) {
+    fail("cannot find ep_poll_callback in /proc/kallsyms (hidden or absent); run as root");
+  }
+  auto& object = state_->object;
+  object->rodata->ep_eventpoll_poll_address = facts.ep_eventpoll_poll;
+  object->rodata->ep_poll_callback_address = facts.ep_poll_callback;
+  object->rodata->target_tgid = static_cast<uint32_t>(options.tgid);
+  object->rodata->exception_depth = options.exception_depth;
+  object->rodata->exception_wakeup_ns = options.exception_wakeup_ns;
+  object->rodata->sample_every = options.sample_every;
+  const uint32_t slots = slots_for(kernel::thread_ids(options.tgid).size());
+  for (bpf_map* map : {object->maps.workers, object->maps.free_slots, object->maps.slot_of}) {
+    if (const int error = bpf_map__set_max_entries(map, slots); error != 0) {
+      fail("cannot size the probe for {} workers: {}", slots, errno_text(error));
+    }
+  }
+  object.load();
+
+  state_->tgid = options.tgid;
+  state_->slots = std::make_unique<WorkerSlots>(bpf_map__fd(object->maps.workers), slots);
+  for (uint32_t slot = slots; slot-- > 0;) {
+    bpf_map_update_elem(bpf_map__fd(object->maps.free_slots), nullptr, &slot, BPF_ANY);
+  }
+  const auto handle = [](void* context, void* data, size_t bytes) {
+    if (bytes >= sizeof(epoll_wait_record)) {
+      static_cast<State*>(context)->on_wait(*static_cast<const epoll_wait_record*>(data));
+    }
+    return 0;
+  };
+  state_->ring = ring_buffer__new(bpf_map__fd(object->maps.waits), handle, state_.get(), nullptr);
+  if (state_->ring == nullptr) fail("cannot map the probe's ring buffer: {}", errno_text(errno));
+  state_->attached_ns = kernel::monotonic_ns();
+  object.attach();
+}
+
+EpollProbe::~EpollProbe() = default;
+
+// Gives a dead thread's slot back: first the key, so that nobody finds it, then the memory.
+void EpollProbe::State::release(uint32_t slot) {
+  epoll_worker_stats& stats = slots->all()[slot];
+  const SlotKey key{stats.epoll_id, stats.tid, stats.epfd};
+  bpf_map_delete_elem(bpf_map__fd(object->maps.slot_of), &key);
+  memset(&stats, 0, sizeof(stats));
+  bpf_map_update_elem(bpf_map__fd(object->maps.free_slots), nullptr, &slot, BPF_ANY);
+}
+
+model::EpollSnapshot EpollProbe::read() {
+  model::EpollSnapshot snapshot;
+  snapshot.time_ns = kernel::monotonic_ns();
+  snapshot.duration_ns = snapshot.time_ns - state_->attached_ns;
+  const auto slots = state_->slots->all();
+  for (uint32_t slot = 0; slot < slots.size(); ++slot) {
+    if (slots[slot].in_use == 0) continue;
+    // Asked before the copy: what a thread that is gone has counted no longer changes.
+    const bool ended =
+        !kernel::thread_exists(state_->tgid, static_cast<pid_t>(slots[slot].tid));
+    snapshot.workers.push_back(model::WorkerStats::from_raw(slots[slot]));
+    if (ended) state_->release(slot);
+  }
+  std::sort(snapshot.workers.begin(), snapshot.workers.end(),
+            [](const auto& a, const auto& b) { return a.key < b.key; });
+  const auto* counters = state_->object->bss;
+  snapshot.losses = {counters->waits_dropped, counters->workers_dropped,
+                     counters->instances_dropped};
+  return snapshot;
+}
+
+void EpollProbe::consume() { ring_buffer__consume(state_->ring); }
+
+int EpollProbe::descriptor() const { return ring_buffer__epoll_fd(state_->ring); }
+
+uint64_t EpollProbe::attached_ns() const { return state_->attached_ns; }
+
+}  // namespace epulse::probes

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "agent/kernel/facts.hpp"
+#include "agent/model/epoll_stats.hpp"
+
+namespace epulse::probes {
+
+struct EpollProbeOptions {
+  pid_t tgid = 0;
+  uint32_t exception_depth = 0;      // items; 0: no records for deep queues
+  uint64_t exception_wakeup_ns = 0;  // woken to running; 0: no records for late wake-ups
+  uint32_t sample_every = 0;         // one record in N deliveries; 0: none
+};
+
+// The epoll probe on one process: all its threads, those that start later too. Attached from
+// construction to destruction. Not thread-safe.
+class EpollProbe {
+ public:
+  using WaitHandler = std::function<void(const epoll_wait_record&)>;
+
+  // Throws Error when BPF is refused, with the cause and a remedy.
+  EpollProbe(const EpollProbeOptions& options, const kernel::Facts& facts, WaitHandler on_wait);
+  ~EpollProbe();
+
+  // Cumulative since attach. A worker whose thread has ended is in one more snapshot, then its slot
+  // is reused.
+  model::EpollSnapshot read();
+
+  // Hands pending single records to the handler. The descriptor is readable when many wait; call
+  // consume() on a timer too, since few do not wake anybody.
+  void consume();
+  int descriptor() const;
+
+  uint64_t attached_ns() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace epulse::probes

@@ -1,0 +1,120 @@
+/* The kernel types that the probes touch, and of each only the fields they read. CO-RE relocates every
+ * access to the running kernel's BTF at load, so order, size and the fields left out do not matter, and
+ * a build needs no BTF. Field names and types: include/linux/sched.h, fs/eventpoll.c, include/net/sock.h
+ * of Linux 6.18; what differs elsewhere is in kernel_fixes.h. */
+#ifndef EPULSE_BPF_LIB_KERNEL_TYPES_H
+#define EPULSE_BPF_LIB_KERNEL_TYPES_H
+
+/* bpf_tracing.h looks at this to use the kernel's register names. */
+#define __VMLINUX_H__
+
+#include <linux/bpf.h>
+#include <stdbool.h>
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct list_head {
+  struct list_head *next, *prev;
+};
+
+struct fdtable {
+  unsigned int max_fds;
+  struct file **fd;
+};
+
+struct files_struct {
+  struct fdtable *fdt;
+};
+
+struct task_struct {
+  unsigned int __state;
+  int pid;
+  int tgid;
+  struct files_struct *files;
+  struct task_struct *group_leader;
+  char comm[16];
+};
+
+struct file_operations {
+  void *poll;
+};
+
+struct file {
+  const struct file_operations *f_op;
+  void *private_data;
+};
+
+typedef struct wait_queue_entry {
+  unsigned int flags;
+  void *private;
+  void *func;
+  struct list_head entry;
+} wait_queue_entry_t;
+
+typedef struct wait_queue_head {
+  struct list_head head;
+} wait_queue_head_t;
+
+struct socket_wq {
+  wait_queue_head_t wait;
+};
+
+struct sock {
+  struct socket_wq *sk_wq;
+};
+
+struct epoll_event {
+  __u32 events;
+  __u64 data;
+} __attribute__((packed));
+
+struct epitem {
+  struct list_head rdllink;
+  struct eventpoll *ep;
+  struct epoll_event event;
+};
+
+struct eppoll_entry {
+  struct epitem *base;
+  wait_queue_entry_t wait;
+};
+
+struct eventpoll {
+  wait_queue_head_t wq;
+  struct list_head rdllist;
+  struct epitem *ovflist;
+};
+
+struct seq_file;
+
+struct bpf_iter_meta {
+  struct seq_file *seq;
+};
+
+struct bpf_iter__task_file {
+  struct bpf_iter_meta *meta;
+  struct task_struct *task;
+  __u32 fd;
+  struct file *file;
+};
+
+#if defined(__TARGET_ARCH_x86)
+struct pt_regs {
+  unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip, cs,
+      flags, sp, ss;
+};
+#elif defined(__TARGET_ARCH_arm64)
+struct user_pt_regs {
+  __u64 regs[31], sp, pc, pstate;
+};
+struct pt_regs {
+  union {
+    struct user_pt_regs user_regs;
+  };
+  __u64 orig_x0;
+};
+#endif
+
+#pragma clang attribute pop
+
+#endif

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+// The subcommands of epulse. Each returns the exit status: 0 fine, 1 found something, 2 failed. A failure
+// to set up is an Error, which main prints.
+namespace epulse::cli {
+
+struct StatOptions {
+  pid_t pid = 0;
+  double interval_s = 1;
+  uint64_t count = 0;   // 0: until interrupted
+  std::string backend = "auto";  // auto, tracepoint, procfs
+};
+
+struct RecordOptions {
+  pid_t pid = 0;  // 0: the command itself
+  std::string output = "epulse.data";
+  double interval_s = 1;
+  double duration_s = 0;  // 0: until the command ends or an interrupt
+  uint32_t sample_every = 0;
+  uint32_t exception_depth = 500;
+  uint64_t exception_wakeup_us = 1000;
+  std::vector<std::string> command;
+};
+
+struct ReportOptions {
+  std::string input = "epulse.data";
+  bool histograms = true;
+};
+
+struct UndoOptions {
+  std::string state_dir = "/run/epulse";
+  bool dry_run = false;
+};
+
+int run_list(bool json);
+int run_stat(const StatOptions& options);
+int run_record(const RecordOptions& options);
+int run_report(const ReportOptions& options);
+int run_doctor(bool json);
+int run_undo(const UndoOptions& options);
+
+// `epulse stat` where BPF is refused: the scheduler's own figures and the bundled server's stats page.
+int run_procfs_stat(const StatOptions& options, const std::string& why);
+
+}  // namespace epulse::cli

@@ -1,0 +1,95 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "agent/error.hpp"
+#include "agent/model/text.hpp"
+#include "agent/probes/epoll_probe.hpp"
+#include "agent/probes/plan.hpp"
+#include "tools/cli/commands.hpp"
+
+namespace epulse::cli {
+namespace {
+
+using model::json_text;
+
+struct Fact {
+  const char* name;
+  std::string value;
+};
+
+std::vector<Fact> describe(const kernel::Facts& facts) {
+  const auto yes = [](bool value) { return std::string(value ? "yes" : "no"); };
+  const auto address = [](uint64_t value) {
+    return value == 0 ? std::string("absent or hidden") : std::string("found");
+  };
+  return {
+      {"kernel", facts.release + " " + facts.arch},
+      {"bpf() allowed", facts.bpf_errno == 0 ? "yes" : "no: " + errno_text(facts.bpf_errno)},
+      {"root", yes(facts.effective_root)},
+      {"kernel BTF", yes(facts.btf)},
+      {"lockdown for confidentiality", yes(facts.lockdown_confidentiality)},
+      {"ep_poll_callback", address(facts.ep_poll_callback)},
+      {"ep_eventpoll_poll", address(facts.ep_eventpoll_poll)},
+      {"tracepoint sk_data_ready", yes(facts.tp_sk_data_ready)},
+      {"tracepoints sched_waking, sched_switch", yes(facts.tp_sched_waking && facts.tp_sched_switch)},
+      {"tracepoints sys_enter, sys_exit", yes(facts.tp_sys_enter && facts.tp_sys_exit)},
+      {"iterator task_file", yes(facts.iter_task_file)},
+      {"task-local storage", yes(facts.task_storage)},
+      {"BPF ring buffer", yes(facts.ring_buffer)},
+      {"/proc/PID/schedstat", yes(facts.schedstat)},
+  };
+}
+
+// The plan says what should work; only loading shows that it does. Attached to ourselves, for an instant.
+std::string load_failure(const kernel::Facts& facts) {
+  try {
+    const probes::EpollProbe probe({.tgid = getpid()}, facts, [](const epoll_wait_record&) {});
+    return {};
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+}  // namespace
+
+int run_doctor(bool json) {
+  const kernel::Facts facts = kernel::detect();
+  probes::Plan plan = probes::plan(facts);
+  if (plan.backend == probes::Backend::kTracepoint) {
+    const std::string failure = load_failure(facts);
+    if (!failure.empty()) plan = probes::without_bpf(facts, failure);
+  }
+  size_t absent = 0;
+  for (const auto& metric : plan.metrics) absent += metric.quality == probes::Quality::kAbsent ? 1 : 0;
+
+  if (json) {
+    fmt::print(R"({{"schema_version":1,"backend":"{}","why":{},"facts":{{)",
+               probes::to_string(plan.backend), json_text(plan.why));
+    const char* separator = "";
+    for (const Fact& fact : describe(facts)) {
+      fmt::print("{}{}:{}", separator, json_text(fact.name), json_text(fact.value));
+      separator = ",";
+    }
+    fmt::print("}},\"metrics\":[");
+    separator = "";
+    for (const auto& metric : plan.metrics) {
+      fmt::print(R"({}{{"name":{},"quality":"{}","why":{}}})", separator, json_text(metric.name),
+                 probes::to_string(metric.quality), json_text(metric.why));
+      separator = ",";
+    }
+    fmt::print("]}}\n");
+  } else {
+    fmt::print("facts\n");
+    for (const Fact& fact : describe(facts)) fmt::print("  {:40} {}\n", fact.name, fact.value);
+    fmt::print("plan\n  {:40} {}{}\n", "backend", probes::to_string(plan.backend),
+               plan.why.empty() ? ", loaded and attached" : "");
+    if (!plan.why.empty()) fmt::print("  {:40} {}\n", "why not better", plan.why);
+    fmt::print("metrics\n");
+    for (const auto& metric : plan.metrics) {
+      fmt::print("  {:22} {:10} {}\n", metric.name, probes::to_string(metric.quality), metric.why);
+    }
+  }
+  return absent == 0 ? 0 : 1;
+}
+
+}  // namespace epulse::cli

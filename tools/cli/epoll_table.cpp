@@ -1,0 +1,163 @@
+#include "tools/cli/epoll_table.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ctime>
+
+#include "agent/model/text.hpp"
+#include "agent/model/verdict.hpp"
+
+namespace epulse::cli {
+namespace {
+
+using model::count_text;
+using model::duration_text;
+
+constexpr size_t kHeaderEvery = 40;
+
+std::string clock_text() {
+  const time_t now = time(nullptr);
+  tm local{};
+  localtime_r(&now, &local);
+  return fmt::format("{:02}:{:02}:{:02}", local.tm_hour, local.tm_min, local.tm_sec);
+}
+
+std::string p99_text(const model::Histogram& histogram) {
+  return histogram.count() == 0 ? "-" : duration_text(histogram.quantile(0.99));
+}
+
+}  // namespace
+
+std::string worker_label(const model::WorkerKey& key, const record::ThreadNames& names) {
+  const auto name = names.find(key.tid);
+  return fmt::format("{}[{}]", name == names.end() ? "?" : name->second, key.tid);
+}
+
+void EpollTable::print(const model::EpollSnapshot& interval, const record::ThreadNames& names) {
+  if (!header_printed_ || lines_since_header_ >= kHeaderEvery) {
+    // Two lines: what the columns are about, then the columns.
+    fmt::print("\n{:8} {:24} {:>4} {:>8} {:>8} {:>6} {:>17} {:>6} {:>44} {:>7}\n", "", "", "", "", "",
+               "batch", "queue depth", "left", "p99 of each stage", "empty");
+    fmt::print(
+        "{:8} {:24} {:>4} {:>8} {:>8} {:>6} {:>5} {:>5} {:>5} {:>6} {:>8} {:>8} {:>8} {:>8} {:>8} "
+        "{:>7}\n",
+        "TIME", "WORKER", "EPFD", "WAITS/s", "EVENTS/s", "MEAN", "P50", "P99", "MAX", "MAX", "RDY>WOKE",
+        "WOKE>RUN", "RUN>DLV", "RDY>DLV", "HANDLER", "WAKE/s");
+    header_printed_ = true;
+    lines_since_header_ = 0;
+  }
+  const double seconds = static_cast<double>(interval.duration_ns) / 1e9;
+  const std::string time_text = clock_text();
+  bool any = false;
+  for (const model::WorkerStats& worker : interval.workers) {
+    if (worker.waits() == 0) continue;
+    any = true;
+    const auto& depth = worker.items[EPOLL_ITEMS_LISTED];
+    const auto& stages = worker.stages;
+    const auto per_second = [&](uint64_t n) { return count_text(static_cast<double>(n) / seconds); };
+    fmt::print(
+        "{:8} {:24} {:>4} {:>8} {:>8} {:>6.1f} {:>5} {:>5} {:>5} {:>6} {:>8} {:>8} {:>8} {:>8} {:>8} "
+        "{:>7}\n",
+        time_text, worker_label(worker.key, names), worker.key.epfd, per_second(worker.waits()),
+        per_second(worker.events()), worker.items[EPOLL_ITEMS_BATCH].mean(), depth.quantile(0.5),
+        depth.quantile(0.99), depth.max(), worker.items[EPOLL_ITEMS_LEFT].max(),
+        p99_text(stages[EPOLL_STAGE_READY_TO_WOKEN]), p99_text(stages[EPOLL_STAGE_WOKEN_TO_RUNNING]),
+        p99_text(stages[EPOLL_STAGE_RUNNING_TO_DELIVERED]),
+        p99_text(stages[EPOLL_STAGE_READY_TO_DELIVERED]), p99_text(stages[EPOLL_STAGE_HANDLER]),
+        per_second(worker.counters[EPOLL_COUNTER_EMPTY_WAKEUPS]));
+    ++lines_since_header_;
+  }
+  if (!any) fmt::print("{:8} no epoll_wait returned in this interval\n", time_text);
+  if (interval.losses.any()) print_losses(interval.losses);
+  std::fflush(stdout);
+}
+
+void print_summary(const model::EpollSnapshot& total, const record::ThreadNames& names) {
+  for (const model::WorkerStats& worker : total.workers) {
+    if (worker.waits() == 0) continue;
+    const auto counter = [&](epoll_counter which) { return worker.counters[which]; };
+    fmt::print("\n {}, epoll fd {}: {}\n", worker_label(worker.key, names), worker.key.epfd,
+               model::verdict(worker));
+    fmt::print("   {} waits, {} with events, {} saturated (maxevents {}), {} timed out, {} failed\n",
+               worker.waits(), counter(EPOLL_COUNTER_DELIVERIES), counter(EPOLL_COUNTER_SATURATED),
+               worker.max_events, counter(EPOLL_COUNTER_TIMEOUTS), counter(EPOLL_COUNTER_ERRORS));
+    fmt::print("   {} events, {} wake-ups, {} empty\n", worker.events(),
+               counter(EPOLL_COUNTER_WAKEUPS), counter(EPOLL_COUNTER_EMPTY_WAKEUPS));
+    fmt::print("   {:22} {:>10} {:>9} {:>9} {:>9} {:>9} {:>9}\n", "stage", "count", "mean", "p50",
+               "p90", "p99", "max");
+    for (size_t i = 0; i < worker.stages.size(); ++i) {
+      const model::Histogram& stage = worker.stages[i];
+      if (stage.count() == 0) {
+        fmt::print("   {:22} {:>10} {:>9}\n", model::kStageNames[i], 0, "-");
+        continue;
+      }
+      fmt::print("   {:22} {:>10} {:>9} {:>9} {:>9} {:>9} {:>9}\n", model::kStageNames[i],
+                 stage.count(), duration_text(static_cast<uint64_t>(stage.mean())),
+                 duration_text(stage.quantile(0.5)), duration_text(stage.quantile(0.9)),
+                 duration_text(stage.quantile(0.99)), duration_text(stage.max()));
+    }
+    fmt::print("   {:22} {:>10} {:>9} {:>9} {:>9} {:>9} {:>9}\n", "items", "count", "mean", "p50",
+               "p90", "p99", "max");
+    for (size_t i = 0; i < worker.items.size(); ++i) {
+      const model::Histogram& items = worker.items[i];
+      fmt::print("   {:22} {:>10} {:>9.2f} {:>9} {:>9} {:>9} {:>9}\n", model::kItemsNames[i],
+                 items.count(), items.mean(), items.quantile(0.5), items.quantile(0.9),
+                 items.quantile(0.99), items.max());
+    }
+    if (const uint64_t n = counter(EPOLL_COUNTER_UNTIMED); n != 0) {
+      fmt::print("   {} deliveries had no readiness time: not sockets, or only write events\n", n);
+    }
+    if (const uint64_t n = counter(EPOLL_COUNTER_UNSEEN_DEPTH); n != 0) {
+      fmt::print("   {} depths are lower bounds: another thread was draining, or over 4,096 items\n", n);
+    }
+    if (const uint64_t n = counter(EPOLL_COUNTER_INVALID); n != 0) {
+      fmt::print("   {} absurd times left out\n", n);
+    }
+  }
+  print_losses(total.losses);
+}
+
+void print_losses(const model::EpollLosses& losses) {
+  if (losses.waits_dropped != 0) {
+    fmt::print(" lost: {} single records (ring buffer full); the histograms are complete\n",
+               losses.waits_dropped);
+  }
+  if (losses.workers_dropped != 0) {
+    fmt::print(" lost: {} epoll_wait calls of threads beyond the table's size\n",
+               losses.workers_dropped);
+  }
+  if (losses.instances_dropped != 0) {
+    fmt::print(" lost: {} epoll_wait calls on instances beyond the table's size\n",
+               losses.instances_dropped);
+  }
+}
+
+void print_histogram(const char* title, const model::Histogram& histogram, bool durations) {
+  if (histogram.count() == 0) return;
+  // By powers of two: 16 slots to an octave are for quantiles, not for the eye.
+  std::vector<uint64_t> octaves(64);
+  const auto& slots = histogram.slots();
+  for (uint32_t i = 0; i < slots.size(); ++i) {
+    const uint64_t low = histogram.shape().low(i);
+    octaves[low == 0 ? 0 : epulse_log2(low) + 1] += slots[i];
+  }
+  size_t first = 0;
+  size_t last = octaves.size() - 1;
+  while (first < last && octaves[first] == 0) ++first;
+  while (last > first && octaves[last] == 0) --last;
+  const uint64_t most = *std::max_element(octaves.begin(), octaves.end());
+  const auto text = [&](uint64_t value) {
+    return durations ? duration_text(value) : fmt::format("{}", value);
+  };
+  fmt::print("   {:>8} -> {:8} : {:10} {}\n", durations ? "from" : "items", "to", "count", title);
+  for (size_t i = first; i <= last; ++i) {
+    const uint64_t low = i == 0 ? 0 : 1ULL << (i - 1);
+    const uint64_t high = i == 0 ? 0 : (1ULL << i) - 1;
+    const auto bar = static_cast<size_t>(octaves[i] * 40 / most);
+    fmt::print("   {:>8} -> {:8} : {:<10} |{:40}|\n", text(low), text(high), octaves[i],
+               std::string(bar, '*'));
+  }
+}
+
+}  // namespace epulse::cli

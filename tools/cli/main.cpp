@@ -1,0 +1,116 @@
+// epulse: the command line. Each subcommand is a file of this folder.
+#include <fmt/format.h>
+#include <signal.h>
+
+#include <CLI/CLI.hpp>
+
+#include "agent/error.hpp"
+#include "tools/cli/commands.hpp"
+
+namespace {
+
+using namespace epulse::cli;
+
+constexpr int kStatusError = 2;
+
+struct Options {
+  bool list_json = false;
+  bool doctor_json = false;
+  StatOptions stat;
+  RecordOptions record;
+  ReportOptions report;
+  UndoOptions undo;
+};
+
+void add_stat(CLI::App& app, StatOptions& options) {
+  CLI::App* stat = app.add_subcommand("stat", "ready-queue depth and wake-up latency, live");
+  stat->add_option("-p,--pid", options.pid, "the process to watch")->required()->check(
+      CLI::PositiveNumber);
+  stat->add_option("interval", options.interval_s, "seconds between two tables")
+      ->check(CLI::Range(0.01, 86400.0))
+      ->capture_default_str();
+  stat->add_option("count", options.count, "tables before it ends; 0: until Ctrl-C or its end");
+  stat->add_option("--backend", options.backend, "auto, tracepoint or procfs")
+      ->check(CLI::IsMember({"auto", "tracepoint", "procfs"}))
+      ->capture_default_str();
+  stat->footer(
+      "Examples:\n  epulse stat -p 4711            every second, until Ctrl-C; then a summary\n"
+      "  epulse stat -p $(pidof nginx | cut -d' ' -f1) 5 12");
+}
+
+void add_record(CLI::App& app, RecordOptions& options) {
+  CLI::App* record = app.add_subcommand("record", "write what the probes see to a file");
+  record->add_option("-p,--pid", options.pid, "the process to record; without, COMMAND itself")
+      ->check(CLI::PositiveNumber);
+  record->add_option("-o,--output", options.output, "the file")->capture_default_str();
+  record->add_option("-I,--interval", options.interval_s, "seconds between two blocks")
+      ->check(CLI::Range(0.01, 3600.0))
+      ->capture_default_str();
+  record->add_option("-d,--duration", options.duration_s, "seconds; 0: until COMMAND ends or Ctrl-C")
+      ->check(CLI::Range(0.0, 1e9));
+  record->add_option("--sample-every", options.sample_every, "also every Nth delivery by itself");
+  record->add_option("--exception-depth", options.exception_depth,
+                     "queues deeper than this by themselves")
+      ->capture_default_str();
+  record->add_option("--exception-wakeup-us", options.exception_wakeup_us,
+                     "wake-ups later than this by themselves")
+      ->capture_default_str();
+  record->add_option("command", options.command, "COMMAND to run meanwhile, after --");
+  record->footer("Examples:\n  epulse record -p 4711 -o slow.data -- sleep 10\n"
+                 "  epulse record -o redis.data -- redis-server --port 7000");
+}
+
+void add_report(CLI::App& app, ReportOptions& options) {
+  CLI::App* report = app.add_subcommand("report", "show a recording: stages, queue, histograms");
+  report->add_option("-i,--input", options.input, "the file")->capture_default_str();
+  report->add_flag("!--no-histograms", options.histograms, "only the tables");
+}
+
+void add_undo(CLI::App& app, UndoOptions& options) {
+  CLI::App* undo = app.add_subcommand("undo", "restore what a dead epulsed had changed");
+  undo->add_option("--state-dir", options.state_dir, "where the journal is")->capture_default_str();
+  undo->add_flag("-n,--dry-run", options.dry_run, "only say what would be undone");
+}
+
+int run(const CLI::App& app, const Options& options) {
+  if (app.got_subcommand("list")) return run_list(options.list_json);
+  if (app.got_subcommand("stat")) return run_stat(options.stat);
+  if (app.got_subcommand("record")) return run_record(options.record);
+  if (app.got_subcommand("report")) return run_report(options.report);
+  if (app.got_subcommand("doctor")) return run_doctor(options.doctor_json);
+  return run_undo(options.undo);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("epulse: what happens between \"socket ready\" and \"handled\", for any epoll server");
+  app.set_version_flag("--version", EPULSE_VERSION);
+  app.require_subcommand(1);
+  Options options;
+  CLI::App* list = app.add_subcommand("list", "every epoll instance of the host");
+  list->add_flag("-j,--json", options.list_json, "one JSON object per line");
+  add_stat(app, options.stat);
+  add_record(app, options.record);
+  add_report(app, options.report);
+  CLI::App* doctor = app.add_subcommand(
+      "doctor", "what can be measured here, and why not more; status 1 when something is absent");
+  doctor->add_flag("-j,--json", options.doctor_json, "JSON");
+  add_undo(app, options.undo);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);
+    fmt::print(stderr, "epulse: {}; see epulse --help\n", error.what());
+    return kStatusError;
+  }
+  // Written into a closed pipe (`epulse report | head`): quiet.
+  signal(SIGPIPE, SIG_DFL);
+  try {
+    return run(app, options);
+  } catch (const epulse::Error& error) {
+    fflush(stdout);
+    fmt::print(stderr, "epulse: {}\n", error.what());
+    return kStatusError;
+  }
+}

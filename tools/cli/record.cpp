@@ -1,0 +1,183 @@
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <ctime>
+#include <memory>
+
+#include "agent/error.hpp"
+#include "agent/export/record_writer.hpp"
+#include "agent/kernel/process.hpp"
+#include "agent/model/text.hpp"
+#include "agent/probes/epoll_probe.hpp"
+#include "agent/probes/plan.hpp"
+#include "tools/cli/commands.hpp"
+#include "tools/cli/thread_names.hpp"
+#include "tools/cli/watch.hpp"
+
+namespace epulse::cli {
+namespace {
+
+// The command after `--`. Held back until the probe is attached, so that its first wait is seen.
+class Command {
+ public:
+  explicit Command(const std::vector<std::string>& arguments) {
+    int gate[2];
+    int failure[2];
+    if (pipe2(gate, O_CLOEXEC) != 0 || pipe2(failure, O_CLOEXEC) != 0) {
+      fail("cannot start {}: {}", arguments[0], errno_text(errno));
+    }
+    pid_ = fork();
+    if (pid_ < 0) fail("cannot start {}: {}", arguments[0], errno_text(errno));
+    if (pid_ == 0) run(arguments, gate, failure);
+    close(gate[0]);
+    close(failure[1]);
+    gate_ = gate[1];
+    failure_ = failure[0];
+    name_ = arguments[0];
+  }
+  ~Command() {
+    close(gate_);
+    close(failure_);
+    if (pid_ > 0) {
+      kill(pid_, SIGTERM);
+      waitpid(pid_, nullptr, 0);
+    }
+  }
+  Command(const Command&) = delete;
+  Command& operator=(const Command&) = delete;
+
+  pid_t pid() const { return pid_; }
+
+  // Lets it go. Throws Error when it cannot be executed.
+  void start() {
+    if (write(gate_, "", 1) != 1) fail("cannot start {}: {}", name_, errno_text(errno));
+    int error = 0;
+    if (read(failure_, &error, sizeof(error)) > 0) {
+      fail("cannot run {}: {}", name_, errno_text(error));
+    }
+  }
+
+  // Its exit status as a shell would give it; waits for it.
+  int finish() {
+    int status = 0;
+    waitpid(pid_, &status, 0);
+    pid_ = 0;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  }
+
+ private:
+  [[noreturn]] static void run(const std::vector<std::string>& arguments, const int* gate,
+                               const int* failure) {
+    close(gate[1]);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, nullptr);
+    char token = 0;
+    if (read(gate[0], &token, 1) != 1) _exit(127);  // the recorder gave up
+    std::vector<char*> argv;
+    for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+    argv.push_back(nullptr);
+    execvp(argv[0], argv.data());
+    const int error = errno;
+    if (write(failure[1], &error, sizeof(error)) < 0) _exit(126);
+    _exit(127);
+  }
+
+  pid_t pid_ = 0;
+  int gate_ = -1;
+  int failure_ = -1;
+  std::string name_;
+};
+
+record::Meta describe(const RecordOptions& options, pid_t target) {
+  utsname names{};
+  uname(&names);
+  std::string command;
+  for (const std::string& argument : options.command) command += (command.empty() ? "" : " ") + argument;
+  const time_t now = time(nullptr);
+  tm utc{};
+  gmtime_r(&now, &utc);
+  record::Meta meta{{"target", fmt::format("{}[{}]", kernel::process_name(target), target)},
+                    {"host", fmt::format("{}, Linux {} {}", names.nodename, names.release, names.machine)},
+                    {"backend", "tracepoint"},
+                    {"started", fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", utc.tm_year + 1900,
+                                            utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min,
+                                            utc.tm_sec)}};
+  if (!command.empty()) meta["command"] = command;
+  return meta;
+}
+
+}  // namespace
+
+int run_record(const RecordOptions& options) {
+  if (options.pid == 0 && options.command.empty()) {
+    fail("nothing to record: give -p PID, or a command after --");
+  }
+  const pid_t given = options.pid == 0 ? 0 : kernel::require_epoll_process(options.pid);
+  const kernel::Facts facts = kernel::detect();
+  const probes::Plan plan = probes::plan(facts);
+  if (plan.backend != probes::Backend::kTracepoint) fail("cannot record: {}", plan.why);
+
+  Watch watch;
+  std::unique_ptr<Command> command;
+  if (!options.command.empty()) command = std::make_unique<Command>(options.command);
+  const pid_t target = given != 0 ? given : command->pid();
+  watch.add_process(target);
+  if (command && command->pid() != target) watch.add_process(command->pid());
+
+  std::vector<epoll_wait_record> waits;
+  probes::EpollProbe probe({.tgid = target,
+                            .exception_depth = options.exception_depth,
+                            .exception_wakeup_ns = options.exception_wakeup_us * 1000,
+                            .sample_every = options.sample_every},
+                           facts, [&](const epoll_wait_record& wait) { waits.push_back(wait); });
+  watch.add_descriptor(probe.descriptor(), [&] { probe.consume(); });
+  record::RecordWriter writer(options.output);
+  if (command) command->start();
+  watch.start(options.interval_s);
+  writer.meta(describe(options, target));
+
+  record::ThreadNames names;
+  model::EpollIntervals intervals(probe.attached_ns());
+  uint64_t deliveries = 0;
+  uint64_t recorded_waits = 0;
+  uint64_t elapsed_ns = 0;
+  const auto flush = [&] {
+    probe.consume();
+    const model::EpollSnapshot interval = intervals.advance(probe.read());
+    add_thread_names(target, interval, names);
+    writer.interval(interval, names);
+    writer.waits(waits);
+    recorded_waits += waits.size();
+    waits.clear();
+    elapsed_ns += interval.duration_ns;
+    for (const auto& worker : interval.workers) deliveries += worker.counters[EPOLL_COUNTER_DELIVERIES];
+  };
+  auto event = Watch::Event::kTick;
+  while (event == Watch::Event::kTick) {
+    if (options.duration_s > 0 && static_cast<double>(elapsed_ns) >= options.duration_s * 1e9) break;
+    event = watch.next();
+    flush();
+  }
+  writer.finish();
+
+  int status = 0;
+  if (command && event == Watch::Event::kExited && kill(command->pid(), 0) == 0) {
+    // The target may have ended before the command; the command is then ended with us.
+    siginfo_t info{};
+    if (waitid(P_PID, static_cast<id_t>(command->pid()), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+        info.si_pid != 0) {
+      status = command->finish();
+    }
+  }
+  fmt::print(stderr, "epulse: {} deliveries and {} single waits over {} recorded in {} ({} bytes)\n",
+             deliveries, recorded_waits, model::duration_text(elapsed_ns), options.output,
+             writer.bytes());
+  return status;
+}
+
+}  // namespace epulse::cli

@@ -1,0 +1,69 @@
+#include <fmt/format.h>
+
+#include "agent/error.hpp"
+#include "agent/kernel/process.hpp"
+#include "agent/model/text.hpp"
+#include "agent/probes/epoll_probe.hpp"
+#include "agent/probes/plan.hpp"
+#include "tools/cli/commands.hpp"
+#include "tools/cli/epoll_table.hpp"
+#include "tools/cli/thread_names.hpp"
+#include "tools/cli/watch.hpp"
+
+namespace epulse::cli {
+namespace {
+
+int run_epoll_stat(const StatOptions& options, const kernel::Facts& facts) {
+  Watch watch;
+  watch.add_process(options.pid);
+  probes::EpollProbe probe({.tgid = options.pid}, facts, [](const epoll_wait_record&) {});
+  watch.add_descriptor(probe.descriptor(), [&] { probe.consume(); });
+  fmt::print("# {}[{}], tracepoint backend, every {} s\n", kernel::process_name(options.pid),
+             options.pid, options.interval_s);
+
+  watch.start(options.interval_s);
+  EpollTable table;
+  record::ThreadNames names;
+  model::EpollIntervals intervals(probe.attached_ns());
+  model::EpollTotal total;
+  const auto sample = [&] {
+    const model::EpollSnapshot interval = intervals.advance(probe.read());
+    add_thread_names(options.pid, interval, names);
+    total.add(interval);
+    return interval;
+  };
+  auto event = Watch::Event::kTick;
+  for (uint64_t n = 0; options.count == 0 || n < options.count; ++n) {
+    event = watch.next();
+    if (event != Watch::Event::kTick) break;
+    table.print(sample(), names);
+  }
+  if (event != Watch::Event::kTick) sample();
+  fmt::print("\n# {} over {}{}\n", kernel::process_name(options.pid),
+             model::duration_text(total.total().duration_ns),
+             event == Watch::Event::kExited ? "; the process ended" : "");
+  print_summary(total.total(), names);
+  return 0;
+}
+
+}  // namespace
+
+int run_stat(const StatOptions& given) {
+  StatOptions options = given;
+  options.pid = kernel::require_epoll_process(given.pid);
+  if (options.backend == "procfs") return run_procfs_stat(options, "asked for with --backend procfs");
+  const kernel::Facts facts = kernel::detect();
+  const probes::Plan plan = probes::plan(facts);
+  if (plan.backend == probes::Backend::kProcfs) {
+    if (options.backend == "tracepoint") fail("no tracepoint backend on this host: {}", plan.why);
+    return run_procfs_stat(options, plan.why);
+  }
+  try {
+    return run_epoll_stat(options, facts);
+  } catch (const LoadError& error) {
+    if (options.backend == "tracepoint") throw;
+    return run_procfs_stat(options, error.what());
+  }
+}
+
+}  // namespace epulse::cli
