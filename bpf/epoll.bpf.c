@@ -39,7 +39,7 @@ const volatile __u32 sample_every = 0;           /* 0: off */
 /* What sk_data_ready signals: net/core/sock.c, sock_def_readable(). */
 #define READ_EVENTS (EPOLLIN | EPOLLPRI | EPOLLRDNORM | EPOLLRDBAND)
 
-/* An instance that a target thread waits on. */
+/* An instance of the target: there at attach (user space lists it), created since, or waited on. */
 struct instance {
   __u64 ready_total;    /* items signalled so far */
   __u64 drained_total;  /* ... when the last drain started */
@@ -48,6 +48,7 @@ struct instance {
   /* A saturated drain leaves items. The list is first in, first out, so what became ready at this time
    * or later is still on it, and what did before has been delivered. 0: nothing left, or unknown. */
   __u64 oldest_left_ns;
+  __u64 left; /* items that the last drain, being saturated, left undelivered */
 };
 
 /* A watched socket's last signal. */
@@ -194,18 +195,22 @@ static __always_inline __u32 take_slot(const struct worker_key *key) {
   return slot;
 }
 
+/* From now on, what becomes ready on this instance is seen. False when there is no room. */
+static __always_inline bool know_instance(__u64 epoll_id) {
+  struct instance unused = {};
+  if (bpf_map_lookup_elem(&instances, &epoll_id)) return true;
+  if (!bpf_map_update_elem(&instances, &epoll_id, &unused, BPF_NOEXIST)) return true;
+  if (bpf_map_lookup_elem(&instances, &epoll_id)) return true; /* another thread was first */
+  __sync_fetch_and_add(&instances_dropped, 1);
+  return false;
+}
+
 /* Points `thread` at its statistics for this instance. False when it cannot be followed. */
 static __always_inline bool follow_instance(struct thread *thread, __u64 epoll_id, int epfd) {
   struct worker_key key = {.epoll_id = epoll_id, .tid = (__u32)bpf_get_current_pid_tgid(), .epfd = epfd};
-  struct instance fresh_instance = {};
   __u32 *slot;
   thread->epoll_id = 0;
-  if (!bpf_map_lookup_elem(&instances, &epoll_id) &&
-      bpf_map_update_elem(&instances, &epoll_id, &fresh_instance, BPF_NOEXIST) &&
-      !bpf_map_lookup_elem(&instances, &epoll_id)) {
-    __sync_fetch_and_add(&instances_dropped, 1);
-    return false;
-  }
+  if (!know_instance(epoll_id)) return false;
   slot = bpf_map_lookup_elem(&slot_of, &key);
   thread->slot = slot ? *slot : take_slot(&key);
   if (thread->slot == NO_SLOT) {
@@ -369,6 +374,20 @@ static __always_inline void report_wait(struct thread *thread, const struct epol
                                  : BPF_RB_NO_WAKEUP);
 }
 
+/* How many items a saturated drain left undelivered. A level-triggered item is listed again once it is
+ * delivered, behind the leftovers, so for those the list's length says too much: count what was waiting
+ * instead, as long as that explains the batch (only sockets are seen becoming ready). */
+static __always_inline __u32 items_left(const struct thread *thread, const struct instance *instance,
+                                        __u32 listed, __u32 batch) {
+  const struct eventpoll *ep = (const void *)thread->epoll_id;
+  struct list_head *head = BPF_CORE_READ(ep, rdllist.next);
+  const struct epitem *first = (const void *)head - bpf_core_field_offset(struct epitem, rdllink);
+  __u32 waiting = (__u32)instance->left + thread->fresh;
+  if (!head || head == &ep->rdllist) return 0;
+  if (BPF_CORE_READ(first, event.events) & EPOLLET || waiting < batch) return listed - batch;
+  return waiting - batch;
+}
+
 static __always_inline void on_delivered(struct thread *thread, struct epoll_worker_stats *stats,
                                          __u32 batch, __u64 now) {
   struct instance *instance = bpf_map_lookup_elem(&instances, &thread->epoll_id);
@@ -382,9 +401,10 @@ static __always_inline void on_delivered(struct thread *thread, struct epoll_wor
 
   /* What was delivered was listed, whatever the walk saw an instant earlier. */
   listed = thread->listed > (__s32)batch ? (__u32)thread->listed : batch;
-  left = saturated ? listed - batch : 0;
   /* An item signalled between our look and the kernel's is delivered now, counted next time. */
   if (thread->fresh > listed) thread->fresh = listed;
+  left = saturated ? items_left(thread, instance, listed, batch) : 0;
+  instance->left = left;
   instance->oldest_left_ns = left ? oldest_left_ns((const void *)thread->epoll_id) : 0;
   if (thread->listed == EVENTPOLL_DEPTH_UNSEEN || thread->listed >= EVENTPOLL_WALK_MAX)
     stats->counters[EPOLL_COUNTER_UNSEEN_DEPTH]++;
@@ -427,6 +447,11 @@ int BPF_PROG(on_syscall_exit, struct pt_regs *regs, long result) {
   struct thread *thread;
   __u64 now;
   if (bpf_get_current_pid_tgid() >> 32 != target_tgid) return 0;
+  if (is_epoll_create(syscall_number(regs))) {
+    struct eventpoll *created = eventpoll_of_descriptor((int)result);
+    if (created) know_instance((__u64)created);
+    return 0;
+  }
   thread = bpf_task_storage_get(&threads, bpf_get_current_task_btf(), 0, 0);
   if (!thread || !thread->in_wait) return 0;
   thread->in_wait = 0;

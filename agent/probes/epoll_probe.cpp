@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <cstring>
 #include <span>
+#include <vector>
 
 #include "agent/kernel/process.hpp"
 #include "agent/kernel/sched_sampler.hpp"
 #include "agent/probes/bpf_object.hpp"
+#include "agent/probes/epoll_list.hpp"
 #include "epoll.skel.h"
 
 namespace epulse::probes {
@@ -104,6 +106,12 @@ EpollProbe::EpollProbe(const EpollProbeOptions& options, const kernel::Facts& fa
   if (state_->ring == nullptr) fail("cannot map the probe's ring buffer: {}", errno_text(errno));
   state_->attached_ns = kernel::monotonic_ns();
   object.attach();
+  // After attach, so that an instance is either listed here or seen being created.
+  const std::vector<char> zeros(bpf_map__value_size(object->maps.instances));
+  for (const epoll_list_record& epoll : list_epolls(facts)) {
+    if (epoll.tgid != static_cast<uint32_t>(options.tgid)) continue;
+    bpf_map_update_elem(bpf_map__fd(object->maps.instances), &epoll.epoll_id, zeros.data(), BPF_NOEXIST);
+  }
 }
 
 EpollProbe::~EpollProbe() = default;

@@ -112,6 +112,7 @@ struct pt_regs {
     struct user_pt_regs user_regs;
   };
   __u64 orig_x0;
+  int syscallno;
 };
 #endif
 
