@@ -53,7 +53,7 @@ std::optional<ThreadStat> read_thread_stat(pid_t pid, pid_t tid) {
   const ssize_t got = read(fd.get(), text.data(), text.size());
   if (got < 0 && errno != ESRCH) fail("cannot read {}: {}", path, errno_text(errno));
   if (got <= 0) return std::nullopt;
-  const auto stat = parse_thread_stat({text.data(), static_cast<size_t>(got)});
+  auto stat = parse_thread_stat({text.data(), static_cast<size_t>(got)});
   if (!stat) fail("cannot make sense of {}: it has no start time in field {}", path, kStartField);
   if (stat->state == 'Z' || stat->state == 'X') return std::nullopt;
   return stat;

@@ -72,7 +72,7 @@ void perform(const ThreadAffinity& change) {
 }
 
 Undone undo(const ThreadAffinity& change) {
-  const Undone gone{UndoResult::kGone, "it has ended, nothing to restore"};
+  Undone gone{UndoResult::kGone, "it has ended, nothing to restore"};
   const std::string masks =
       fmt::format("CPU mask {} -> {}", change.new_mask.to_string(), change.old_mask.to_string());
   if (!is_same_thread(change)) return gone;

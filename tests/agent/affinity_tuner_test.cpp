@@ -7,7 +7,6 @@
 namespace epulse::tuners {
 namespace {
 
-using model::CpuSched;
 using model::CpuSet;
 using model::SchedInterval;
 using model::ThreadSched;
