@@ -85,8 +85,8 @@ struct epoll_wait_record {
 };
 
 #ifdef __cplusplus
-static_assert(sizeof(ns_histogram) == 8 * (3 + EPULSE_NS_SLOTS));
-static_assert(sizeof(items_histogram) == 8 * (3 + EPULSE_ITEMS_SLOTS));
+static_assert(sizeof(ns_histogram) == 8UL * (3 + EPULSE_NS_SLOTS));
+static_assert(sizeof(items_histogram) == 8UL * (3 + EPULSE_ITEMS_SLOTS));
 static_assert(sizeof(epoll_wait_record) == 88);
 static_assert(sizeof(epoll_worker_stats) % 8 == 0);
 #else

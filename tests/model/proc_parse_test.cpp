@@ -1,0 +1,83 @@
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "agent/kernel/cpuset.hpp"
+#include "agent/kernel/kallsyms.hpp"
+#include "agent/kernel/process.hpp"
+
+namespace epulse::kernel {
+namespace {
+
+// A directory that stands for the file system's root, removed in the end.
+class FakeRoot {
+ public:
+  FakeRoot() {
+    std::string name = (std::filesystem::temp_directory_path() / "epulse-test-XXXXXX").string();
+    path_ = mkdtemp(name.data());
+  }
+  ~FakeRoot() { std::filesystem::remove_all(path_); }
+  FakeRoot(const FakeRoot&) = delete;
+  FakeRoot& operator=(const FakeRoot&) = delete;
+
+  void write(const std::string& file, const std::string& text) const {
+    const auto full = std::filesystem::path(path_ + file);
+    std::filesystem::create_directories(full.parent_path());
+    std::ofstream(full) << text;
+  }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+TEST(ThreadStat, NamesMayHoldSpacesAndBrackets) {
+  const auto stat = parse_thread_stat(
+      "4711 (ws) worker (1) R 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 987654 20 21 22 23 24 25 26 "
+      "27 28 29 30 31 32 33 34 35 3 0 0");
+  ASSERT_TRUE(stat);
+  EXPECT_EQ(stat->name, "ws) worker (1");
+  EXPECT_EQ(stat->state, 'R');
+  EXPECT_EQ(stat->start_ticks, 987654U);
+  EXPECT_EQ(stat->cpu, 3);
+}
+
+TEST(ThreadStat, WhatIsCutShortIsRefused) {
+  EXPECT_FALSE(parse_thread_stat(""));
+  EXPECT_FALSE(parse_thread_stat("4711 (ws"));
+  EXPECT_FALSE(parse_thread_stat("4711 (ws) R 1 2 3"));
+}
+
+TEST(Kallsyms, WholeNamesOnly) {
+  const FakeRoot root;
+  root.write("/kallsyms",
+             "ffffffff81000000 T ep_poll_callback_other\nffffffff81000010 t ep_poll_callback\n"
+             "0000000000000000 t hidden\nffffffff81000020 t in_a_module\t[module]\n");
+  const auto found =
+      kernel_addresses({"ep_poll_callback", "hidden", "absent"}, root.path() + "/kallsyms");
+  EXPECT_EQ(found.at("ep_poll_callback"), 0xffffffff81000010U);
+  EXPECT_EQ(found.at("hidden"), 0U);
+  EXPECT_EQ(found.at("absent"), 0U);
+}
+
+TEST(Cpuset, OfTheNearestGroupThatHasOne) {
+  const FakeRoot root;
+  root.write("/proc/1/cgroup", "0::/a/b\n");
+  root.write("/sys/fs/cgroup/a/cpuset.cpus.effective", "2-3\n");
+  EXPECT_EQ(usable_cpus(1, root.path()).to_string(), "2,3");
+  root.write("/sys/fs/cgroup/a/b/cpuset.cpus.effective", "3\n");
+  EXPECT_EQ(usable_cpus(1, root.path()).to_string(), "3");
+}
+
+TEST(Cpuset, VersionOneAndNone) {
+  const FakeRoot root;
+  root.write("/proc/1/cgroup", "5:cpu:/x\n4:cpuset:/x\n0::/\n");
+  root.write("/sys/devices/system/cpu/online", "0-7\n");
+  EXPECT_EQ(usable_cpus(1, root.path()).to_string(), "0-7");
+  root.write("/sys/fs/cgroup/cpuset/x/cpuset.effective_cpus", "0-1\n");
+  EXPECT_EQ(usable_cpus(1, root.path()).to_string(), "0,1");
+}
+
+}  // namespace
+}  // namespace epulse::kernel
