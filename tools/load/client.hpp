@@ -1,0 +1,90 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <random>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "server/ws/parser.hpp"
+#include "tools/load/counters.hpp"
+#include "tools/load/options.hpp"
+#include "tools/load/target.hpp"
+
+namespace epulse::load {
+
+// What the clients of one thread share.
+struct ClientContext {
+  const Options& options;
+  const Target& target;
+  Counters& counters;
+  int epoll_fd;
+  std::uint64_t send_until_ns = 0;  // closed loop: an answer calls for the next message until then
+  std::string first_failure{};      // of opening a connection
+  std::vector<std::uint8_t> input = std::vector<std::uint8_t>(std::size_t{64} * 1024);
+  std::vector<std::uint8_t> frame{};  // being built
+  std::mt19937_64 random{std::random_device{}()};
+};
+
+// One connection to the server under load.
+class Client {
+ public:
+  enum class State : std::uint8_t { kNew, kConnecting, kHandshake, kOpen, kClosing, kDead };
+
+  // `index` counts the clients of all threads; `tag` comes back with its epoll events.
+  Client(std::uint32_t index, std::uint32_t tag, std::size_t size_bytes);
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+  ~Client();
+
+  void connect(ClientContext& context);
+  void on_event(std::uint32_t events, ClientContext& context);
+  // `due_ns`: what its latency counts from.
+  void send_message(std::uint64_t due_ns, ClientContext& context);
+  void close(ClientContext& context);
+  // Gives up on a connection that has not opened in time.
+  void give_up(ClientContext& context);
+
+  State state() const { return state_; }
+  bool opening() const { return state_ == State::kConnecting || state_ == State::kHandshake; }
+  std::uint32_t index() const { return index_; }
+  std::uint64_t messages() const { return next_sequence_; }
+  std::size_t in_flight() const { return due_.size(); }
+
+ private:
+  void connected(ClientContext& context);
+  void receive(ClientContext& context);
+  void shake_hands(std::span<std::uint8_t> input, ClientContext& context);
+  void read_frames(std::span<std::uint8_t> input, ClientContext& context);
+  void handle(const ws::Event& event, ClientContext& context);
+  void check_answer(const ws::Event& event, ClientContext& context);
+  void send_control(ws::Opcode opcode, std::span<const std::uint8_t> payload,
+                    ClientContext& context);
+  void write(std::span<const std::uint8_t> bytes, ClientContext& context);
+  void flush(ClientContext& context);
+  void set_blocked(bool blocked, ClientContext& context);
+  void broken_pipe(int code, ClientContext& context);
+  void watch(int operation, bool output, ClientContext& context) const;
+  void fail_opening(ErrorKind kind, std::string_view why, ClientContext& context);
+  void lose(ErrorKind kind, ClientContext& context);
+  void die(ClientContext& context);
+
+  ws::Parser parser_;
+  std::deque<std::uint64_t> due_;     // of the messages not answered yet
+  std::vector<std::uint8_t> unsent_;  // what the socket did not take
+  std::size_t unsent_offset_ = 0;
+  std::string key_;                  // during the handshake
+  std::string response_;             //
+  std::uint64_t next_sequence_ = 0;  // to be sent
+  std::uint64_t next_answer_ = 0;    // to come
+  int fd_ = -1;
+  std::uint32_t index_;
+  std::uint32_t tag_;
+  State state_ = State::kNew;
+  bool blocked_ = false;  // EPOLLOUT is armed
+};
+
+}  // namespace epulse::load

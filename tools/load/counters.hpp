@@ -1,0 +1,40 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "tools/load/distribution.hpp"
+
+namespace epulse::load {
+
+enum class ErrorKind : std::uint8_t {
+  kConnect,    // no TCP connection
+  kHandshake,  // no WebSocket on it
+  kClosed,     // the server ended it before we did
+  kProtocol,   // the server broke RFC 6455
+  kWrongEcho,  // a message came back changed, or uninvited
+  kTimeout,    // not answered, or not even taken by the socket, until the end
+};
+constexpr std::array<std::string_view, 6> kErrorNames = {"connect",  "handshake",  "closed",
+                                                         "protocol", "wrong_echo", "timeout"};
+using ErrorCounts = std::array<std::uint64_t, kErrorNames.size()>;
+
+// What one thread has seen; another reads it meanwhile.
+struct Counters {
+  std::atomic<std::uint64_t> sent{0};
+  std::atomic<std::uint64_t> received{0};
+  std::atomic<std::uint64_t> connected{0};  // open now
+  std::atomic<std::uint64_t> opened{0};     // opened ever
+  std::array<std::atomic<std::uint64_t>, kErrorNames.size()> errors{};
+  LiveDistribution latency;
+  LiveDistribution lag;  // open loop: how late messages left
+
+  void error(ErrorKind kind, std::uint64_t count = 1) {
+    errors[static_cast<std::size_t>(kind)].fetch_add(count, std::memory_order_relaxed);
+  }
+};
+
+}  // namespace epulse::load

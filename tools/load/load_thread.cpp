@@ -1,0 +1,187 @@
+#include "tools/load/load_thread.hpp"
+
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "tools/load/clock.hpp"
+#include "tools/load/error.hpp"
+
+namespace epulse::load {
+namespace {
+
+constexpr int kBatch = 256;
+constexpr std::size_t kConnectsAtOnce = 128;
+constexpr std::uint64_t kOpenTimeoutNs = 10 * kSecondNs;
+constexpr std::uint64_t kAnswerTimeoutNs = 2 * kSecondNs;
+constexpr std::uint64_t kCloseTimeoutNs = kSecondNs / 2;
+constexpr std::uint64_t kLookAroundNs = kSecondNs / 50;  // so that Ctrl-C is noticed
+constexpr std::uint64_t kNsPerMs = 1'000'000;
+constexpr int kSendsPerTurn = 256;  // before answers are looked at again
+
+timespec to_timespec(std::uint64_t ns) {
+  return {static_cast<time_t>(ns / kSecondNs), static_cast<long>(ns % kSecondNs)};
+}
+
+}  // namespace
+
+LoadThread::LoadThread(std::uint32_t index, const Options& options, const Target& target,
+                       Course& course)
+    : options_(options),
+      course_(course),
+      schedule_(options.open_loop() ? options.rate : 1, options.connections),
+      context_{options, target, counters_, epoll_create1(EPOLL_CLOEXEC)} {
+  if (context_.epoll_fd < 0) {
+    fail("cannot create an epoll instance: {}; raise ulimit -n", errno_text(errno));
+  }
+  for (std::uint32_t c = index; c < options.connections; c += options.threads) {
+    const auto tag = static_cast<std::uint32_t>(clients_.size());
+    clients_.push_back(std::make_unique<Client>(c, tag, options.size_bytes));
+  }
+}
+
+LoadThread::~LoadThread() {
+  ::close(context_.epoll_fd);
+}
+
+void LoadThread::run() {
+  // The default slack of 50 us would be lateness of our own making.
+  prctl(PR_SET_TIMERSLACK, 1UL);
+  open_all();
+  course_.opened.fetch_add(1);
+  wait_start();
+  options_.open_loop() ? send_open_loop() : send_closed_loop();
+  collect_answers();
+  course_.finished.fetch_add(1);
+  close_all();
+}
+
+void LoadThread::poll(std::uint64_t timeout_ns) {
+  std::array<epoll_event, kBatch> events;
+  int n = -1;
+  if (!coarse_timeouts_) {
+    const timespec timeout = to_timespec(timeout_ns);
+    n = epoll_pwait2(context_.epoll_fd, events.data(), kBatch, &timeout, nullptr);
+    coarse_timeouts_ = n < 0 && errno == ENOSYS;  // before Linux 5.11
+  }
+  if (coarse_timeouts_) {
+    // Rounded down: the rest of the time is spent in calls that do not wait, not in being late.
+    n = epoll_wait(context_.epoll_fd, events.data(), kBatch,
+                   static_cast<int>(timeout_ns / kNsPerMs));
+  }
+  for (int i = 0; i < n; ++i) {
+    const epoll_event& event = events[static_cast<std::size_t>(i)];
+    clients_[event.data.u32]->on_event(event.events, context_);
+  }
+}
+
+// Opening.
+
+std::size_t LoadThread::count_opening() const {
+  return static_cast<std::size_t>(std::count_if(
+      clients_.begin(), clients_.end(), [](const auto& client) { return client->opening(); }));
+}
+
+void LoadThread::open_all() {
+  std::uint64_t deadline = clock_ns() + kOpenTimeoutNs;
+  std::size_t next = 0;
+  std::size_t opening = 0;
+  while ((next < clients_.size() || opening > 0) && clock_ns() < deadline && !stopped()) {
+    for (; next < clients_.size() && opening < kConnectsAtOnce; ++next, ++opening) {
+      clients_[next]->connect(context_);
+      deadline = clock_ns() + kOpenTimeoutNs;  // Each gets its time, however many there are.
+    }
+    if (opening > 0) poll(kLookAroundNs);
+    opening = count_opening();
+  }
+  for (const auto& client : clients_) {
+    if (client->opening()) client->give_up(context_);
+  }
+}
+
+void LoadThread::wait_start() {
+  while (course_.start_ns.load() == 0 && !stopped()) poll(kNsPerMs);
+  start_ns_ = course_.start_ns.load();
+  if (start_ns_ == 0) start_ns_ = clock_ns();  // Stopped before the start.
+  end_ns_ = start_ns_ + static_cast<std::uint64_t>(options_.duration_s * 1e9);
+}
+
+// Sending.
+
+// Sends what is due; answers when the next message is.
+std::uint64_t LoadThread::send_due(std::uint64_t now) {
+  for (int sends = 0;; ++sends) {
+    Client& client = *clients_[next_message_ % clients_.size()];
+    const std::uint64_t due =
+        start_ns_ + schedule_.due_ns(client.index(), next_message_ / clients_.size());
+    if (due > now || due >= end_ns_ || sends == kSendsPerTurn) return due;
+    ++next_message_;
+    if (client.state() != Client::State::kOpen) continue;
+    counters_.lag.record(clock_ns() - due);
+    client.send_message(due, context_);
+  }
+}
+
+void LoadThread::send_open_loop() {
+  std::uint64_t now = clock_ns();
+  // What is due before the end is sent, even if late; but a generator that cannot keep up must end.
+  while (!stopped() && now < end_ns_ + kAnswerTimeoutNs && anyone_open()) {
+    const std::uint64_t next = send_due(now);
+    if (next >= end_ns_) break;
+    now = clock_ns();
+    poll(next > now ? std::min(next - now, kLookAroundNs) : 0);
+    now = clock_ns();
+  }
+  while (!stopped() && now < end_ns_) {
+    poll(std::min(end_ns_ - now, kLookAroundNs));
+    now = clock_ns();
+  }
+}
+
+void LoadThread::send_closed_loop() {
+  context_.send_until_ns = end_ns_;
+  for (const auto& client : clients_) {
+    if (!stopped()) client->send_message(clock_ns(), context_);
+  }
+  for (std::uint64_t now = clock_ns(); now < end_ns_ && !stopped() && anyone_open();
+       now = clock_ns()) {
+    poll(std::min(end_ns_ - now, kLookAroundNs));
+  }
+  context_.send_until_ns = 0;
+}
+
+bool LoadThread::anyone_open() const {
+  return counters_.connected.load(std::memory_order_relaxed) > 0;
+}
+
+// Ending.
+
+std::size_t LoadThread::in_flight() const {
+  std::size_t sum = 0;
+  for (const auto& client : clients_) {
+    if (client->state() == Client::State::kOpen) sum += client->in_flight();
+  }
+  return sum;
+}
+
+void LoadThread::collect_answers() {
+  const std::uint64_t deadline = clock_ns() + kAnswerTimeoutNs;
+  std::size_t left = in_flight();
+  while (left > 0 && clock_ns() < deadline) {
+    poll(kNsPerMs);
+    left = in_flight();
+  }
+  if (left > 0) counters_.error(ErrorKind::kTimeout, left);
+}
+
+void LoadThread::close_all() {
+  for (const auto& client : clients_) client->close(context_);
+  const std::uint64_t deadline = clock_ns() + kCloseTimeoutNs;
+  while (anyone_open() && clock_ns() < deadline) poll(kNsPerMs);
+}
+
+}  // namespace epulse::load

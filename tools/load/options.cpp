@@ -1,0 +1,54 @@
+#include "tools/load/options.hpp"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+namespace epulse::load {
+namespace {
+
+constexpr int kUsageStatus = 2;
+
+}  // namespace
+
+ParsedOptions parse_options(int argc, char** argv) {
+  Options options;
+  CLI::App app(
+      "WebSocket load: sends messages to a server that echoes them, checks every byte of the\n"
+      "answers and reports how long they took.\n"
+      "With --rate, messages leave on a fixed timetable and their latency counts from the moment\n"
+      "they were due, so a server that stalls cannot hide it. Without, each connection sends its\n"
+      "next message when the answer to the last has come.");
+  app.name("epulse-load");
+  app.option_defaults()->always_capture_default();
+  app.add_option("url", options.url, "ws://HOST:PORT/PATH");
+  app.add_option("-c,--connections", options.connections, "Connections")
+      ->check(CLI::Range(1, 1'000'000));
+  app.add_option("-s,--size", options.size_bytes, "Bytes in a message")
+      ->check(CLI::Range(0, 1 << 30));
+  app.add_option("-d,--duration", options.duration_s, "Seconds")->check(CLI::Range(0.01, 1e7));
+  CLI::Option* rate =
+      app.add_option("-r,--rate", options.rate, "Messages per second over all connections")
+          ->check(CLI::Range(0.001, 1e9));
+  rate->default_str("as fast as answers come");
+  app.add_option("-t,--threads", options.threads, "Threads")->check(CLI::Range(1, 1024));
+  const CLI::Option* progress =
+      app.add_option("--progress", options.progress_s, "Seconds between progress lines; 0: none")
+          ->check(CLI::Range(0.0, 1e6));
+  app.add_flag("-j,--json", options.json,
+               "The result as one line of JSON; with --progress, each interval too");
+  app.set_version_flag("--version", "epulse-load " EPULSE_VERSION);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return {std::nullopt, app.exit(error)};
+    fmt::print(stderr, "epulse-load: {}; see epulse-load --help\n", error.what());
+    return {std::nullopt, kUsageStatus};
+  }
+  if (options.json && progress->count() == 0) options.progress_s = 0;
+  if (options.threads > options.connections) options.threads = options.connections;
+  return {options, 0};
+}
+
+}  // namespace epulse::load

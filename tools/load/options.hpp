@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace epulse::load {
+
+struct Options {
+  std::string url = "ws://127.0.0.1:9001/";
+  std::uint32_t connections = 100;
+  std::size_t size_bytes = 20;
+  double duration_s = 10;
+  double rate = 0;  // messages per second; 0: closed loop
+  std::uint32_t threads = 1;
+  double progress_s = 1;  // 0: off
+  bool json = false;
+
+  bool open_loop() const { return rate > 0; }
+};
+
+struct ParsedOptions {
+  std::optional<Options> options;
+  int exit_status = 0;  // when there are none
+};
+ParsedOptions parse_options(int argc, char** argv);
+
+}  // namespace epulse::load

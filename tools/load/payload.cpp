@@ -1,0 +1,51 @@
+#include "tools/load/payload.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace epulse::load {
+namespace {
+
+constexpr std::uint64_t kOdd = 0x9E3779B97F4A7C15ULL;  // 2^64 / golden ratio: spreads small numbers
+
+class Words {
+ public:
+  Words(std::uint32_t connection, std::uint64_t sequence)
+      : next_(sequence), seed_((sequence + 1) * kOdd ^ connection) {}
+
+  std::uint64_t next() {
+    const std::uint64_t word = next_;
+    seed_ += kOdd;
+    next_ = seed_;
+    return word;
+  }
+
+ private:
+  std::uint64_t next_;
+  std::uint64_t seed_;
+};
+
+}  // namespace
+
+void fill_payload(std::span<std::uint8_t> payload, std::uint32_t connection,
+                  std::uint64_t sequence) {
+  Words words(connection, sequence);
+  for (std::size_t i = 0; i < payload.size(); i += 8) {
+    const std::uint64_t word = words.next();
+    std::memcpy(&payload[i], &word, std::min<std::size_t>(8, payload.size() - i));
+  }
+}
+
+bool is_payload(std::span<const std::uint8_t> payload, std::uint32_t connection,
+                std::uint64_t sequence) {
+  Words words(connection, sequence);
+  for (std::size_t i = 0; i < payload.size(); i += 8) {
+    const std::uint64_t word = words.next();
+    if (std::memcmp(&payload[i], &word, std::min<std::size_t>(8, payload.size() - i)) != 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace epulse::load

@@ -1,0 +1,126 @@
+#include "tools/load/report.hpp"
+
+#include <fmt/format.h>
+
+#include <iterator>
+
+namespace epulse::load {
+namespace {
+
+constexpr std::uint64_t kLagThatMattersNs = 100'000;
+
+double us(std::uint64_t ns) {
+  return static_cast<double>(ns) / 1e3;
+}
+
+double per_second(std::uint64_t count, double seconds) {
+  return seconds > 0 ? static_cast<double>(count) / seconds : 0;
+}
+
+}  // namespace
+
+void Totals::add(const Counters& counters) {
+  sent += counters.sent.load(std::memory_order_relaxed);
+  received += counters.received.load(std::memory_order_relaxed);
+  connected += counters.connected.load(std::memory_order_relaxed);
+  opened += counters.opened.load(std::memory_order_relaxed);
+  for (std::size_t kind = 0; kind < errors.size(); ++kind) {
+    errors[kind] += counters.errors[kind].load(std::memory_order_relaxed);
+  }
+  latency.add(counters.latency.snapshot());
+  lag.add(counters.lag.snapshot());
+}
+
+std::uint64_t Totals::error_total() const {
+  std::uint64_t sum = 0;
+  for (const std::uint64_t count : errors) sum += count;
+  return sum;
+}
+
+std::string duration_text(std::uint64_t ns) {
+  if (ns < 1'000'000) return fmt::format("{:.0f} us", us(ns));
+  if (ns < 1'000'000'000) return fmt::format("{:.3g} ms", us(ns) / 1e3);
+  return fmt::format("{:.3g} s", us(ns) / 1e6);
+}
+
+std::string interval_text(const Interval& interval) {
+  const Distribution& latency = interval.latency;
+  return fmt::format(
+      "[{:5.1f}s] {:.0f} msg/s  p50 {}  p99 {}  p99.9 {}  {} conn  {} errors\n", interval.end_s,
+      per_second(interval.messages, interval.length_s), duration_text(latency.quantile_ns(0.5)),
+      duration_text(latency.quantile_ns(0.99)), duration_text(latency.quantile_ns(0.999)),
+      interval.connected, interval.errors);
+}
+
+std::string interval_json(const Interval& interval) {
+  const Distribution& latency = interval.latency;
+  return fmt::format(
+      R"({{"schema_version":1,"type":"interval","time_s":{:.3f},"messages":{},"p50_us":{:.3f},)"
+      R"("p99_us":{:.3f},"p999_us":{:.3f},"max_us":{:.3f},"connections":{},"errors":{}}})"
+      "\n",
+      interval.end_s, interval.messages, us(latency.quantile_ns(0.5)),
+      us(latency.quantile_ns(0.99)), us(latency.quantile_ns(0.999)), us(latency.max_ns),
+      interval.connected, interval.errors);
+}
+
+bool generator_was_late(const Totals& totals) {
+  const std::uint64_t lag = totals.lag.quantile_ns(0.99);
+  return lag > kLagThatMattersNs && lag * 2 > totals.latency.quantile_ns(0.99);
+}
+
+std::string summary_text(const Options& options, const Totals& totals, double elapsed_s) {
+  const Distribution& latency = totals.latency;
+  std::string out;
+  auto append = std::back_inserter(out);
+  fmt::format_to(
+      append, "mode         {}\n",
+      options.open_loop()
+          ? fmt::format("open loop, {:g} msg/s due, latency from the due time", options.rate)
+          : "closed loop, one message in flight per connection");
+  fmt::format_to(append, "connections  {} of {} opened, {} bytes per message\n", totals.opened,
+                 options.connections, options.size_bytes);
+  fmt::format_to(append, "messages     {} sent, {} received in {:.2f} s: {:.0f} msg/s\n",
+                 totals.sent, totals.received, elapsed_s, per_second(totals.received, elapsed_s));
+  fmt::format_to(append, "latency      p50 {}  p90 {}  p99 {}  p99.9 {}  max {}\n",
+                 duration_text(latency.quantile_ns(0.5)), duration_text(latency.quantile_ns(0.9)),
+                 duration_text(latency.quantile_ns(0.99)),
+                 duration_text(latency.quantile_ns(0.999)), duration_text(latency.max_ns));
+  fmt::format_to(append, "errors       {}", totals.error_total());
+  for (std::size_t kind = 0; kind < kErrorNames.size(); ++kind) {
+    if (totals.errors[kind] != 0) {
+      fmt::format_to(append, "  {} {}", kErrorNames[kind], totals.errors[kind]);
+    }
+  }
+  out += '\n';
+  if (generator_was_late(totals)) {
+    fmt::format_to(append,
+                   "warning: epulse-load itself was late (p99 {} behind its timetable): these "
+                   "latencies are not the server's alone; use more --threads or free a CPU\n",
+                   duration_text(totals.lag.quantile_ns(0.99)));
+  }
+  return out;
+}
+
+std::string summary_json(const Options& options, const Totals& totals, double elapsed_s) {
+  const Distribution& latency = totals.latency;
+  std::string errors;
+  for (std::size_t kind = 0; kind < kErrorNames.size(); ++kind) {
+    errors +=
+        fmt::format(R"({}"{}":{})", kind == 0 ? "" : ",", kErrorNames[kind], totals.errors[kind]);
+  }
+  return fmt::format(
+      R"({{"schema_version":1,"type":"summary","mode":"{}","connections":{},"opened":{},)"
+      R"("size_bytes":{},"elapsed_s":{:.3f},"rate_due":{:g},"sent":{},"received":{},)"
+      R"("rate":{:.1f},"p50_us":{:.3f},"p90_us":{:.3f},"p99_us":{:.3f},"p999_us":{:.3f},)"
+      R"("max_us":{:.3f},"lag_p99_us":{:.3f},"generator_late":{},"errors_total":{},)"
+      R"("errors":{{{}}}}})"
+      "\n",
+      options.open_loop() ? "open" : "closed", options.connections, totals.opened,
+      options.size_bytes, elapsed_s, options.rate, totals.sent, totals.received,
+      per_second(totals.received, elapsed_s), us(latency.quantile_ns(0.5)),
+      us(latency.quantile_ns(0.9)), us(latency.quantile_ns(0.99)), us(latency.quantile_ns(0.999)),
+      us(latency.max_ns), us(totals.lag.quantile_ns(0.99)), generator_was_late(totals),
+      totals.error_total(), errors);
+}
+
+}  // namespace epulse::load

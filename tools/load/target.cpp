@@ -1,0 +1,69 @@
+#include "tools/load/target.hpp"
+
+#include <netdb.h>
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+
+#include "tools/load/error.hpp"
+
+namespace epulse::load {
+namespace {
+
+[[noreturn]] void refuse(std::string_view url, std::string_view why) {
+  fail("cannot use the address '{}': {}; write it as ws://HOST:PORT/PATH", url, why);
+}
+
+struct FreeAddresses {
+  void operator()(addrinfo* list) const { freeaddrinfo(list); }
+};
+
+}  // namespace
+
+Target parse_url(std::string_view url) {
+  constexpr std::string_view kScheme = "ws://";
+  if (!url.starts_with(kScheme)) refuse(url, "not a ws:// address");
+  const std::string_view rest = url.substr(kScheme.size());
+  const std::size_t slash = std::min(rest.find('/'), rest.size());
+  Target target;
+  target.authority = rest.substr(0, slash);
+  target.path = slash < rest.size() ? rest.substr(slash) : "/";
+  if (target.path.find_first_of("# \r\n") != std::string::npos) refuse(url, "bad path");
+
+  const std::string_view authority = target.authority;
+  const std::size_t bracket = authority.starts_with('[') ? authority.find(']') : 0;
+  if (bracket == std::string_view::npos) refuse(url, "no closing bracket");
+  const std::size_t colon = authority.find(':', bracket);
+  target.host = authority.substr(0, colon);
+  target.port = colon == std::string_view::npos ? "80" : authority.substr(colon + 1);
+  if (bracket != 0) target.host = authority.substr(1, bracket - 1);
+  if (target.host.empty()) refuse(url, "no host");
+  const bool digits = !target.port.empty() && target.port.size() <= 5 &&
+                      target.port.find_first_not_of("0123456789") == std::string::npos;
+  if (!digits || std::stoi(target.port) > 65535) refuse(url, "not a port");
+  return target;
+}
+
+void resolve(Target& target) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  const int code = getaddrinfo(target.host.c_str(), target.port.c_str(), &hints, &found);
+  if (code != 0) {
+    fail("cannot look up {}: {}; is the name right?", target.host, gai_strerror(code));
+  }
+  const std::unique_ptr<addrinfo, FreeAddresses> list(found);
+  // "localhost" has both kinds of address, and a server that listens on one listens on IPv4.
+  const addrinfo* chosen = list.get();
+  for (const addrinfo* entry = list.get(); entry != nullptr; entry = entry->ai_next) {
+    if (entry->ai_family == AF_INET) {
+      chosen = entry;
+      break;
+    }
+  }
+  std::memcpy(&target.address, chosen->ai_addr, chosen->ai_addrlen);
+  target.address_size = chosen->ai_addrlen;
+}
+
+}  // namespace epulse::load
