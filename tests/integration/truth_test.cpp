@@ -363,7 +363,7 @@ TEST(Truth, WokenToRunningIsTheRunQueueDelay) {
 // Two threads on one CPU, each with its own epoll on one socket: both are woken for every byte, the first
 // to run takes it.
 TEST(Truth, EmptyWakeUpsAreCounted) {
-  constexpr int kBytes = 31;
+  static constexpr int kBytes = 31;
   Child<Times> child([](Times& times) {
     const Pair pair = unix_pair();
     const int cpu = a_cpu();

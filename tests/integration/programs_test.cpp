@@ -1,0 +1,373 @@
+// The built programs as a user runs them: bad input, servers they have never seen, and what is left behind.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <regex>
+#include <sstream>
+
+#include "agent/kernel/facts.hpp"
+#include "agent/kernel/process.hpp"
+#include "tests/integration/program.hpp"
+
+namespace epulse::test {
+namespace {
+
+class TemporaryDirectory {
+ public:
+  TemporaryDirectory() {
+    std::string name = (std::filesystem::temp_directory_path() / "epulse-test-XXXXXX").string();
+    path_ = mkdtemp(name.data());
+  }
+  ~TemporaryDirectory() { std::filesystem::remove_all(path_); }
+  TemporaryDirectory(const TemporaryDirectory&) = delete;
+  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
+  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+
+ private:
+  std::string path_;
+};
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+bool bpf_allowed() { return kernel::detect().bpf_errno == 0; }
+
+#define SKIP_WITHOUT_BPF()                                                             \
+  if (!bpf_allowed()) {                                                                \
+    GTEST_SKIP() << "BPF is refused here: run as root outside a restricted container"; \
+  }
+
+// One line on stderr that holds every part, nothing on stdout, and a status that is not zero.
+void expect_error(std::vector<std::string> arguments, const std::vector<std::string>& parts,
+                  int status = 2) {
+  Program program(std::move(arguments));
+  EXPECT_EQ(program.wait(), status);
+  const std::string message = program.err();
+  EXPECT_EQ(std::count(message.begin(), message.end(), '\n'), 1) << message;
+  for (const std::string& part : parts) EXPECT_TRUE(contains(message, part)) << message;
+}
+
+pid_t unused_pid() {
+  Program program({"true"});
+  program.wait();
+  return program.pid();
+}
+
+// ---- bad input ----
+
+TEST(BadInput, APidThatDoesNotExist) {
+  const std::string pid = std::to_string(unused_pid());
+  expect_error({EPULSE, "stat", "-p", pid}, {"epulse: ", pid, "does not exist", "epulse list"});
+  expect_error({EPULSE, "record", "-p", pid, "-o", "/dev/null"}, {pid, "does not exist"});
+  expect_error({EPULSED, "-p", pid}, {"epulsed: ", pid, "does not exist"});
+}
+
+TEST(BadInput, APidWithoutEpoll) {
+  const Program sleeper({"sleep", "60"});
+  const std::string pid = std::to_string(sleeper.pid());
+  expect_error({EPULSE, "stat", "-p", pid}, {pid, "has no epoll instance", "epulse list"});
+  expect_error({EPULSED, "-p", pid}, {pid, "has no epoll instance"});
+}
+
+TEST(BadInput, Arguments) {
+  expect_error({EPULSE, "stat"}, {"--pid is required"});
+  expect_error({EPULSE, "stat", "-p", "abc"}, {"abc"});
+  expect_error({EPULSE, "stat", "-p", "-5"}, {"-5"});
+  expect_error({EPULSE, "stat", "-p", "1", "0"}, {"interval"});
+  expect_error({EPULSE, "frobnicate"}, {"frobnicate"});
+  expect_error({EPULSE, "record"}, {"nothing to record"});
+  expect_error({EPULSED}, {"no target", "-p PID"});
+}
+
+TEST(BadInput, RecordFiles) {
+  const TemporaryDirectory directory;
+  expect_error({EPULSE, "report", "-i", directory / "none"}, {"cannot read", "none"});
+  std::ofstream(directory / "foreign") << "PERFILE2 something else";
+  expect_error({EPULSE, "report", "-i", directory / "foreign"},
+               {"foreign", "is not an epulse recording"});
+}
+
+TEST(BadInput, ATruncatedRecordShowsWhatIsIntact) {
+  SKIP_WITHOUT_BPF();
+  const TemporaryDirectory directory;
+  const std::string whole = directory / "whole";
+  Program record({EPULSE, "record", "-o", whole, "-I", "0.1", "--", "sleep", "0.5"});
+  ASSERT_EQ(record.wait(), 0) << record.err();
+  Program good({EPULSE, "report", "-i", whole});
+  EXPECT_EQ(good.wait(), 0) << good.err();
+  std::filesystem::resize_file(whole, std::filesystem::file_size(whole) - 20);
+  expect_error({EPULSE, "report", "-i", whole}, {"whole", "cut short"}, 1);
+}
+
+TEST(BadInput, ACommandThatCannotBeRun) {
+  SKIP_WITHOUT_BPF();
+  const TemporaryDirectory directory;
+  expect_error({EPULSE, "record", "-o", directory / "x", "--", "/no/such/command"},
+               {"cannot run /no/such/command", "No such file"});
+}
+
+TEST(BadInput, Configuration) {
+  const TemporaryDirectory directory;
+  const std::string file = directory / "epulse.toml";
+  const Program sleeper({"sleep", "60"});
+  const auto expect = [&](const std::string& text, const std::vector<std::string>& parts) {
+    std::ofstream(file) << text;
+    expect_error({EPULSED, "-p", std::to_string(sleeper.pid()), "-c", file}, parts);
+  };
+  expect("[agent]\ninterval_ms = 5\n", {file + ":2", "interval_ms", "5", "100"});
+  expect("[alerts]\n\ndepht_max = 5\n", {file + ":3", "depht_max", "depth_max"});
+  expect("[alerts]\ndepth_max = \"many\"\n", {file + ":2", "depth_max"});
+  expect("[alerts\n", {file + ":1"});
+  expect_error({EPULSED, "-p", "1", "-c", directory / "none.toml"}, {"none.toml"});
+}
+
+TEST(BadInput, APortInUse) {
+  Program first({EPULSE_WS, "--listen", "127.0.0.1:0", "--workers", "1"});
+  ASSERT_TRUE(eventually([&] { return contains(first.out(), "listening on"); })) << first.err();
+  std::smatch match;
+  const std::string line = first.out();
+  ASSERT_TRUE(std::regex_search(line, match, std::regex("127\\.0\\.0\\.1:([0-9]+)")));
+  expect_error({EPULSE_WS, "--listen", match[0].str()},
+               {"cannot listen on", match[0].str(), "Address already in use", "--listen"});
+}
+
+// ---- servers it has never seen ----
+
+// Debian's redis-server on a socket of its own, without files, under redis-benchmark's load.
+class Redis {
+ public:
+  static bool installed() { return std::filesystem::exists(kBinary); }
+
+  Redis()
+      : port_(std::to_string(20'000 + getpid() % 20'000)),
+        // redis-tools ships the server under another name: one binary that looks at argv[0].
+        server_({kBinary, "--port", port_, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"},
+                "redis-server") {}
+
+  bool started() {
+    return eventually([&] { return contains(server_.out(), "Ready to accept connections"); });
+  }
+  void start_load() {
+    load_ = std::make_unique<Program>(std::vector<std::string>{
+        "redis-benchmark", "-p", port_, "-n", "100000000", "-c", "20", "-t", "get", "-q"});
+  }
+  pid_t pid() const { return server_.pid(); }
+
+ private:
+  static constexpr const char* kBinary = "/usr/bin/redis-check-rdb";
+  std::string port_;
+  Program server_;
+  std::unique_ptr<Program> load_;
+};
+
+#define SKIP_WITHOUT_REDIS() \
+  if (!Redis::installed()) GTEST_SKIP() << "redis-tools is not installed; tools/setup test does it"
+
+// The count in the summary's line of this name, -1 when there is none.
+long summary_count(const std::string& text, const std::string& name) {
+  std::smatch match;
+  if (!std::regex_search(text, match, std::regex(name + " +([0-9]+) "))) return -1;
+  return std::stol(match[1]);
+}
+
+TEST(ForeignServer, RedisShowsDepthBatchAndEveryStage) {
+  SKIP_WITHOUT_BPF();
+  SKIP_WITHOUT_REDIS();
+  Redis redis;
+  ASSERT_TRUE(redis.started());
+  redis.start_load();
+  Program stat({EPULSE, "stat", "-p", std::to_string(redis.pid()), "0.5", "4"});
+  ASSERT_EQ(stat.wait(), 0) << stat.err();
+  const std::string text = stat.out();
+  EXPECT_TRUE(contains(text, "tracepoint backend")) << text;
+  for (const char* name :
+       {"ready to woken", "woken to running", "running to delivered", "ready to delivered", "handler",
+        "depth listed", "depth fresh", "batch"}) {
+    EXPECT_GT(summary_count(text, name), 100) << name << "\n" << text;
+  }
+}
+
+TEST(ForeignServer, ListShowsItsInstance) {
+  SKIP_WITHOUT_REDIS();
+  Redis redis;
+  ASSERT_TRUE(redis.started());
+  Program list({EPULSE, "list"});
+  ASSERT_EQ(list.wait(), 0) << list.err();
+  EXPECT_TRUE(std::regex_search(
+      list.out(), std::regex(std::to_string(redis.pid()) + " redis-server +[0-9]+ +[1-9][0-9]* ")))
+      << list.out();
+}
+
+TEST(ForeignServer, RecordAndReport) {
+  SKIP_WITHOUT_BPF();
+  SKIP_WITHOUT_REDIS();
+  const TemporaryDirectory directory;
+  Redis redis;
+  ASSERT_TRUE(redis.started());
+  redis.start_load();
+  Program record({EPULSE, "record", "-p", std::to_string(redis.pid()), "-o", directory / "data",
+                  "--sample-every", "100", "--", "sleep", "1"});
+  ASSERT_EQ(record.wait(), 0) << record.err();
+  Program report({EPULSE, "report", "-i", directory / "data"});
+  ASSERT_EQ(report.wait(), 0) << report.err();
+  EXPECT_GT(summary_count(report.out(), "handler"), 100) << report.out();
+  EXPECT_TRUE(contains(report.out(), "command: sleep 1")) << report.out();
+  EXPECT_FALSE(contains(report.out(), " 0 sampled")) << report.out();
+}
+
+TEST(ForeignServer, WithoutBpfTheSchedulersFiguresRemain) {
+  SKIP_WITHOUT_REDIS();
+  Redis redis;
+  ASSERT_TRUE(redis.started());
+  redis.start_load();
+  Program stat({EPULSE, "stat", "-p", std::to_string(redis.pid()), "--backend", "procfs", "0.5", "2"});
+  ASSERT_EQ(stat.wait(), 0) << stat.err();
+  EXPECT_TRUE(contains(stat.out(), "absent: queue depth")) << stat.out();
+  EXPECT_TRUE(contains(stat.out(), "redis-server[" + std::to_string(redis.pid()))) << stat.out();
+}
+
+// ---- the agent ----
+
+// epulse-ws with two pinned workers, a load on it and a hog on the second worker's CPU, so that the agent
+// has something to do.
+class Scene {
+ public:
+  Scene()
+      : config_(directory_ / "epulse.toml"),
+        server_({EPULSE_WS, "--listen", "127.0.0.1:0", "--workers", "2"}) {
+    std::ofstream(config_) << "[agent]\ninterval_ms = 200\nstate_dir = \"" << directory_ / "state"
+                           << "\"\n[tuner.affinity]\nwakeup_p99_us = 500\n";
+  }
+
+  bool start() {
+    if (!eventually([&] { return contains(server_.out(), "\n"); })) return false;
+    const std::string line = server_.out();
+    std::smatch match;
+    if (!std::regex_search(line, match, std::regex("listening on (127\\.0\\.0\\.1:[0-9]+)"))) return false;
+    url_ = "ws://" + match[1].str() + "/";
+    original_ = masks();
+    const int cpu = original_.back().second.first();
+    hog_ = std::make_unique<Program>(std::vector<std::string>{
+        "taskset", "-c", std::to_string(cpu), "sh", "-c", "while :; do :; done"});
+    load_ = std::make_unique<Program>(std::vector<std::string>{
+        EPULSE_LOAD, url_, "-c", "20", "-r", "2000", "-d", "60", "--progress", "0"});
+    return true;
+  }
+
+  std::unique_ptr<Program> agent(const std::string& mode, const std::string& backend = "auto") const {
+    return std::make_unique<Program>(
+        std::vector<std::string>{EPULSED, "-p", std::to_string(server_.pid()), "-c", config_, "--mode",
+                                 mode, "--backend", backend});
+  }
+
+  using Masks = std::vector<std::pair<pid_t, model::CpuSet>>;
+  Masks masks() const {
+    Masks result;
+    for (const pid_t tid : kernel::thread_ids(server_.pid())) {
+      result.emplace_back(tid, kernel::thread_affinity(tid).value_or(model::CpuSet{}));
+    }
+    return result;
+  }
+  bool changed() const { return masks() != original_; }
+  bool serves() const {
+    Program load({EPULSE_LOAD, url_, "-c", "2", "-d", "0.3", "--progress", "0"});
+    return load.wait() == 0;
+  }
+  std::string state_dir() const { return directory_ / "state"; }
+
+ private:
+  TemporaryDirectory directory_;
+  std::string config_;
+  Program server_;
+  std::unique_ptr<Program> hog_;
+  std::unique_ptr<Program> load_;
+  std::string url_;
+  Masks original_;
+};
+
+#define SKIP_ON_ONE_CPU()                                                              \
+  if (kernel::thread_affinity(0).value_or(model::CpuSet{}).count() < 2) {              \
+    GTEST_SKIP() << "one CPU: there is nowhere to move a worker to";                   \
+  }
+
+TEST(Agent, MovesAWorkerAndRestoresItOnExit) {
+  SKIP_ON_ONE_CPU();
+  Scene scene;
+  ASSERT_TRUE(scene.start());
+  const auto agent = scene.agent("auto");
+  ASSERT_TRUE(eventually([&] { return scene.changed(); })) << agent->err();
+  EXPECT_TRUE(contains(agent->err(), "by hand: taskset")) << agent->err();
+  agent->signal(SIGTERM);
+  EXPECT_EQ(agent->wait(), 0) << agent->err();
+  EXPECT_FALSE(scene.changed()) << agent->err();
+  EXPECT_TRUE(contains(agent->err(), "restored")) << agent->err();
+}
+
+TEST(Agent, WithoutBpfItActsOnTheSchedulersFigures) {
+  SKIP_ON_ONE_CPU();
+  Scene scene;
+  ASSERT_TRUE(scene.start());
+  const auto agent = scene.agent("apply", "procfs");
+  ASSERT_TRUE(eventually([&] { return scene.changed(); })) << agent->err();
+  agent->signal(SIGINT);
+  EXPECT_EQ(agent->wait(), 0) << agent->err();
+  EXPECT_FALSE(scene.changed());
+}
+
+TEST(Agent, AdvisesAndChangesNothing) {
+  SKIP_ON_ONE_CPU();
+  Scene scene;
+  ASSERT_TRUE(scene.start());
+  const auto agent = scene.agent("advise");
+  ASSERT_TRUE(eventually([&] { return contains(agent->err(), "would change thread"); }))
+      << agent->err();
+  EXPECT_FALSE(scene.changed());
+}
+
+TEST(Agent, KilledItLeavesAJournalThatUndoReads) {
+  SKIP_ON_ONE_CPU();
+  Scene scene;
+  ASSERT_TRUE(scene.start());
+  auto agent = scene.agent("apply");
+  ASSERT_TRUE(eventually([&] { return scene.changed(); })) << agent->err();
+
+  // While it lives, nobody else undoes.
+  expect_error({EPULSE, "undo", "--state-dir", scene.state_dir()},
+               {"epulsed", std::to_string(agent->pid())});
+  agent->signal(SIGKILL);
+  EXPECT_EQ(agent->wait(), 128 + SIGKILL);
+  EXPECT_TRUE(scene.changed());
+  EXPECT_TRUE(scene.serves());
+
+  Program preview({EPULSE, "undo", "--state-dir", scene.state_dir(), "--dry-run"});
+  EXPECT_EQ(preview.wait(), 0) << preview.err();
+  EXPECT_TRUE(contains(preview.out(), "would undo thread")) << preview.out();
+  EXPECT_TRUE(scene.changed());
+  Program undo({EPULSE, "undo", "--state-dir", scene.state_dir()});
+  EXPECT_EQ(undo.wait(), 0) << undo.err();
+  EXPECT_FALSE(scene.changed()) << undo.out();
+  EXPECT_TRUE(scene.serves());
+}
+
+TEST(Agent, KilledItIsClearedUpAfterByTheNext) {
+  SKIP_ON_ONE_CPU();
+  Scene scene;
+  ASSERT_TRUE(scene.start());
+  auto agent = scene.agent("apply");
+  ASSERT_TRUE(eventually([&] { return scene.changed(); })) << agent->err();
+  agent->signal(SIGKILL);
+  agent->wait();
+  const auto next = scene.agent("observe");
+  EXPECT_TRUE(eventually([&] { return !scene.changed(); })) << next->err();
+  EXPECT_TRUE(scene.serves());
+}
+
+}  // namespace
+}  // namespace epulse::test
