@@ -179,6 +179,7 @@ void LoadThread::collect_answers() {
 }
 
 void LoadThread::close_all() {
+  while (!course_.reported.load()) poll(kNsPerMs);
   for (const auto& client : clients_) client->close(context_);
   const std::uint64_t deadline = clock_ns() + kCloseTimeoutNs;
   while (anyone_open() && clock_ns() < deadline) poll(kNsPerMs);

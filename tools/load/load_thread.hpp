@@ -17,6 +17,7 @@ struct Course {
   std::atomic<std::uint32_t> finished{0};  // threads that are done
   std::atomic<std::uint64_t> start_ns{0};  // set by main once all are up; 0: not yet
   std::atomic<bool> stop{false};           // Ctrl-C
+  std::atomic<bool> reported{false};       // main has counted the connections: they may be closed
 };
 
 // A share of the connections and the loop that serves them.

@@ -76,6 +76,7 @@ class Run {
     start_ns_ = clock_ns();
     course_.start_ns.store(start_ns_);
     watch();
+    course_.reported.store(true);
     for (std::thread& thread : threads_) thread.join();
     return summarize();
   }
@@ -90,6 +91,7 @@ class Run {
 
   int give_up() {
     course_.stop.store(true);
+    course_.reported.store(true);
     for (std::thread& thread : threads_) thread.join();
     for (const auto& load : loads_) {
       if (!load->first_failure().empty()) {

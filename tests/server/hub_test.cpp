@@ -1,0 +1,120 @@
+#include "server/session/hub.hpp"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+#include <vector>
+
+namespace epulse::server {
+namespace {
+
+TEST(BoundedRing, RefusesWhenFullAndKeepsTheValue) {
+  BoundedRing<int> ring(4);
+  for (int i = 0; i < 4; ++i) {
+    int value = i;
+    EXPECT_TRUE(ring.push(value));
+  }
+  int fifth = 5;
+  EXPECT_FALSE(ring.push(fifth));
+  EXPECT_EQ(fifth, 5);
+  int value = -1;
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_TRUE(ring.pop(value));
+    EXPECT_EQ(value, i);
+  }
+  EXPECT_FALSE(ring.pop(value));
+  EXPECT_TRUE(ring.push(fifth));
+}
+
+TEST(BoundedRing, EachWriterKeepsItsOrderAndNothingIsLost) {
+  constexpr int kWriters = 3;
+  constexpr int kItems = 20'011;
+  BoundedRing<int> ring(64);
+  std::vector<std::thread> writers;
+  for (int w = 0; w < kWriters; ++w) {
+    writers.emplace_back([&ring, w] {
+      for (int i = 0; i < kItems; ++i) {
+        int value = i * kWriters + w;
+        while (!ring.push(value)) std::this_thread::yield();
+      }
+    });
+  }
+  std::vector<int> next(kWriters, 0);
+  for (int seen = 0; seen < kWriters * kItems;) {
+    int value = 0;
+    if (!ring.pop(value)) {
+      std::this_thread::yield();
+      continue;
+    }
+    ++seen;
+    int& expected = next[static_cast<std::size_t>(value % kWriters)];
+    ASSERT_EQ(value / kWriters, expected);
+    ++expected;
+  }
+  for (std::thread& writer : writers) writer.join();
+  for (const int count : next) EXPECT_EQ(count, kItems);
+}
+
+TEST(Topic, RemovingMovesTheLastMemberIntoTheGap) {
+  Topic topic("t", 2);
+  EXPECT_EQ(topic.add(1, {10, 0}), 0U);
+  EXPECT_EQ(topic.add(1, {11, 0}), 1U);
+  EXPECT_EQ(topic.add(1, {12, 0}), 2U);
+  EXPECT_TRUE(topic.has_members(1));
+  EXPECT_FALSE(topic.has_members(0));
+  topic.remove(1, 0);
+  EXPECT_EQ(topic.members(1), (std::vector<ConnId>{{12, 0}, {11, 0}}));
+  topic.remove(1, 1);
+  topic.remove(1, 0);
+  EXPECT_FALSE(topic.has_members(1));
+}
+
+TEST(Hub, OneTopicPerNameWhileItIsUsed) {
+  Hub hub(2);
+  const std::shared_ptr<Topic> first = hub.topic("a");
+  EXPECT_EQ(hub.topic("a"), first);
+  EXPECT_NE(hub.topic("b"), first);
+  std::weak_ptr<Topic> gone = hub.topic("c");
+  EXPECT_TRUE(gone.expired());
+}
+
+// A mailbox that nobody empties takes a bounded number of bytes, then refuses; once emptied, who
+// was refused is woken.
+TEST(Hub, FullMailboxRefusesAndWakesWhoWaits) {
+  Hub hub(2);
+  auto publication = std::make_shared<const Publication>(
+      Publication{hub.topic("a"), Bytes(std::size_t{1024} * 1024)});
+  std::size_t accepted = 0;
+  for (PublicationPtr copy = publication; accepted < 10'000 && hub.offer(1, copy);
+       copy = publication) {
+    ++accepted;
+  }
+  EXPECT_GT(accepted, 1U);
+  EXPECT_LE(accepted, 64U);
+  hub.announce_stall(0);
+  std::uint64_t count = 0;
+  EXPECT_LT(read(hub.waker(0).fd(), &count, sizeof count), 0);
+  PublicationPtr taken;
+  while (hub.take(1, taken)) --accepted;
+  EXPECT_EQ(accepted, 0U);
+  hub.wake_stalled(1);
+  EXPECT_EQ(read(hub.waker(0).fd(), &count, sizeof count), 8);
+  PublicationPtr copy = publication;
+  EXPECT_TRUE(hub.offer(1, copy));
+}
+
+TEST(Waker, ManyCallsOneWrite) {
+  Waker waker;
+  for (int i = 0; i < 5; ++i) waker.wake();
+  std::uint64_t count = 0;
+  ASSERT_EQ(read(waker.fd(), &count, sizeof count), 8);
+  EXPECT_EQ(count, 1U);
+  waker.wake();
+  EXPECT_LT(read(waker.fd(), &count, sizeof count), 0);  // Not acknowledged: still pending.
+  waker.acknowledge();
+  waker.wake();
+  EXPECT_EQ(read(waker.fd(), &count, sizeof count), 8);
+}
+
+}  // namespace
+}  // namespace epulse::server

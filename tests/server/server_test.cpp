@@ -1,0 +1,507 @@
+// The real program, over real sockets.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <fstream>
+#include <map>
+#include <regex>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "server/contract/stats_page.h"
+#include "tests/server/child.hpp"
+#include "tests/server/test_client.hpp"
+
+namespace epulse::testing {
+namespace {
+
+using Kind = ws::Event::Kind;
+using ws::CloseCode;
+using ws::Opcode;
+
+std::string get(int port, const std::string& path) {
+  TestClient client(port);
+  return client.request("GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n");
+}
+
+// Sum of a counter over the workers, as /stats tells it.
+std::uint64_t stat(int port, const std::string& name) {
+  std::istringstream text(get(port, "/stats"));
+  std::uint64_t sum = 0;
+  for (std::string line; std::getline(text, line);) {
+    std::istringstream words(line);
+    std::string word;
+    std::string index;
+    std::string key;
+    std::uint64_t value = 0;
+    if (words >> word >> index >> key >> value && word == "worker" && key == name) sum += value;
+  }
+  return sum;
+}
+
+std::uint64_t stat_of_worker(int port, std::size_t worker, const std::string& name) {
+  const std::string text = get(port, "/stats");
+  const std::string key = "worker " + std::to_string(worker) + " " + name + " ";
+  const std::size_t at = text.find(key);
+  return at == std::string::npos ? 0 : std::stoull(text.substr(at + key.size()));
+}
+
+template <typename Condition>
+bool eventually(Condition condition, milliseconds limit = milliseconds(10'000)) {
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() >= deadline) return false;
+    std::this_thread::sleep_for(milliseconds(2));
+  }
+  return true;
+}
+
+void expect_close(TestClient& client, CloseCode code) {
+  const Received answer = client.receive();
+  EXPECT_EQ(answer.kind, Kind::kClose);
+  EXPECT_EQ(answer.code, code);
+  EXPECT_TRUE(client.ended());
+}
+
+TEST(Echo, SizesAroundEveryLengthForm) {
+  ServerChild server;
+  TestClient client = TestClient::open(server.port());
+  for (const std::size_t size : {0, 1, 125, 126, 65535, 65536, 1 << 20}) {
+    for (const Opcode opcode : {Opcode::kText, Opcode::kBinary}) {
+      std::string payload(size, 'a');
+      for (std::size_t i = 0; i < size; ++i) payload[i] = static_cast<char>('a' + i % 26);
+      client.send(opcode, payload);
+      const Received answer = client.receive();
+      ASSERT_EQ(answer.kind, Kind::kMessage) << size;
+      EXPECT_EQ(answer.opcode, opcode) << size;
+      EXPECT_EQ(text_of(answer.payload), payload) << size;
+    }
+  }
+}
+
+TEST(Echo, FragmentsWithAPingInBetween) {
+  ServerChild server;
+  TestClient client = TestClient::open(server.port());
+  client.send(Opcode::kText, "one \xE2\x82", false);
+  client.send(Opcode::kPing, "are you there");
+  client.send(Opcode::kContinuation, "\xAC two", false);
+  client.send(Opcode::kContinuation, "");
+  const Received pong = client.receive();
+  EXPECT_EQ(pong.kind, Kind::kPong);
+  EXPECT_EQ(text_of(pong.payload), "are you there");
+  EXPECT_EQ(text_of(client.receive().payload), "one \xE2\x82\xAC two");
+}
+
+TEST(Echo, RequestAndFramesByteByByte) {
+  ServerChild server;
+  TestClient client(server.port());
+  const std::string request =
+      "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r";
+  for (const char c : request) client.send_raw(bytes_of(std::string(1, c)));
+  EXPECT_TRUE(client.request("\n").starts_with("HTTP/1.1 101 "));
+  for (const std::uint8_t byte : client_frame(Opcode::kText, bytes_of("slowly"))) {
+    client.send_raw(std::span(&byte, 1));
+  }
+  EXPECT_EQ(text_of(client.receive().payload), "slowly");
+}
+
+TEST(Echo, FramesThatCameWithTheRequest) {
+  ServerChild server;
+  TestClient client(server.port());
+  const Bytes frame = client_frame(Opcode::kText, bytes_of("eager"));
+  const std::string answer = client.request(
+      "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n" +
+      text_of(frame));
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 101 "));
+  EXPECT_EQ(text_of(client.receive().payload), "eager");
+}
+
+// Who does not read what it asked for is not read: the server keeps a bounded amount for it, and
+// all arrives in the end.
+TEST(Echo, AClientThatDoesNotReadIsHeldBackAndLosesNothing) {
+  ServerChild server({"--workers", "1"});
+  TestClient client = TestClient::open(server.port(), "/", 4096);
+  const Bytes frame = client_frame(Opcode::kBinary, Bytes(60'000, 1));
+  std::size_t sent = 0;
+  std::size_t offset = 0;
+  // Until the socket has taken nothing for a while, although the server would have had the time.
+  const auto full = [&] {
+    const std::size_t n = client.send_some(std::span(frame).subspan(offset));
+    offset = (offset + n) % frame.size();
+    sent += n;
+    return n == 0;
+  };
+  int quiet = 0;
+  ASSERT_TRUE(eventually([&] {
+    quiet = full() ? quiet + 1 : 0;
+    return quiet > 50;
+  }));
+  TestClient other = TestClient::open(server.port());
+  other.send(Opcode::kText, "not held up");
+  EXPECT_EQ(text_of(other.receive().payload), "not held up");
+  if (offset != 0) {
+    std::thread rest([&] { client.send_raw(std::span(frame).subspan(offset)); });
+    const std::size_t messages = sent / frame.size() + 1;
+    for (std::size_t i = 0; i < messages; ++i) {
+      ASSERT_EQ(client.receive().payload.size(), 60'000U) << i << " of " << messages;
+    }
+    rest.join();
+  }
+}
+
+TEST(Breach, MalformedFrameIsAnswered1002) {
+  ServerChild server;
+  TestClient client = TestClient::open(server.port());
+  client.send_raw(Bytes{0xF1, 0x80, 0, 0, 0, 0});
+  expect_close(client, CloseCode::kProtocolError);
+  EXPECT_EQ(stat(server.port(), "protocol_errors"), 1U);
+}
+
+TEST(Breach, BadUtf8IsAnswered1007) {
+  ServerChild server;
+  TestClient client = TestClient::open(server.port());
+  client.send(Opcode::kText, "\xFF");
+  expect_close(client, CloseCode::kInvalidPayload);
+}
+
+TEST(Breach, TooBigIsAnswered1009) {
+  ServerChild server({"--max-message", "1000"});
+  TestClient client = TestClient::open(server.port());
+  client.send(Opcode::kText, std::string(1000, 'x'));
+  EXPECT_EQ(client.receive().payload.size(), 1000U);
+  client.send(Opcode::kText, std::string(1001, 'x'));
+  expect_close(client, CloseCode::kTooBig);
+}
+
+TEST(Closing, CloseIsEchoedWithItsCodeAndTheServerEndsFirst) {
+  ServerChild server;
+  TestClient client = TestClient::open(server.port());
+  client.send(Opcode::kClose, "\x0F\xA0");  // 4000
+  expect_close(client, static_cast<CloseCode>(4000));
+  EXPECT_TRUE(eventually([&] { return stat(server.port(), "connections") == 0; }));
+}
+
+TEST(Http, HealthStatsAndRefusals) {
+  ServerChild server;
+  const int port = server.port();
+  EXPECT_TRUE(get(port, "/healthz").ends_with("\r\n\r\nok\n"));
+  EXPECT_TRUE(get(port, "/healthz").starts_with("HTTP/1.1 200 OK\r\n"));
+  EXPECT_NE(get(port, "/stats").find("worker 0 messages_in 0\n"), std::string::npos);
+  EXPECT_TRUE(get(port, "/").starts_with("HTTP/1.1 426 "));
+  EXPECT_TRUE(get(port, "bad").starts_with("HTTP/1.1 400 "));
+  EXPECT_EQ(stat(port, "refused"), 2U);
+  EXPECT_THROW(TestClient::open(port, "/topic/"), std::runtime_error);
+  EXPECT_THROW(TestClient::open(port, "/topic/a/b"), std::runtime_error);
+  EXPECT_TRUE(
+      TestClient(port).request("POST / HTTP/1.1\r\nHost: x\r\n\r\n").starts_with("HTTP/1.1 405 "));
+  EXPECT_TRUE(TestClient(port)
+                  .request("GET / HTTP/1.1\r\nA: " + std::string(9000, 'x'))
+                  .starts_with("HTTP/1.1 431 "));
+}
+
+TEST(Http, AboveTheLimitOfConnections503) {
+  ServerChild server({"--max-connections", "2"});
+  TestClient first = TestClient::open(server.port());
+  {
+    const TestClient second = TestClient::open(server.port());
+    EXPECT_THROW(TestClient::open(server.port()), std::runtime_error);
+  }
+  // The place of the one that left is free again.
+  EXPECT_TRUE(eventually([&] {
+    try {
+      TestClient::open(server.port());
+      return true;
+    } catch (const std::runtime_error&) {
+      return false;
+    }
+  }));
+  first.send(Opcode::kText, "x");
+  EXPECT_EQ(first.receive().payload.size(), 1U);
+}
+
+TEST(Http, ARequestThatNeverEndsIsCutOff) {
+  ServerChild server({"--handshake-timeout", "0.2"});
+  TestClient client(server.port());
+  client.send_raw(bytes_of("GET / HT"));
+  EXPECT_TRUE(client.ended());
+}
+
+TEST(Idle, PingedThenClosed) {
+  ServerChild server({"--idle-timeout", "2", "--workers", "1"});
+  TestClient client = TestClient::open(server.port());
+  EXPECT_EQ(client.receive().kind, Kind::kPing);
+  EXPECT_TRUE(client.ended());  // It never answered.
+}
+
+// Subscribers until each worker has some: SO_REUSEPORT decides who gets which.
+std::vector<TestClient> subscribers_on_both_workers(int port, const std::string& path) {
+  std::vector<TestClient> clients;
+  const bool both = eventually([&] {
+    clients.push_back(TestClient::open(port, path));
+    return clients.size() >= 8 && stat_of_worker(port, 0, "connections") > 0 &&
+           stat_of_worker(port, 1, "connections") > 0;
+  });
+  if (!both) throw std::runtime_error("one worker gets no connections");
+  return clients;
+}
+
+TEST(Topic, EveryoneGetsEverythingInOrderAcrossWorkers) {
+  ServerChild server({"--workers", "2"});
+  std::vector<TestClient> clients = subscribers_on_both_workers(server.port(), "/topic/news");
+  TestClient stranger = TestClient::open(server.port(), "/topic/other");
+  constexpr std::size_t kPublishers = 4;
+  constexpr std::size_t kMessages = 251;
+  for (std::size_t i = 0; i < kMessages; ++i) {
+    for (std::size_t p = 0; p < kPublishers; ++p) {
+      clients[p].send(Opcode::kText, std::to_string(p) + " " + std::to_string(i));
+    }
+  }
+  for (TestClient& client : clients) {
+    std::vector<std::size_t> next(kPublishers, 0);
+    for (std::size_t i = 0; i < kPublishers * kMessages; ++i) {
+      const Received message = client.receive();
+      ASSERT_EQ(message.kind, Kind::kMessage);
+      ASSERT_EQ(message.opcode, Opcode::kText);
+      std::istringstream words(text_of(message.payload));
+      std::size_t publisher = 0;
+      std::size_t number = 0;
+      words >> publisher >> number;
+      ASSERT_LT(publisher, kPublishers);
+      ASSERT_EQ(number, next[publisher]) << "order of publisher " << publisher;
+      ++next[publisher];
+    }
+  }
+  stranger.send(Opcode::kBinary, "mine");
+  EXPECT_EQ(text_of(stranger.receive().payload), "mine");  // and nothing of the others before it
+  EXPECT_EQ(stat(server.port(), "published"), kPublishers * kMessages + 1);
+  EXPECT_EQ(stat(server.port(), "delivered"), kPublishers * kMessages * clients.size() + 1);
+}
+
+TEST(Topic, ASlowSubscriberIsClosedAndHoldsUpNobody) {
+  ServerChild server({"--workers", "2", "--backlog-cap", "200000"});
+  std::vector<TestClient> clients = subscribers_on_both_workers(server.port(), "/topic/t");
+  std::vector<TestClient> slow;
+  for (int i = 0; i < 4; ++i) {
+    slow.push_back(TestClient::open(server.port(), "/topic/t", 4096));
+  }
+  const std::string payload(50'000, 'x');
+  std::size_t published = 0;
+  // What the kernel buffers for the slow ones is its own affair; publish until they are over the
+  // cap.
+  ASSERT_TRUE(eventually([&] {
+    clients[0].send(Opcode::kBinary, payload);
+    ++published;
+    for (TestClient& client : clients) {
+      if (client.receive().payload.size() != payload.size()) return false;
+    }
+    return stat(server.port(), "slow_closed") == slow.size();
+  })) << published;
+  EXPECT_EQ(stat(server.port(), "slow_closed"), 4U);
+  EXPECT_EQ(stat(server.port(), "connections"), clients.size());
+  for (TestClient& client : slow) EXPECT_TRUE(client.ended());
+}
+
+// More than the mailbox of the other worker holds: its publisher is held back, and nothing is lost.
+TEST(Topic, AFloodBetweenWorkersLosesNothing) {
+  ServerChild server({"--workers", "2", "--backlog-cap", "2000000000"});
+  std::vector<TestClient> clients = subscribers_on_both_workers(server.port(), "/topic/flood");
+  constexpr int kMessages = 30'011;
+  Bytes input;
+  for (int i = 0; i < kMessages; ++i) {
+    const Bytes frame = client_frame(Opcode::kText, bytes_of(std::to_string(i)));
+    input.insert(input.end(), frame.begin(), frame.end());
+  }
+  std::thread publisher([&] { clients[0].send_raw(input); });
+  std::vector<std::thread> readers;
+  std::vector<int> right(clients.size(), 0);
+  for (std::size_t c = 0; c < clients.size(); ++c) {
+    readers.emplace_back([&, c] {
+      while (right[c] < kMessages &&
+             text_of(clients[c].receive().payload) == std::to_string(right[c])) {
+        ++right[c];
+      }
+    });
+  }
+  publisher.join();
+  for (std::thread& reader : readers) reader.join();
+  for (const int count : right) EXPECT_EQ(count, kMessages);
+}
+
+TEST(Program, APortInUseIsAlwaysAnError) {
+  ServerChild server;
+  const std::string address = "127.0.0.1:" + std::to_string(server.port());
+  Child second({EPULSE_WS_PATH, "--listen", address});
+  EXPECT_EQ(second.wait(), 2);
+  EXPECT_EQ(second.err(), "epulse-ws: cannot listen on " + address +
+                              ": Address already in use; choose another port with --listen or "
+                              "stop the process that holds it\n");
+  EXPECT_EQ(second.out(), "");
+}
+
+TEST(Program, APortOfAStrangerIsAnErrorEvenIfItShares) {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int on = 1;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  ASSERT_EQ(bind(fd, reinterpret_cast<const sockaddr*>(&address), size), 0);
+  ASSERT_EQ(listen(fd, 1), 0);
+  getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
+  Child server(
+      {EPULSE_WS_PATH, "--listen", "127.0.0.1:" + std::to_string(ntohs(address.sin_port))});
+  EXPECT_EQ(server.wait(), 2);
+  EXPECT_NE(server.err().find("Address already in use"), std::string::npos);
+  close(fd);
+}
+
+TEST(Program, ThePortIsFreeAgainAfterAnExitWithConnections) {
+  auto first = std::make_unique<ServerChild>();
+  const std::string address = "127.0.0.1:" + std::to_string(first->port());
+  TestClient client = TestClient::open(first->port());
+  first->child().signal(SIGKILL);
+  EXPECT_EQ(first->child().wait(), 128 + SIGKILL);
+  Child second({EPULSE_WS_PATH, "--listen", address});
+  EXPECT_TRUE(second.read_line().starts_with("epulse-ws: listening on " + address));
+}
+
+TEST(Program, UsageErrorsAreOneLineAndStatus2) {
+  for (const std::vector<std::string>& arguments : {std::vector<std::string>{"--no-such-option"},
+                                                    {"--workers", "many"},
+                                                    {"--listen", "here"}}) {
+    std::vector<std::string> command = {EPULSE_WS_PATH};
+    command.insert(command.end(), arguments.begin(), arguments.end());
+    Child child(command);
+    EXPECT_EQ(child.wait(), 2);
+    EXPECT_TRUE(child.err().starts_with("epulse-ws: ")) << child.err();
+    EXPECT_EQ(std::count(child.err().begin(), child.err().end(), '\n'), 1) << child.err();
+  }
+  Child version({EPULSE_WS_PATH, "--version"});
+  EXPECT_EQ(version.wait(), 0);
+  EXPECT_EQ(version.out(), "epulse-ws " EPULSE_VERSION "\n");
+}
+
+TEST(Program, SigtermSays1001ToEveryoneAndExits0) {
+  ServerChild server({"--workers", "2"});
+  std::vector<TestClient> clients;
+  for (int i = 0; i < 16; ++i) clients.push_back(TestClient::open(server.port()));
+  server.child().signal(SIGTERM);
+  for (TestClient& client : clients) {
+    const Received answer = client.receive();
+    EXPECT_EQ(answer.kind, Kind::kClose);
+    EXPECT_EQ(answer.code, CloseCode::kGoingAway);
+    client.send(Opcode::kClose, "\x03\xE9");
+  }
+  for (TestClient& client : clients) EXPECT_TRUE(client.ended());
+  EXPECT_EQ(server.child().wait(), 0);
+  EXPECT_EQ(server.child().err(), "");
+}
+
+TEST(Program, ADrainEndsAtItsDeadlineWithClientsThatDoNotAnswer) {
+  ServerChild server;
+  TestClient client = TestClient::open(server.port());
+  const auto start = std::chrono::steady_clock::now();
+  server.child().signal(SIGINT);
+  EXPECT_EQ(server.child().wait(), 0);
+  EXPECT_GE(std::chrono::steady_clock::now() - start, milliseconds(1900));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, milliseconds(6000));
+}
+
+// The page as a reader in another process sees it.
+TEST(Program, StatsPageFollowsTheContractAndIsGoneAfterwards) {
+  ServerChild server({"--workers", "2"});
+  TestClient client = TestClient::open(server.port());
+  for (int i = 0; i < 7; ++i) {
+    client.send(Opcode::kText, "x");
+    client.receive();
+  }
+  const std::string name = "/epulse-ws." + std::to_string(server.child().pid());
+  const int fd = shm_open(name.c_str(), O_RDONLY, 0);
+  ASSERT_GE(fd, 0);
+  const std::size_t size = std::size_t{3} * EPULSE_STATS_PAGE_BYTES;
+  void* base = mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);
+  ASSERT_NE(base, MAP_FAILED);
+  const auto* header = static_cast<const epulse_stats_header*>(base);
+  EXPECT_EQ(header->magic, EPULSE_STATS_MAGIC);
+  EXPECT_EQ(header->version, __u32{EPULSE_STATS_VERSION});
+  EXPECT_EQ(header->pid, static_cast<__u32>(server.child().pid()));
+  EXPECT_EQ(header->workers, 2U);
+  EXPECT_EQ(header->page_bytes, __u32{EPULSE_STATS_PAGE_BYTES});
+  std::uint64_t in = 0;
+  std::uint64_t out = 0;
+  std::uint64_t open = 0;
+  for (std::size_t k = 1; k <= 2; ++k) {
+    const auto* page = reinterpret_cast<const epulse_stats_worker*>(static_cast<const char*>(base) +
+                                                                    k * EPULSE_STATS_PAGE_BYTES);
+    in += page->messages_in;
+    out += page->messages_out;
+    open += page->connections;
+    EXPECT_EQ(page->bytes_in > 0, page->events > 0 && page->accepted > 0);
+  }
+  EXPECT_EQ(in, 7U);
+  EXPECT_EQ(out, 7U);
+  EXPECT_EQ(open, 1U);
+  munmap(base, size);
+  close(fd);
+  client.send(Opcode::kClose, "");
+  server.child().signal(SIGTERM);
+  EXPECT_EQ(server.child().wait(), 0);
+  EXPECT_LT(shm_open(name.c_str(), O_RDONLY, 0), 0);
+}
+
+std::vector<int> allowed_cpus() {
+  cpu_set_t set;
+  sched_getaffinity(0, sizeof set, &set);
+  std::vector<int> cpus;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_ISSET(static_cast<std::size_t>(cpu), &set)) cpus.push_back(cpu);
+  }
+  return cpus;
+}
+
+// The start line is what scripts read, so it has to be true of the threads.
+TEST(Program, WorkersArePinnedOnePerAllowedCpuAndNamed) {
+  const std::vector<int> cpus = allowed_cpus();
+  ServerChild server;
+  EXPECT_NE(server.start_line().find(", " + std::to_string(cpus.size()) + " worker"),
+            std::string::npos)
+      << server.start_line();
+  const std::regex pattern("tid ([0-9]+) on CPU ([0-9]+)");
+  const std::string line = server.start_line();
+  std::size_t k = 0;
+  for (std::sregex_iterator it(line.begin(), line.end(), pattern); it != std::sregex_iterator();
+       ++it, ++k) {
+    const int tid = std::stoi((*it)[1]);
+    const int cpu = std::stoi((*it)[2]);
+    ASSERT_LT(k, cpus.size());
+    EXPECT_EQ(cpu, cpus[k]);
+    cpu_set_t set;
+    ASSERT_EQ(sched_getaffinity(tid, sizeof set, &set), 0);
+    EXPECT_EQ(CPU_COUNT(&set), 1);
+    EXPECT_TRUE(CPU_ISSET(static_cast<std::size_t>(cpu), &set));
+    std::ifstream comm("/proc/" + std::to_string(tid) + "/comm");
+    std::string name;
+    std::getline(comm, name);
+    EXPECT_EQ(name, "ws-worker-" + std::to_string(k));
+  }
+  EXPECT_EQ(k, cpus.size());
+}
+
+TEST(Program, NoPinLeavesTheMaskAlone) {
+  ServerChild server({"--no-pin", "--workers", "3"});
+  EXPECT_NE(server.start_line().find("3 workers (tid "), std::string::npos);
+  EXPECT_EQ(server.start_line().find("CPU"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace epulse::testing

@@ -1,0 +1,139 @@
+#include "tests/server/test_client.hpp"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <stdexcept>
+#include <utility>
+
+#include "server/ws/client_handshake.hpp"
+
+namespace epulse::testing {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr std::string_view kKey = "dGhlIHNhbXBsZSBub25jZQ==";
+constexpr ws::MaskKey kMask = {0x37, 0xfa, 0x21, 0x3d};
+constexpr std::size_t kReadBytes = std::size_t{256} * 1024;
+
+}  // namespace
+
+Bytes client_frame(ws::Opcode opcode, std::span<const std::uint8_t> payload, bool fin) {
+  const ws::HeaderBytes header = ws::encode_header({opcode, payload.size(), fin, kMask});
+  Bytes frame(header.view().begin(), header.view().end());
+  frame.insert(frame.end(), payload.begin(), payload.end());
+  ws::apply_mask(std::span(frame).subspan(header.size), kMask);
+  return frame;
+}
+
+TestClient::TestClient(int port, int receive_buffer)
+    : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  if (receive_buffer > 0) {
+    setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
+  }
+  const int on = 1;
+  setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    throw std::runtime_error("cannot connect");
+  }
+}
+
+TestClient::TestClient(TestClient&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)),
+      parser_(std::move(other.parser_)),
+      buffer_(std::move(other.buffer_)),
+      unread_(other.unread_),
+      end_(other.end_) {}
+
+TestClient::~TestClient() {
+  if (fd_ >= 0) close(fd_);
+}
+
+TestClient TestClient::open(int port, std::string_view path, int receive_buffer) {
+  TestClient client(port, receive_buffer);
+  const std::string answer = client.request(ws::upgrade_request("localhost", path, kKey));
+  if (ws::check_response(answer, kKey).verdict != ws::ResponseHead::Verdict::kAccepted) {
+    throw std::runtime_error("refused: " + answer);
+  }
+  return client;
+}
+
+std::string TestClient::request(std::string_view text) {
+  send_raw(bytes_of(text));
+  std::string answer;
+  const auto deadline = Clock::now() + std::chrono::seconds(10);
+  while (true) {
+    const std::size_t end = answer.find("\r\n\r\n");
+    if (answer.starts_with("HTTP/1.1 101") && end != std::string::npos) {
+      // What follows the head are frames.
+      const std::size_t extra = answer.size() - end - 4;
+      unread_ = std::span(buffer_).last(extra);
+      return answer.substr(0, end + 4);
+    }
+    unread_ = {};
+    if (!fill(deadline)) return answer;
+    answer += text_of(buffer_);
+  }
+}
+
+void TestClient::send_raw(std::span<const std::uint8_t> bytes) {
+  while (!bytes.empty()) {
+    pollfd waiting{fd_, POLLOUT, 0};
+    if (::poll(&waiting, 1, 10'000) <= 0) throw std::runtime_error("cannot send in time");
+    const std::size_t sent = send_some(bytes);
+    bytes = bytes.subspan(sent);
+    if (sent == 0 && errno != EAGAIN) return;  // Gone; what it said before can still be read.
+  }
+}
+
+std::size_t TestClient::send_some(std::span<const std::uint8_t> bytes) const {
+  const ssize_t n = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  return n > 0 ? static_cast<std::size_t>(n) : 0;
+}
+
+void TestClient::send(ws::Opcode opcode, std::string_view payload, bool fin) {
+  send_raw(client_frame(opcode, bytes_of(payload), fin));
+}
+
+bool TestClient::fill(Clock::time_point deadline) {
+  if (end_) return false;
+  const auto left =
+      std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
+  pollfd waiting{fd_, POLLIN, 0};
+  if (left <= 0 || ::poll(&waiting, 1, static_cast<int>(left)) <= 0) return false;
+  buffer_.resize(kReadBytes);
+  const ssize_t n = recv(fd_, buffer_.data(), buffer_.size(), 0);
+  end_ = n <= 0;
+  buffer_.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
+  unread_ = buffer_;
+  return !end_;
+}
+
+Received TestClient::receive(std::chrono::milliseconds deadline) {
+  const auto end = Clock::now() + deadline;
+  while (true) {
+    const ws::Event event = parser_.next(unread_);
+    if (event.kind != ws::Event::Kind::kNeedMore) {
+      return {event.kind, event.opcode, {event.payload.begin(), event.payload.end()}, event.code};
+    }
+    if (!fill(end)) return {};
+  }
+}
+
+bool TestClient::ended(std::chrono::milliseconds deadline) {
+  const auto end = Clock::now() + deadline;
+  while (fill(end)) {
+  }
+  return end_;
+}
+
+}  // namespace epulse::testing

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "server/ws/parser.hpp"
+
+namespace epulse::testing {
+
+using Bytes = std::vector<std::uint8_t>;
+
+inline Bytes bytes_of(std::string_view text) {
+  return {text.begin(), text.end()};
+}
+inline std::string text_of(std::span<const std::uint8_t> bytes) {
+  return {bytes.begin(), bytes.end()};
+}
+
+// A frame as a client sends it.
+Bytes client_frame(ws::Opcode opcode, std::span<const std::uint8_t> payload, bool fin = true);
+
+// A message or control frame that came in.
+struct Received {
+  ws::Event::Kind kind =
+      ws::Event::Kind::kNeedMore;  // kNeedMore: nothing came, or the stream ended
+  ws::Opcode opcode = ws::Opcode::kText;
+  Bytes payload;
+  ws::CloseCode code = ws::CloseCode::kNoStatus;
+};
+
+// A blocking WebSocket client whose every wait has a deadline.
+class TestClient {
+ public:
+  // Only connects. A receive buffer of `receive_buffer` bytes makes it a slow reader; 0: the
+  // default.
+  explicit TestClient(int port, int receive_buffer = 0);
+  TestClient(TestClient&& other) noexcept;
+  TestClient(const TestClient&) = delete;
+  TestClient& operator=(const TestClient&) = delete;
+  TestClient& operator=(TestClient&&) = delete;
+  ~TestClient();
+
+  // Connects and shakes hands; throws when refused.
+  static TestClient open(int port, std::string_view path = "/", int receive_buffer = 0);
+
+  // What the server answers to a request, head and body, until the stream ends or a whole 101 is
+  // here.
+  std::string request(std::string_view text);
+
+  void send_raw(std::span<const std::uint8_t> bytes);
+  void send(ws::Opcode opcode, std::string_view payload, bool fin = true);
+  // Sends as much as the socket takes at once.
+  std::size_t send_some(std::span<const std::uint8_t> bytes) const;
+
+  Received receive(std::chrono::milliseconds deadline = std::chrono::milliseconds(10'000));
+  // Reads until the stream ends; false when it does not in time.
+  bool ended(std::chrono::milliseconds deadline = std::chrono::milliseconds(10'000));
+
+  int fd() const { return fd_; }
+
+ private:
+  bool fill(std::chrono::steady_clock::time_point deadline);
+
+  int fd_ = -1;
+  ws::Parser parser_{ws::Role::kClient, std::uint64_t{1} << 30U};
+  Bytes buffer_;
+  std::span<std::uint8_t> unread_;
+  bool end_ = false;
+};
+
+}  // namespace epulse::testing

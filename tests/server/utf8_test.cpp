@@ -1,0 +1,119 @@
+#include "server/ws/utf8.hpp"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace epulse::ws {
+namespace {
+
+using std::string_literals::operator""s;
+
+std::span<const std::uint8_t> view(std::string_view text) {
+  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+}
+
+bool valid(std::string_view text) {
+  Utf8Validator utf8;
+  return utf8.feed(view(text)) && utf8.complete();
+}
+
+const std::vector<std::string> kValid = {
+    "",
+    "plain ASCII that is longer than a machine word",
+    "\0"s,
+    "\x7F",
+    "\xC2\x80",          // U+0080, the first of two bytes
+    "\xDF\xBF",          // U+07FF
+    "\xE0\xA0\x80",      // U+0800
+    "\xED\x9F\xBF",      // U+D7FF, the last before the surrogates
+    "\xEE\x80\x80",      // U+E000, the first after them
+    "\xEF\xBF\xBF",      // U+FFFF
+    "\xF0\x90\x80\x80",  // U+10000
+    "\xF4\x8F\xBF\xBF",  // U+10FFFF
+    "\xCE\xBA\xE1\xBD\xB9\xCF\x83\xCE\xBC\xCE\xB5",
+    "eight...\xE2\x82\xAC and \xF0\x9F\x98\x80 and again ASCII",
+};
+
+const std::vector<std::string> kInvalid = {
+    "\x80",              // a continuation byte alone
+    "\xBF",              //
+    "\xC0\x80",          // overlong U+0000
+    "\xC1\xBF",          // overlong U+007F
+    "\xE0\x9F\xBF",      // overlong U+07FF
+    "\xF0\x8F\xBF\xBF",  // overlong U+FFFF
+    "\xED\xA0\x80",      // U+D800
+    "\xED\xBF\xBF",      // U+DFFF
+    "\xF4\x90\x80\x80",  // U+110000
+    "\xF5\x80\x80\x80",  //
+    "\xFE",
+    "\xFF",
+    "\xC2\x41",          // too few continuation bytes
+    "\xE2\x82\x41",      //
+    "\xF0\x9F\x98\x41",  //
+    "\xC2\x80\x80",      // one too many
+    "twelve bytes\xFF and more",
+};
+
+const std::vector<std::string> kUnfinished = {"\xC2",     "\xE2",         "\xE2\x82",    "\xF0",
+                                              "\xF0\x9F", "\xF0\x9F\x98", "text\xF0\x9F"};
+
+TEST(Utf8, Tables) {
+  for (const std::string& text : kValid) EXPECT_TRUE(valid(text)) << text;
+  for (const std::string& text : kInvalid) EXPECT_FALSE(valid(text)) << text;
+}
+
+TEST(Utf8, UnfinishedIsNotWrongYetButNotComplete) {
+  for (const std::string& text : kUnfinished) {
+    Utf8Validator utf8;
+    EXPECT_TRUE(utf8.feed(view(text))) << text;
+    EXPECT_FALSE(utf8.complete()) << text;
+  }
+}
+
+TEST(Utf8, SplitAtEveryByteEqualsTheWhole) {
+  std::vector<std::string> all = kValid;
+  all.insert(all.end(), kInvalid.begin(), kInvalid.end());
+  for (const std::string& text : all) {
+    for (std::size_t cut = 0; cut <= text.size(); ++cut) {
+      Utf8Validator utf8;
+      const bool first = utf8.feed(view(text).first(cut));
+      const bool second = utf8.feed(view(text).subspan(cut));
+      EXPECT_EQ(first && second && utf8.complete(), valid(text)) << text << " at " << cut;
+      EXPECT_TRUE(first || !second) << "what was wrong became right";
+    }
+  }
+}
+
+TEST(Utf8, FailsAtTheFirstByteThatCannotBeMended) {
+  Utf8Validator utf8;
+  EXPECT_TRUE(utf8.feed(view("\xED")));
+  EXPECT_FALSE(utf8.feed(view("\xA0")));  // A surrogate, before its last byte.
+  utf8.reset();
+  EXPECT_TRUE(utf8.feed(view("\xF4")));
+  EXPECT_FALSE(utf8.feed(view("\x90")));
+}
+
+TEST(Utf8, EveryCharacterThereIs) {
+  for (std::uint32_t c = 0; c <= 0x10FFFF; ++c) {
+    const auto byte = [](std::uint32_t value) { return static_cast<char>(value); };
+    std::string text;
+    if (c < 0x80) {
+      text = {byte(c)};
+    } else if (c < 0x800) {
+      text = {byte(0xC0 | c >> 6U), byte(0x80 | (c & 63U))};
+    } else if (c < 0x10000) {
+      text = {byte(0xE0 | c >> 12U), byte(0x80 | (c >> 6U & 63U)), byte(0x80 | (c & 63U))};
+    } else {
+      text = {byte(0xF0 | c >> 18U), byte(0x80 | (c >> 12U & 63U)), byte(0x80 | (c >> 6U & 63U)),
+              byte(0x80 | (c & 63U))};
+    }
+    const bool surrogate = c >= 0xD800 && c <= 0xDFFF;
+    ASSERT_EQ(valid(text), !surrogate) << c;
+  }
+}
+
+}  // namespace
+}  // namespace epulse::ws
