@@ -2,6 +2,7 @@
 
 #include <bpf/bpf.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -56,7 +57,10 @@ class WorkerSlots {
 
 struct EpollProbe::State {
   explicit State(WaitHandler handler) : on_wait(std::move(handler)) {}
-  ~State() { ring_buffer__free(ring); }
+  ~State() {
+    ring_buffer__free(ring);
+    if (cost_measurement >= 0) close(cost_measurement);
+  }
   State(const State&) = delete;
   State& operator=(const State&) = delete;
 
@@ -68,6 +72,7 @@ struct EpollProbe::State {
   ring_buffer* ring = nullptr;
   pid_t tgid = 0;
   uint64_t attached_ns = 0;
+  int cost_measurement = -1;
 };
 
 EpollProbe::EpollProbe(const EpollProbeOptions& options, const kernel::Facts& facts,
@@ -151,5 +156,24 @@ void EpollProbe::consume() { ring_buffer__consume(state_->ring); }
 int EpollProbe::descriptor() const { return ring_buffer__epoll_fd(state_->ring); }
 
 uint64_t EpollProbe::attached_ns() const { return state_->attached_ns; }
+
+void EpollProbe::measure_cost() {
+  state_->cost_measurement = bpf_enable_stats(BPF_STATS_RUN_TIME);
+  if (state_->cost_measurement < 0) {
+    fail("cannot have the kernel time BPF programs: {}; run as root", errno_text(errno));
+  }
+}
+
+std::vector<ProgramCost> EpollProbe::costs() const {
+  std::vector<ProgramCost> costs;
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, state_->object->obj) {
+    bpf_prog_info info{};
+    uint32_t size = sizeof(info);
+    if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size) != 0) continue;
+    costs.push_back({bpf_program__name(program), info.run_cnt, info.run_time_ns});
+  }
+  return costs;
+}
 
 }  // namespace epulse::probes

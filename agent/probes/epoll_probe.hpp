@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "agent/kernel/facts.hpp"
 #include "agent/model/epoll_stats.hpp"
@@ -16,6 +18,13 @@ struct EpollProbeOptions {
   uint32_t exception_depth = 0;      // items; 0: no records for deep queues
   uint64_t exception_wakeup_ns = 0;  // woken to running; 0: no records for late wake-ups
   uint32_t sample_every = 0;         // one record in N deliveries; 0: none
+};
+
+// What one BPF program has cost so far, by the kernel's own clock.
+struct ProgramCost {
+  std::string name;
+  uint64_t runs = 0;
+  uint64_t run_ns = 0;
 };
 
 // The epoll probe on one process: all its threads, those that start later too. Attached from
@@ -38,6 +47,12 @@ class EpollProbe {
   int descriptor() const;
 
   uint64_t attached_ns() const;
+
+  // Has the kernel time every BPF program of the host while this object lives; that costs some 40 ns
+  // a run (BPF_ENABLE_STATS). Throws Error when refused.
+  void measure_cost();
+  // Zero runs unless measured.
+  std::vector<ProgramCost> costs() const;
 
  private:
   struct State;

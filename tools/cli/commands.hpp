@@ -14,6 +14,7 @@ struct StatOptions {
   double interval_s = 1;
   uint64_t count = 0;   // 0: until interrupted
   std::string backend = "auto";  // auto, tracepoint, procfs
+  bool cost = false;             // also what the probes themselves cost
 };
 
 struct RecordOptions {

@@ -33,6 +33,7 @@ void add_stat(CLI::App& app, StatOptions& options) {
   stat->add_option("--backend", options.backend, "auto, tracepoint or procfs")
       ->check(CLI::IsMember({"auto", "tracepoint", "procfs"}))
       ->capture_default_str();
+  stat->add_flag("--cost", options.cost, "also print what the probes themselves cost");
   stat->footer(
       "Examples:\n  epulse stat -p 4711            every second, until Ctrl-C; then a summary\n"
       "  epulse stat -p $(pidof nginx | cut -d' ' -f1) 5 12");

@@ -13,10 +13,22 @@
 namespace epulse::cli {
 namespace {
 
+// The share is of one CPU: what the host pays for the probes, all processes together.
+void print_costs(const std::vector<probes::ProgramCost>& costs, uint64_t duration_ns) {
+  fmt::print("\n probe cost, by the kernel's own clock\n   {:20} {:>12} {:>10} {:>10}\n", "program",
+             "runs", "ns/run", "% of a CPU");
+  for (const auto& cost : costs) {
+    fmt::print("   {:20} {:>12} {:>10.0f} {:>10.2f}\n", cost.name, cost.runs,
+               cost.runs == 0 ? 0 : static_cast<double>(cost.run_ns) / static_cast<double>(cost.runs),
+               100 * static_cast<double>(cost.run_ns) / static_cast<double>(duration_ns));
+  }
+}
+
 int run_epoll_stat(const StatOptions& options, const kernel::Facts& facts) {
   Watch watch;
   watch.add_process(options.pid);
   probes::EpollProbe probe({.tgid = options.pid}, facts, [](const epoll_wait_record&) {});
+  if (options.cost) probe.measure_cost();
   watch.add_descriptor(probe.descriptor(), [&] { probe.consume(); });
   fmt::print("# {}[{}], tracepoint backend, every {} s\n", kernel::process_name(options.pid),
              options.pid, options.interval_s);
@@ -43,6 +55,7 @@ int run_epoll_stat(const StatOptions& options, const kernel::Facts& facts) {
              model::duration_text(total.total().duration_ns),
              event == Watch::Event::kExited ? "; the process ended" : "");
   print_summary(total.total(), names);
+  if (options.cost) print_costs(probe.costs(), total.total().duration_ns);
   return 0;
 }
 
