@@ -73,7 +73,8 @@ int status_of(const std::string& text) {
 
 TEST(Handshake, ARightRequest) {
   const std::string text = with("GET /chat?x=1 HTTP/1.1", kFields + "Origin: http://a.b\r\n");
-  const RequestHead head = parse_request(text + "frames");
+  const std::string buffer = text + "frames";
+  const RequestHead head = parse_request(buffer);
   EXPECT_EQ(head.size, text.size());
   EXPECT_EQ(head.status, 0);
   EXPECT_EQ(head.request.target, "/chat?x=1");

@@ -1,14 +1,16 @@
 // The real program, over real sockets.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <fstream>
-#include <map>
+#include <memory>
 #include <regex>
 #include <sstream>
 #include <string>
@@ -73,7 +75,7 @@ void expect_close(TestClient& client, CloseCode code) {
 TEST(Echo, SizesAroundEveryLengthForm) {
   ServerChild server;
   TestClient client = TestClient::open(server.port());
-  for (const std::size_t size : {0, 1, 125, 126, 65535, 65536, 1 << 20}) {
+  for (const std::size_t size : {0U, 1U, 125U, 126U, 65535U, 65536U, 1U << 20U}) {
     for (const Opcode opcode : {Opcode::kText, Opcode::kBinary}) {
       std::string payload(size, 'a');
       for (std::size_t i = 0; i < size; ++i) payload[i] = static_cast<char>('a' + i % 26);
@@ -184,9 +186,11 @@ TEST(Breach, TooBigIsAnswered1009) {
 
 TEST(Closing, CloseIsEchoedWithItsCodeAndTheServerEndsFirst) {
   ServerChild server;
-  TestClient client = TestClient::open(server.port());
-  client.send(Opcode::kClose, "\x0F\xA0");  // 4000
-  expect_close(client, static_cast<CloseCode>(4000));
+  {
+    TestClient client = TestClient::open(server.port());
+    client.send(Opcode::kClose, "\x0F\xA0");  // 4000
+    expect_close(client, static_cast<CloseCode>(4000));
+  }
   EXPECT_TRUE(eventually([&] { return stat(server.port(), "connections") == 0; }));
 }
 
@@ -403,7 +407,9 @@ TEST(Program, SigtermSays1001ToEveryoneAndExits0) {
     client.send(Opcode::kClose, "\x03\xE9");
   }
   for (TestClient& client : clients) EXPECT_TRUE(client.ended());
-  EXPECT_EQ(server.child().wait(), 0);
+  clients.clear();
+  // All have answered, so there is nothing to wait for.
+  EXPECT_EQ(server.child().wait(milliseconds(1500)), 0);
   EXPECT_EQ(server.child().err(), "");
 }
 
@@ -420,7 +426,8 @@ TEST(Program, ADrainEndsAtItsDeadlineWithClientsThatDoNotAnswer) {
 // The page as a reader in another process sees it.
 TEST(Program, StatsPageFollowsTheContractAndIsGoneAfterwards) {
   ServerChild server({"--workers", "2"});
-  TestClient client = TestClient::open(server.port());
+  auto connection = std::make_unique<TestClient>(TestClient::open(server.port()));
+  TestClient& client = *connection;
   for (int i = 0; i < 7; ++i) {
     client.send(Opcode::kText, "x");
     client.receive();
@@ -453,7 +460,7 @@ TEST(Program, StatsPageFollowsTheContractAndIsGoneAfterwards) {
   EXPECT_EQ(open, 1U);
   munmap(base, size);
   close(fd);
-  client.send(Opcode::kClose, "");
+  connection.reset();
   server.child().signal(SIGTERM);
   EXPECT_EQ(server.child().wait(), 0);
   EXPECT_LT(shm_open(name.c_str(), O_RDONLY, 0), 0);

@@ -1,0 +1,130 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "tools/load/distribution.hpp"
+#include "tools/load/error.hpp"
+#include "tools/load/payload.hpp"
+#include "tools/load/report.hpp"
+#include "tools/load/schedule.hpp"
+#include "tools/load/target.hpp"
+
+namespace epulse::load {
+namespace {
+
+TEST(Distribution, MidpointLiesInItsSlotAndWithinThreePercent) {
+  for (std::uint64_t value = 0; value < (std::uint64_t{1} << 35U); value = value * 9 / 8 + 1) {
+    const std::uint32_t slot = epulse_hist_slot(value, EPULSE_NS_EXACT_BITS, EPULSE_NS_MAX_BITS);
+    const std::uint64_t midpoint = slot_midpoint_ns(slot);
+    ASSERT_EQ(epulse_hist_slot(midpoint, EPULSE_NS_EXACT_BITS, EPULSE_NS_MAX_BITS), slot) << value;
+    const auto difference =
+        static_cast<double>(std::max(midpoint, value) - std::min(midpoint, value));
+    ASSERT_LE(difference, 0.0313 * static_cast<double>(value) + 0.5) << value;
+  }
+}
+
+TEST(Distribution, QuantilesOfKnownValues) {
+  LiveDistribution live;
+  for (std::uint64_t i = 1; i <= 1000; ++i) live.record(i * 1000);
+  const Distribution seen = live.snapshot();
+  EXPECT_EQ(seen.total(), 1000U);
+  EXPECT_NEAR(static_cast<double>(seen.quantile_ns(0.5)), 500e3, 500e3 * 0.04);
+  EXPECT_NEAR(static_cast<double>(seen.quantile_ns(0.99)), 990e3, 990e3 * 0.04);
+  EXPECT_LE(seen.quantile_ns(1), 1000'000U);  // never above the maximum
+  EXPECT_EQ(seen.max_ns, 1000'000U);
+  EXPECT_EQ(Distribution{}.quantile_ns(0.5), 0U);
+}
+
+TEST(Distribution, OneValueIsEveryQuantile) {
+  LiveDistribution live;
+  live.record(7);
+  for (const double q : {0.0, 0.5, 0.999, 1.0}) EXPECT_EQ(live.snapshot().quantile_ns(q), 7U);
+}
+
+TEST(Distribution, AnIntervalHoldsOnlyWhatCameInIt) {
+  LiveDistribution live;
+  for (int i = 0; i < 100; ++i) live.record(1'000'000);
+  const Distribution before = live.snapshot();
+  EXPECT_EQ(live.take_interval_max(), 1'000'000U);
+  for (int i = 0; i < 10; ++i) live.record(50);
+  const Distribution interval = live.snapshot().since(before, live.take_interval_max());
+  EXPECT_EQ(interval.total(), 10U);
+  EXPECT_EQ(interval.max_ns, 50U);
+  EXPECT_EQ(interval.quantile_ns(0.99), 50U);
+  EXPECT_EQ(live.snapshot().max_ns, 1'000'000U);
+}
+
+TEST(Payload, IsRecognisedAndNothingElseIs) {
+  for (std::size_t size = 0; size < 100; ++size) {
+    std::vector<std::uint8_t> payload(size);
+    fill_payload(payload, 3, 12345);
+    EXPECT_TRUE(is_payload(payload, 3, 12345));
+    EXPECT_EQ(is_payload(payload, 3, 12346), size == 0);
+    // The number is the same for all connections; the pattern behind it is not.
+    EXPECT_EQ(is_payload(payload, 4, 12345), size <= 8);
+    for (std::size_t i = 0; i < size; ++i) {
+      payload[i] ^= 1U;
+      EXPECT_FALSE(is_payload(payload, 3, 12345)) << i << " of " << size;
+      payload[i] ^= 1U;
+    }
+  }
+}
+
+TEST(Schedule, EvenDistancesAndExactCount) {
+  const Schedule schedule(1000, 7);
+  std::vector<std::uint64_t> due;
+  for (std::uint32_t c = 0; c < 7; ++c) {
+    for (std::uint64_t k = 0; schedule.due_ns(c, k) < 1'000'000'000; ++k) {
+      due.push_back(schedule.due_ns(c, k));
+    }
+  }
+  std::sort(due.begin(), due.end());
+  ASSERT_EQ(due.size(), 1000U);
+  for (std::size_t i = 0; i < due.size(); ++i) EXPECT_EQ(due[i], i * 1'000'000);
+}
+
+TEST(Target, Urls) {
+  const Target full = parse_url("ws://example.org:9001/chat?x=1");
+  EXPECT_EQ(full.host, "example.org");
+  EXPECT_EQ(full.port, "9001");
+  EXPECT_EQ(full.path, "/chat?x=1");
+  EXPECT_EQ(full.authority, "example.org:9001");
+  EXPECT_EQ(parse_url("ws://host").port, "80");
+  EXPECT_EQ(parse_url("ws://host").path, "/");
+  EXPECT_EQ(parse_url("ws://[::1]:5/").host, "::1");
+  EXPECT_EQ(parse_url("ws://[::1]:5/").port, "5");
+  for (const char* url : {"http://host/", "host", "ws://", "ws://:80/", "ws://h:port/", "ws://h:/",
+                          "ws://h:99999/", "ws://[::1/", "ws://h/a b", "ws://h/#x"}) {
+    EXPECT_THROW(parse_url(url), Error) << url;
+  }
+}
+
+TEST(Report, Durations) {
+  EXPECT_EQ(duration_text(0), "0 us");
+  EXPECT_EQ(duration_text(85'400), "85 us");
+  EXPECT_EQ(duration_text(1'230'000), "1.23 ms");
+  EXPECT_EQ(duration_text(4'500'000'000), "4.5 s");
+}
+
+TEST(Report, SaysWhenTheGeneratorWasLate) {
+  Counters counters;
+  for (int i = 0; i < 100; ++i) {
+    counters.latency.record(900'000);
+    counters.lag.record(10'000);
+  }
+  Totals fine;
+  fine.add(counters);
+  EXPECT_FALSE(generator_was_late(fine));
+  for (int i = 0; i < 10; ++i) counters.lag.record(800'000);
+  Totals late;
+  late.add(counters);
+  EXPECT_TRUE(generator_was_late(late));
+  EXPECT_NE(summary_text({}, late, 1).find("warning: epulse-load itself was late"),
+            std::string::npos);
+  EXPECT_NE(summary_json({}, late, 1).find("\"generator_late\":true"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace epulse::load

@@ -1,0 +1,302 @@
+// The real load generator against the real server, and against servers that misbehave.
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <csignal>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "server/ws/handshake.hpp"
+#include "server/ws/parser.hpp"
+#include "tests/server/child.hpp"
+#include "tests/server/test_client.hpp"
+
+namespace epulse::testing {
+namespace {
+
+std::vector<std::string> load_command(const std::string& url,
+                                      const std::vector<std::string>& options) {
+  std::vector<std::string> command = {EPULSE_LOAD_PATH, url};
+  command.insert(command.end(), options.begin(), options.end());
+  return command;
+}
+
+// The number after "name": in a line of JSON; -1 when there is none.
+double number(const std::string& json, const std::string& name) {
+  const std::string key = "\"" + name + "\":";
+  const std::size_t at = json.find(key);
+  return at == std::string::npos ? -1 : std::stod(json.substr(at + key.size()));
+}
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
+}
+
+std::uint64_t messages_in(int port) {
+  std::istringstream stats(TestClient(port).request("GET /stats HTTP/1.1\r\nHost: x\r\n\r\n"));
+  std::uint64_t sum = 0;
+  for (std::string line; std::getline(stats, line);) {
+    const std::size_t at = line.find(" messages_in ");
+    if (at != std::string::npos) sum += std::stoull(line.substr(at + 13));
+  }
+  return sum;
+}
+
+TEST(Load, OpenLoopSendsExactlyWhatIsDue) {
+  ServerChild server;
+  Child load(load_command(server.url(), {"-c", "7", "-r", "1013", "-d", "1", "-j"}));
+  ASSERT_EQ(load.wait(), 0) << load.out() << load.err();
+  const std::vector<std::string> lines = lines_of(load.out());
+  ASSERT_EQ(lines.size(), 1U);
+  EXPECT_EQ(number(lines[0], "schema_version"), 1);
+  EXPECT_NE(lines[0].find("\"type\":\"summary\",\"mode\":\"open\""), std::string::npos);
+  EXPECT_EQ(number(lines[0], "sent"), 1013);
+  EXPECT_EQ(number(lines[0], "received"), 1013);
+  EXPECT_EQ(number(lines[0], "errors_total"), 0);
+  EXPECT_EQ(number(lines[0], "opened"), 7);
+  EXPECT_GT(number(lines[0], "p50_us"), 0);
+  EXPECT_LE(number(lines[0], "p50_us"), number(lines[0], "p99_us"));
+  EXPECT_LE(number(lines[0], "p999_us"), number(lines[0], "max_us"));
+  EXPECT_EQ(messages_in(server.port()), 1013U);
+}
+
+TEST(Load, ClosedLoopCountsAgreeWithTheServer) {
+  ServerChild server;
+  for (const char* size : {"0", "1", "20", "126", "70000"}) {
+    const std::uint64_t before = messages_in(server.port());
+    Child load(load_command(server.url(), {"-c", "5", "-t", "2", "-d", "0.2", "-s", size, "-j"}));
+    ASSERT_EQ(load.wait(), 0) << load.out() << load.err();
+    const double sent = number(load.out(), "sent");
+    EXPECT_GT(sent, 5) << size;
+    EXPECT_EQ(number(load.out(), "received"), sent) << size;
+    EXPECT_EQ(static_cast<double>(messages_in(server.port()) - before), sent) << size;
+  }
+}
+
+TEST(Load, IntervalsAddUpToTheSummary) {
+  ServerChild server;
+  Child load(
+      load_command(server.url(), {"-c", "3", "-r", "499", "-d", "1", "-j", "--progress", "0.2"}));
+  ASSERT_EQ(load.wait(), 0) << load.out() << load.err();
+  const std::vector<std::string> lines = lines_of(load.out());
+  ASSERT_GE(lines.size(), 5U);
+  double messages = 0;
+  double time = 0;
+  for (std::size_t i = 0; i + 1 < lines.size(); ++i) {
+    EXPECT_TRUE(lines[i].starts_with(R"({"schema_version":1,"type":"interval",)")) << lines[i];
+    EXPECT_GT(number(lines[i], "time_s"), time);
+    time = number(lines[i], "time_s");
+    messages += number(lines[i], "messages");
+    EXPECT_EQ(number(lines[i], "connections"), 3);
+    EXPECT_EQ(number(lines[i], "errors"), 0);
+  }
+  // Answers to the last messages may come after the last interval.
+  EXPECT_LE(messages, 499);
+  EXPECT_GE(messages, 450);
+  EXPECT_EQ(number(lines.back(), "received"), 499);
+}
+
+TEST(Load, TextForPeople) {
+  ServerChild server;
+  Child load(load_command(server.url(), {"-c", "2", "-d", "0.5", "--progress", "0.2"}));
+  ASSERT_EQ(load.wait(), 0);
+  const std::vector<std::string> lines = lines_of(load.out());
+  ASSERT_GE(lines.size(), 7U);
+  EXPECT_TRUE(lines[0].starts_with("[  0.")) << lines[0];
+  EXPECT_NE(lines[0].find("2 conn  0 errors"), std::string::npos) << lines[0];
+  EXPECT_NE(load.out().find("\nmode         closed loop"), std::string::npos);
+  EXPECT_NE(load.out().find("\nerrors       0\n"), std::string::npos);
+}
+
+// A stall of the server shows in every message that was due meanwhile, not in the one that hit it.
+TEST(Load, OpenLoopDoesNotOmitWhatAStallHeldUp) {
+  ServerChild server({"--workers", "1"});
+  Child load(
+      load_command(server.url(), {"-c", "10", "-r", "1000", "-d", "2", "-j", "--progress", "0.1"}));
+  ASSERT_NE(load.read_line(), "");  // It runs.
+  server.child().signal(SIGSTOP);
+  // Three intervals without an answer are 0.3 s; how many exactly does not matter.
+  for (int i = 0; i < 3; ++i) ASSERT_NE(load.read_line(), "");
+  server.child().signal(SIGCONT);
+  ASSERT_EQ(load.wait(), 0) << load.out();
+  const std::string summary = lines_of(load.out()).back();
+  EXPECT_EQ(number(summary, "received"), 2000);
+  EXPECT_GT(number(summary, "max_us"), 200e3);
+  // At least 0.2 s of 2 s were stalled: a tenth of the messages waited, half of those 0.1 s and
+  // more.
+  EXPECT_GT(number(summary, "p99_us"), 100e3);
+}
+
+TEST(Load, CtrlCPrintsTheSummarySoFar) {
+  ServerChild server;
+  Child load(load_command(server.url(), {"-c", "2", "-d", "1000", "--progress", "0.1"}));
+  ASSERT_NE(load.read_line(), "");
+  load.signal(SIGINT);
+  EXPECT_EQ(load.wait(milliseconds(5000)), 0);
+  EXPECT_NE(load.out().find("\nmessages     "), std::string::npos);
+}
+
+TEST(Load, AServerThatDiesIsCounted) {
+  auto server = std::make_unique<ServerChild>();
+  Child load(load_command(server->url(), {"-c", "11", "-d", "1000", "--progress", "0.1"}));
+  ASSERT_NE(load.read_line(), "");
+  server->child().signal(SIGKILL);
+  EXPECT_EQ(load.wait(milliseconds(10'000)), 1);
+  EXPECT_NE(load.out().find("closed 11"), std::string::npos) << load.out();
+}
+
+// A socket that listens on a port of its own.
+class Listener {
+ public:
+  Listener() : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    bind(fd_, reinterpret_cast<const sockaddr*>(&address), size);
+    listen(fd_, 16);
+    getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size);
+    port_ = ntohs(address.sin_port);
+  }
+  Listener(const Listener&) = delete;
+  Listener& operator=(const Listener&) = delete;
+  ~Listener() { close(fd_); }
+
+  int accept_one() const { return accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC); }
+  std::string url() const { return "ws://127.0.0.1:" + std::to_string(port_) + "/"; }
+
+ private:
+  int fd_;
+  int port_ = 0;
+};
+
+void say(int fd, std::span<const std::uint8_t> bytes) {
+  send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+}
+
+// Serves one connection, until it ends, answering every message with what `spoil` makes of it.
+template <typename Spoil>
+void serve_one(const Listener& listener, Spoil spoil) {
+  const int fd = listener.accept_one();
+  Bytes buffer(65536);
+  ws::Parser parser(ws::Role::kServer, 1U << 20U);
+  std::string request;
+  bool open = false;
+  while (true) {
+    const ssize_t n = recv(fd, buffer.data(), buffer.size(), 0);
+    if (n <= 0) break;
+    std::span<std::uint8_t> input = std::span(buffer).first(static_cast<std::size_t>(n));
+    if (!open) {
+      request += text_of(input);
+      const ws::RequestHead head = ws::parse_request(request);
+      if (head.size == 0) continue;
+      say(fd, ws::upgrade_response(head.request.key).view());
+      open = true;
+      continue;
+    }
+    for (ws::Event event = parser.next(input); event.kind != ws::Event::Kind::kNeedMore;
+         event = parser.next(input)) {
+      if (event.kind != ws::Event::Kind::kMessage) break;
+      const Bytes answer = spoil(Bytes(event.payload.begin(), event.payload.end()));
+      say(fd, answer);
+    }
+  }
+  close(fd);
+}
+
+Bytes server_frame(ws::Opcode opcode, const Bytes& payload) {
+  const ws::HeaderBytes header = ws::encode_header({opcode, payload.size(), true, {}});
+  Bytes frame(header.view().begin(), header.view().end());
+  frame.insert(frame.end(), payload.begin(), payload.end());
+  return frame;
+}
+
+template <typename Spoil>
+std::string load_against(Spoil spoil) {
+  const Listener listener;
+  std::thread server([&] { serve_one(listener, spoil); });
+  Child load(load_command(listener.url(), {"-c", "1", "-r", "101", "-d", "1", "-j"}));
+  EXPECT_EQ(load.wait(), 1) << load.err();
+  server.join();
+  return load.out();
+}
+
+TEST(Misbehaviour, WrongBytesAreCountedEach) {
+  int count = 0;
+  const std::string json = load_against([&count](Bytes payload) {
+    if (++count % 10 == 0) payload[payload.size() / 2] ^= 1U;
+    return server_frame(ws::Opcode::kBinary, payload);
+  });
+  EXPECT_EQ(number(json, "wrong_echo"), 10) << json;
+  EXPECT_EQ(number(json, "received"), 91) << json;
+}
+
+TEST(Misbehaviour, WrongTypeAndUninvitedMessages) {
+  const std::string text = load_against(
+      [](const Bytes& payload) { return server_frame(ws::Opcode::kText, Bytes(payload.size())); });
+  EXPECT_EQ(number(text, "wrong_echo"), 101) << text;
+  const std::string twice = load_against([](const Bytes& payload) {
+    Bytes frame = server_frame(ws::Opcode::kBinary, payload);
+    const Bytes copy = frame;
+    frame.insert(frame.end(), copy.begin(), copy.end());
+    return frame;
+  });
+  EXPECT_GT(number(twice, "wrong_echo"), 0) << twice;
+}
+
+TEST(Misbehaviour, BreachOfTheProtocol) {
+  const std::string json = load_against([](const Bytes&) { return Bytes{0x83, 0x00}; });
+  EXPECT_EQ(number(json, "protocol"), 1) << json;
+}
+
+TEST(Misbehaviour, NoAnswer) {
+  const std::string json = load_against([](const Bytes&) { return Bytes{}; });
+  EXPECT_EQ(number(json, "timeout"), 101) << json;
+}
+
+TEST(LoadProgram, RefusedPortIsOneLineAndStatus2) {
+  std::string url;
+  {
+    const Listener gone;  // a port that was free a moment ago
+    url = gone.url();
+  }
+  Child load(load_command(url, {"-d", "1"}));
+  EXPECT_EQ(load.wait(), 2);
+  const std::string address = url.substr(5, url.size() - 6);
+  EXPECT_EQ(load.err(), "epulse-load: cannot connect to " + address +
+                            ": Connection refused; is the server running?\n");
+  EXPECT_EQ(load.out(), "");
+}
+
+TEST(LoadProgram, RefusedUpgradeSaysTheStatus) {
+  ServerChild server;
+  Child load(load_command(server.url("/topic/"), {"-d", "1", "-c", "3"}));
+  EXPECT_EQ(load.wait(), 2);
+  EXPECT_NE(load.err().find("status 404"), std::string::npos) << load.err();
+  EXPECT_EQ(std::count(load.err().begin(), load.err().end(), '\n'), 1);
+}
+
+TEST(LoadProgram, UsageErrorsAreOneLineAndStatus2) {
+  for (const std::vector<std::string>& options :
+       {std::vector<std::string>{"--bogus"}, {"-c", "0"}, {"-r", "-5"}, {"-d", "x"}}) {
+    Child load(load_command("ws://127.0.0.1:1/", options));
+    EXPECT_EQ(load.wait(), 2);
+    EXPECT_EQ(std::count(load.err().begin(), load.err().end(), '\n'), 1) << load.err();
+  }
+  Child bad_url(load_command("http://127.0.0.1/", {}));
+  EXPECT_EQ(bad_url.wait(), 2);
+  EXPECT_TRUE(bad_url.err().starts_with("epulse-load: cannot use the address")) << bad_url.err();
+}
+
+}  // namespace
+}  // namespace epulse::testing
