@@ -17,6 +17,9 @@ config::Mode effective_mode(config::Mode mode, const TargetSampler& sampler) {
   return sampler.is_bundled_server() ? config::Mode::kApply : config::Mode::kAdvise;
 }
 
+// Late wake-ups come by the thousand when they come; one line in this time sums them up.
+constexpr uint64_t kExceptionsLogNs = 10'000'000'000;
+
 const char* mode_name(config::Mode mode) {
   switch (mode) {
     case config::Mode::kAuto:
@@ -47,7 +50,7 @@ Daemon::Daemon(const Options& options)
     : options_(options),
       sampler_(options.pid, options.config.probes, options.allow_bpf),
       tuning_(options.pid, options.config, effective_mode(options.config.agent.mode, sampler_)),
-      alerts_(alert_rules(options.config.alerts)),
+      alerts_(alert_rules(options.config.alerts, sampler_.why_no_bpf().empty())),
       target_pidfd_(open_target(options.pid)) {
   uv_loop_init(&loop_);
   uv_timer_init(&loop_, &timer_);
@@ -112,8 +115,8 @@ int Daemon::run() {
 
 void Daemon::tick() {
   const TargetSample sample = sampler_.sample();
-  const std::string exceptions = exceptions_text(sample);
-  if (!exceptions.empty()) spdlog::info("{}", exceptions);
+  const uint64_t now_ns = kernel::monotonic_ns();
+  log_exceptions(sample, now_ns);
   if (sample.epoll && sample.epoll->losses.any()) {
     spdlog::warn("lost: {} single records, {} waits of threads and {} of instances beyond the tables",
                  sample.epoll->losses.waits_dropped, sample.epoll->losses.workers_dropped,
@@ -126,7 +129,15 @@ void Daemon::tick() {
       spdlog::info("{}", event.text);
     }
   }
-  tuning_.step(sample, kernel::monotonic_ns());
+  tuning_.step(sample, now_ns);
+}
+
+void Daemon::log_exceptions(const TargetSample& sample, uint64_t now_ns) {
+  unlogged_.insert(unlogged_.end(), sample.exceptions.begin(), sample.exceptions.end());
+  if (unlogged_.empty() || now_ns < next_exceptions_log_ns_) return;
+  spdlog::info("{}", exceptions_text(unlogged_, sample.sched));
+  unlogged_.clear();
+  next_exceptions_log_ns_ = now_ns + kExceptionsLogNs;
 }
 
 void Daemon::stop(const char* why) {

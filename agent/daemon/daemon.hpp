@@ -2,6 +2,8 @@
 
 #include <uv.h>
 
+#include <vector>
+
 #include "agent/alerts/alerts.hpp"
 #include "agent/config/config.hpp"
 #include "agent/daemon/target_sampler.hpp"
@@ -30,6 +32,7 @@ class Daemon {
   void start_polling(uv_poll_t& handle, int fd, uv_poll_cb callback);
   void start_signal(uv_signal_t& handle, int number);
   void tick();
+  void log_exceptions(const TargetSample& sample, uint64_t now_ns);
   void stop(const char* why);
 
   Options options_;
@@ -37,6 +40,8 @@ class Daemon {
   Tuning tuning_;
   alerts::AlertEngine alerts_;
   int target_pidfd_ = -1;
+  std::vector<epoll_wait_record> unlogged_;  // exceptions since the last log line on them
+  uint64_t next_exceptions_log_ns_ = 0;
 
   uv_loop_t loop_{};
   uv_timer_t timer_{};

@@ -9,8 +9,8 @@ namespace {
 
 enum Rule : size_t { kDepth, kWakeup };
 
-std::string thread_name(const TargetSample& sample, uint32_t tid) {
-  for (const auto& thread : sample.sched.threads) {
+std::string thread_name(const model::SchedInterval& sched, uint32_t tid) {
+  for (const auto& thread : sched.threads) {
     if (thread.tid == static_cast<pid_t>(tid)) return fmt::format("{}[{}]", thread.name, tid);
   }
   return fmt::format("thread {}", tid);
@@ -18,7 +18,7 @@ std::string thread_name(const TargetSample& sample, uint32_t tid) {
 
 }  // namespace
 
-std::vector<alerts::AlertRule> alert_rules(const config::Alerts& config) {
+std::vector<alerts::AlertRule> alert_rules(const config::Alerts& config, bool with_bpf) {
   alerts::AlertRule depth;
   depth.name = "alerts.depth_max";
   depth.metric = "ready-queue depth";
@@ -26,8 +26,8 @@ std::vector<alerts::AlertRule> alert_rules(const config::Alerts& config) {
   depth.threshold = static_cast<double>(config.depth_max);
   alerts::AlertRule wakeup;
   wakeup.name = "alerts.wakeup_p99_us";
-  wakeup.metric = "wake-up latency (woken to running)";
-  wakeup.statistic = "p99";
+  wakeup.metric = with_bpf ? "wake-up latency (woken to running)" : "run-queue delay per time slice";
+  wakeup.statistic = with_bpf ? "p99" : "mean";
   wakeup.unit = "us";
   wakeup.threshold = static_cast<double>(config.wakeup_p99_us);
   wakeup.min_samples = config.min_samples;
@@ -41,7 +41,6 @@ std::vector<alerts::AlertRule> alert_rules(const config::Alerts& config) {
 std::vector<alerts::Observation> observations(const TargetSample& sample) {
   std::vector<alerts::Observation> all;
   if (!sample.epoll) {
-    // The mean per time slice stands in for the quantile; it crosses the threshold later.
     for (const auto& thread : sample.sched.threads) {
       if (!thread.is_worker) continue;
       all.push_back({kWakeup, fmt::format("{}[{}]", thread.name, thread.tid),
@@ -52,7 +51,7 @@ std::vector<alerts::Observation> observations(const TargetSample& sample) {
   }
   for (const auto& worker : sample.epoll->workers) {
     const std::string subject =
-        fmt::format("{} epfd {}", thread_name(sample, worker.key.tid), worker.key.epfd);
+        fmt::format("{} epfd {}", thread_name(sample.sched, worker.key.tid), worker.key.epfd);
     const auto& depth = worker.items[EPOLL_ITEMS_LISTED];
     const auto& delay = worker.stages[EPOLL_STAGE_WOKEN_TO_RUNNING];
     all.push_back({kDepth, subject, static_cast<double>(depth.max()), depth.count()});
@@ -62,12 +61,13 @@ std::vector<alerts::Observation> observations(const TargetSample& sample) {
   return all;
 }
 
-std::string exceptions_text(const TargetSample& sample) {
+std::string exceptions_text(const std::vector<epoll_wait_record>& exceptions,
+                            const model::SchedInterval& sched) {
   size_t late = 0;
   size_t deep = 0;
   const epoll_wait_record* latest = nullptr;
   const epoll_wait_record* deepest = nullptr;
-  for (const epoll_wait_record& wait : sample.exceptions) {
+  for (const epoll_wait_record& wait : exceptions) {
     if ((wait.reasons & EPOLL_WAIT_LATE) != 0) {
       ++late;
       if (latest == nullptr || wait.stage_ns[EPOLL_STAGE_WOKEN_TO_RUNNING] >
@@ -87,11 +87,11 @@ std::string exceptions_text(const TargetSample& sample) {
   if (latest != nullptr) {
     text += fmt::format("{} late wake-ups, worst {}: {} on CPU {}", late,
                         model::duration_text(latest->stage_ns[EPOLL_STAGE_WOKEN_TO_RUNNING]),
-                        thread_name(sample, latest->tid), latest->cpu);
+                        thread_name(sched, latest->tid), latest->cpu);
   }
   if (deepest != nullptr) {
     text += fmt::format("{}{} deep queues, worst {} items: {} epfd {}", text.empty() ? "" : "; ", deep,
-                        deepest->items[EPOLL_ITEMS_LISTED], thread_name(sample, deepest->tid),
+                        deepest->items[EPOLL_ITEMS_LISTED], thread_name(sched, deepest->tid),
                         deepest->epfd);
   }
   return text;

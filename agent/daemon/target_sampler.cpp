@@ -13,6 +13,12 @@ namespace {
 constexpr uint64_t kSamplesMin = 20;
 // Exceptions kept per interval; the probe's own counters are complete.
 constexpr size_t kExceptionsMax = 10'000;
+// A worker that waits longer than this for a CPU is worth a look at who else wants it.
+constexpr uint64_t kLateNs = 200'000;
+
+bool is_late(const model::ThreadSched& thread) {
+  return thread.is_worker && thread.wakeup_ns_p99.value_or(thread.delay_ns_mean) > kLateNs;
+}
 
 }  // namespace
 
@@ -51,6 +57,9 @@ TargetSample TargetSampler::sample() {
     sample.exceptions.swap(exceptions_);
   }
   mark_workers(sample);
+  if (std::any_of(sample.sched.threads.begin(), sample.sched.threads.end(), is_late)) {
+    sched_.count_runnable(sample.sched);
+  }
   return sample;
 }
 

@@ -1,5 +1,7 @@
 #include "agent/kernel/sched_sampler.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <ctime>
@@ -33,6 +35,18 @@ std::map<int, SchedSampler::CpuTimes> SchedSampler::read_cpus() {
     cpus.emplace(cpu, times);
   }
   return cpus;
+}
+
+void SchedSampler::count_runnable(model::SchedInterval& interval) const {
+  std::map<int, int> runnable;
+  for (const pid_t pid : all_pids()) {
+    if (pid == pid_ || pid == getpid()) continue;
+    for (const pid_t tid : thread_ids(pid)) {
+      const auto stat = thread_stat(pid, tid);
+      if (stat && stat->state == 'R') ++runnable[stat->cpu];
+    }
+  }
+  for (model::CpuSched& cpu : interval.cpus) cpu.foreign_runnable = runnable[cpu.cpu];
 }
 
 model::SchedInterval SchedSampler::sample() {

@@ -31,6 +31,8 @@ struct CpuSched {
   int cpu = 0;
   double busy_share = 0;    // not idle, /proc/stat (steal included)
   double target_share = 0;  // of that, the target's own threads
+  // Other programs' threads that want the CPU, at one look; absent when nobody looked.
+  std::optional<int> foreign_runnable{};
 };
 
 struct SchedInterval {

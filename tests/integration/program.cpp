@@ -15,7 +15,7 @@ namespace epulse::test {
 
 using std::chrono::steady_clock;
 
-Program::Program(std::vector<std::string> arguments, const std::string& name)
+Program::Program(std::vector<std::string> arguments)
     : out_(memfd_create("out", MFD_CLOEXEC)), err_(memfd_create("err", MFD_CLOEXEC)) {
   pid_ = fork();
   if (pid_ != 0) return;
@@ -23,12 +23,10 @@ Program::Program(std::vector<std::string> arguments, const std::string& name)
   dup2(out_, STDOUT_FILENO);
   dup2(err_, STDERR_FILENO);
   dup2(open("/dev/null", O_RDONLY | O_CLOEXEC), STDIN_FILENO);
-  const std::string file = arguments[0];
-  if (!name.empty()) arguments[0] = name;
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
-  execvp(file.c_str(), argv.data());
+  execvp(argv[0], argv.data());
   _exit(127);
 }
 

@@ -11,8 +11,8 @@ namespace epulse::test {
 // A program as a child process, its output kept. Killed and reaped with the object.
 class Program {
  public:
-  // `arguments[0]` is the file to execute; `name` replaces argv[0] when not empty.
-  explicit Program(std::vector<std::string> arguments, const std::string& name = "");
+  // `arguments[0]` is the file to execute.
+  explicit Program(std::vector<std::string> arguments);
   ~Program();
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;

@@ -147,9 +147,9 @@ class Redis {
 
   Redis()
       : port_(std::to_string(20'000 + getpid() % 20'000)),
-        // redis-tools ships the server under another name: one binary that looks at argv[0].
-        server_({kBinary, "--port", port_, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"},
-                "redis-server") {}
+        // redis-tools ships the server under another name: one binary that looks at its own.
+        server_({link("redis-server"), "--port", port_, "--bind", "127.0.0.1", "--save", "",
+                 "--appendonly", "no"}) {}
 
   bool started() {
     return eventually([&] { return contains(server_.out(), "Ready to accept connections"); });
@@ -162,6 +162,13 @@ class Redis {
 
  private:
   static constexpr const char* kBinary = "/usr/bin/redis-check-rdb";
+
+  std::string link(const std::string& name) const {
+    std::filesystem::create_symlink(kBinary, directory_ / name);
+    return directory_ / name;
+  }
+
+  TemporaryDirectory directory_;
   std::string port_;
   Program server_;
   std::unique_ptr<Program> load_;

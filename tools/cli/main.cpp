@@ -102,7 +102,10 @@ int main(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);
-    fmt::print(stderr, "epulse: {}; see epulse --help\n", error.what());
+    // CLI11 would only say that a subcommand is required.
+    const bool unknown = argc > 1 && argv[1][0] != '-' && app.get_subcommands().empty();
+    fmt::print(stderr, "epulse: {}; see epulse --help\n",
+               unknown ? fmt::format("there is no command {}", argv[1]) : error.what());
     return kStatusError;
   }
   // Written into a closed pipe (`epulse report | head`): quiet.
