@@ -151,6 +151,17 @@ TEST_F(ActuatorTest, AThreadThatEndedIsNothingToUndo) {
             std::string::npos);
 }
 
+// Killed, but not yet reaped by its parent: its mask can still be set, to no end.
+TEST_F(ActuatorTest, AZombieIsNothingToUndo) {
+  Actuator actuator(dir_.path());
+  actuator.apply(change_, "a test");
+  ::kill(child_.pid(), SIGKILL);
+  ASSERT_TRUE(eventually([&] { return !read_thread_stat(child_.pid(), child_.pid()); }));
+  const auto outcomes = actuator.undo_all();
+  ASSERT_EQ(outcomes.size(), 1U);
+  EXPECT_EQ(outcomes[0].result, UndoResult::kGone);
+}
+
 // The id lives on in another thread: told apart by the start time, in apply and in undo.
 TEST_F(ActuatorTest, AReusedIdIsLeftAlone) {
   ThreadAffinity other = change_;

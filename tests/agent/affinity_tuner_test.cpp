@@ -156,12 +156,69 @@ TEST(AffinityTuner, LeavesAloneWhatItCannotHelp) {
   EXPECT_EQ(proposals([](Machine& m) { m.foreign()[1] = 0.7; }), 0U) << "hardly quieter";
   EXPECT_EQ(proposals([](Machine& m) { m.threads()[0].run_share = 0.85; }), 0U) << "no room";
   EXPECT_EQ(proposals([](Machine& m) {
-              m.foreign()[0] = 0.2;
+              m.foreign() = {0.25, 0};
               m.follows_cpu = false;
             }),
             0U)
       << "the delay is the target's own doing";
   EXPECT_EQ(proposals([](Machine& m) { m.set_mask(1, CpuSet{}); }), 0U);
+  EXPECT_EQ(proposals([](Machine&) {}, "1"), 0U) << "its mask is not within the cpuset";
+}
+
+TEST(AffinityTuner, WithoutBpfTheShareOfWaitingCounts) {
+  for (const double delay_share : {0.04, 0.06}) {
+    Machine machine({0.8, 0.1});
+    machine.add_worker(1, cpus("0"));
+    AffinityTuner tuner(AffinityLimits{});
+    size_t proposals = 0;
+    for (uint64_t s = 100; s < 103; ++s) {
+      SchedInterval interval = machine.interval(false);
+      interval.threads[0].delay_share = delay_share;
+      proposals += tuner.step(interval, cpus("0-1"), s * kSecond).index() == 1 ? 1U : 0U;
+    }
+    EXPECT_EQ(proposals, delay_share > 0.05 ? 1U : 0U);
+  }
+}
+
+TEST(AffinityTuner, AnIntervalOfNoTimeSaysNothing) {
+  Machine machine({0.8, 0.1});
+  machine.add_worker(1, cpus("0"));
+  AffinityTuner tuner(AffinityLimits{});
+  for (uint64_t s = 100; s < 110; ++s) {
+    SchedInterval interval = machine.interval();
+    interval.seconds = 0;
+    EXPECT_EQ(tuner.step(interval, cpus("0-1"), s * kSecond).index(), 0U);
+  }
+}
+
+// What was measured partly before the change is not held against it.
+TEST(AffinityTuner, TheIntervalOfTheChangeIsNotJudged) {
+  AffinityLimits limits;
+  limits.verify_ns = kSecond;
+  Machine machine({0.8, 0.1});
+  machine.add_worker(1, cpus("0"));
+  AffinityTuner tuner(limits);
+  tuner.step(machine.interval(), cpus("0-1"), 100 * kSecond);
+  const auto decision = tuner.step(machine.interval(), cpus("0-1"), 101 * kSecond);
+  machine.move(std::get<AffinityProposal>(decision));
+  tuner.applied(101 * kSecond + kSecond / 2);
+  SchedInterval partial = machine.interval();
+  partial.threads[0].wakeup_ns_p99 = 500'000'000;
+  EXPECT_EQ(tuner.step(partial, cpus("0-1"), 102 * kSecond).index(), 0U);
+  const auto verdict = tuner.step(machine.interval(), cpus("0-1"), 103 * kSecond);
+  EXPECT_EQ(std::get<AffinityVerdict>(verdict).kind, Kind::kKeep);
+}
+
+// A thread that was moved long ago starts again with the short cooldown.
+TEST(AffinityTuner, LongQuietIsForgiven) {
+  Machine machine({0.8, 0.1});
+  machine.add_worker(1, cpus("0"));
+  AffinityTuner tuner(AffinityLimits{});
+  const uint64_t before = run(machine, tuner, cpus("0-1"), 100, 1000, false).proposals.size();
+  machine.foreign()[0] = 0;
+  EXPECT_TRUE(run(machine, tuner, cpus("0-1"), 1100, 50000, false).proposals.empty());
+  machine.foreign()[0] = 0.8;
+  EXPECT_EQ(run(machine, tuner, cpus("0-1"), 51100, 1000, false).proposals.size(), before);
 }
 
 TEST(AffinityTuner, AQuietCpuInTheMaskIsTheSchedulersToUse) {

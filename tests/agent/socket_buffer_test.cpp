@@ -188,6 +188,22 @@ TEST_F(SocketBufferTest, KilledAtAnyStepIsUndoneByTheNext) {
   recover();  // size restored, still locked
 }
 
+// Announced only, and the kernel has tuned the size since: that is its business, nobody else's.
+TEST_F(SocketBufferTest, WhatTheKernelTunedSinceIsNoStandDown) {
+  if (!buffer_lock(inner_)) GTEST_SKIP() << "needs SO_BUF_LOCK, Linux 5.14";
+  SocketBuffer announced = change(BufferSide::kReceive);
+  announced.old_lock = 0;
+  const uint64_t tuned_bytes = announced.old_bytes / 2 * 2 + 5000;
+  set_buffer_bytes(inner_, BufferSide::kReceive, tuned_bytes);
+  set_buffer_lock(inner_, 0);
+  write_text(dir_.file("journal"), encode(IntentRecord{1, announced, 0, "of a dead daemon"}));
+  Actuator next(dir_.path());
+  const auto outcomes = next.recover();
+  ASSERT_EQ(outcomes.size(), 1U);
+  EXPECT_EQ(outcomes[0].result, UndoResult::kRestored) << outcomes[0].text;
+  EXPECT_EQ(buffer_bytes(inner_, BufferSide::kReceive), tuned_bytes);
+}
+
 TEST_F(SocketBufferTest, SamplesEstablishedTcpOnly) {
   const UniqueFd listener(socket(AF_INET, SOCK_STREAM, 0));
   ASSERT_EQ(listen(listener.get(), 1), 0);

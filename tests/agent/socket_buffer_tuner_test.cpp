@@ -91,6 +91,16 @@ TEST(SocketBufferTuner, StopsAtTheCeiling) {
   EXPECT_EQ(bytes, 4194304U);
 }
 
+TEST(SocketBufferTuner, TheCeilingIsAboveTheFloorInRank) {
+  SocketBufferLimits limits;
+  limits.rcvbuf_max_bytes = 10001;
+  SocketBufferTuner tuner(limits);
+  step(tuner, socket(1, 0, 4608), 0);
+  const auto proposals = step(tuner, socket(1, 0, 4608), kSecond);
+  ASSERT_EQ(proposals.size(), 1U);
+  EXPECT_EQ(proposals[0].to_bytes, 10000U);
+}
+
 TEST(SocketBufferTuner, BoundsHoldWhateverComesIn) {
   std::mt19937 random(3);
   for (int trace = 0; trace < 200; ++trace) {
