@@ -15,12 +15,12 @@ using model::ThreadSched;
 
 constexpr size_t kContendedMin = 2;          // consecutive intervals before acting
 constexpr double kForeignMargin = 0.2;       // the new CPU must be this much quieter
-constexpr double kBusyMax = 0.9;             // of the new CPU, with the thread on it
-// Run-queue delays are many short ones and a few of whole time slices. Beside three busy loops a worker's
-// mean was 0.3 to 0.5 ms where its p99 was 7 ms; a fifth is the cautious side of that.
-constexpr uint64_t kMeanToP99 = 5;
-constexpr int kQueueFactor = 2;              // ... or its queue this many times shorter
+constexpr double kBusyMax = 0.9;             // ... and this busy at most, with the thread on it
+constexpr int kQueueFactor = 2;              // ... or have a queue this many times shorter
 constexpr uint64_t kCooldownDoublings = 10;  // at 5 s: at most one move in 85 minutes
+// Run-queue delays are many short ones and a few of whole time slices. Beside three busy loops a
+// worker's mean was 0.3 to 0.5 ms where its p99 was 7 ms; a fifth is the cautious side of that.
+constexpr uint64_t kMeanToP99 = 5;
 
 double foreign_share(const CpuSched& cpu) {
   return cpu.busy_share - cpu.target_share;
@@ -42,27 +42,35 @@ bool is_confined(const CpuSet& mask, const CpuSet& usable) {
   return !mask.empty() && (mask & usable) == mask && mask != usable;
 }
 
-// A busy share says whether a CPU has room; between two that have none, the queue says which is worse.
+// A busy share says whether a CPU has room; of two that have none, the queue says which is worse.
 bool has_shorter_queue(const CpuSched& cpu, const CpuSched& present) {
   return cpu.foreign_runnable && present.foreign_runnable &&
          *present.foreign_runnable >= kQueueFactor * std::max(1, *cpu.foreign_runnable);
 }
 
+bool has_room(const CpuSched& cpu, const ThreadSched& thread) {
+  return cpu.busy_share + thread.run_share <= kBusyMax;
+}
+
 const CpuSched* destination(const ThreadSched& thread, const SchedInterval& interval,
                             const CpuSet& usable, const CpuSched& present) {
-  const CpuSched* best = nullptr;
+  const CpuSched* roomy = nullptr;
+  const CpuSched* shorter = nullptr;
   for (const CpuSched& cpu : interval.cpus) {
     if (!usable.contains(cpu.cpu) || thread.allowed.contains(cpu.cpu)) continue;
     const bool quieter = foreign_share(cpu) + kForeignMargin <= foreign_share(present);
-    const bool has_room = cpu.busy_share + thread.run_share <= kBusyMax;
-    if (!(quieter && has_room) && !has_shorter_queue(cpu, present)) continue;
-    if (best == nullptr || cpu.busy_share < best->busy_share) best = &cpu;
+    if (quieter && has_room(cpu, thread)) {
+      if (roomy == nullptr || cpu.busy_share < roomy->busy_share) roomy = &cpu;
+    } else if (has_shorter_queue(cpu, present)) {
+      if (shorter == nullptr || *cpu.foreign_runnable < *shorter->foreign_runnable) shorter = &cpu;
+    }
   }
-  return best;
+  return roomy != nullptr ? roomy : shorter;
 }
 
 std::string queue_text(const CpuSched& cpu) {
-  return cpu.foreign_runnable ? fmt::format(" ({} other threads want it)", *cpu.foreign_runnable) : "";
+  if (!cpu.foreign_runnable) return "";
+  return fmt::format(" ({} other threads want it)", *cpu.foreign_runnable);
 }
 
 double median(std::vector<double> values) {
@@ -164,8 +172,10 @@ std::optional<AffinityProposal> AffinityTuner::proposal_for(const ThreadSched& t
 
   const std::string measured =
       thread.wakeup_ns_p99
-          ? fmt::format("{} us from woken to running at p99", *thread.wakeup_ns_p99 / 1000)
-          : fmt::format("{} us per time slice (mean)", thread.delay_ns_mean / 1000);
+          ? fmt::format("{} us from woken to running at p99 (limit {} us)",
+                        *thread.wakeup_ns_p99 / 1000, limits_.wakeup_ns_p99 / 1000)
+          : fmt::format("{} us per time slice, as a mean (limit {} us)",
+                        thread.delay_ns_mean / 1000, limits_.wakeup_ns_p99 / kMeanToP99 / 1000);
   AffinityProposal proposal;
   proposal.tid = thread.tid;
   proposal.start_ticks = thread.start_ticks;
@@ -173,17 +183,17 @@ std::optional<AffinityProposal> AffinityTuner::proposal_for(const ThreadSched& t
   proposal.from = thread.allowed;
   proposal.to = CpuSet::of(to->cpu);
   proposal.evidence = fmt::format(
-      "{}[{}] waits {} (limit {} us) and is kept from running {:.1f} % of the time; it may use only "
-      "CPU {}, which other programs keep {:.0f} % busy{}; CPU {} is {:.0f} % busy{}",
-      thread.name, thread.tid, measured, limits_.wakeup_ns_p99 / 1000, thread.delay_share * 100,
-      thread.allowed.to_string(), foreign_share(*present) * 100, queue_text(*present), to->cpu,
-      to->busy_share * 100, queue_text(*to));
+      "{}[{}] waits {} and is kept from running {:.1f} % of the time; it may use only CPU {}, "
+      "which other programs keep {:.0f} % busy{}; CPU {} is {:.0f} % busy{}",
+      thread.name, thread.tid, measured, thread.delay_share * 100, thread.allowed.to_string(),
+      foreign_share(*present) * 100, queue_text(*present), to->cpu, to->busy_share * 100,
+      queue_text(*to));
   const double needed_share = to->busy_share + thread.run_share;
-  proposal.expected = fmt::format(
-      "CPU {} {}; the delay must fall by {:.0f} % or the move is undone", to->cpu,
-      needed_share <= kBusyMax ? fmt::format("will be {:.0f} % busy", needed_share * 100)
-                               : "has no room to spare either, but a shorter queue",
-      limits_.improvement_min * 100);
+  proposal.expected =
+      fmt::format("CPU {} {}; the delay must fall by {:.0f} % or the move is undone", to->cpu,
+                  has_room(*to, thread) ? fmt::format("will be {:.0f} % busy", needed_share * 100)
+                                        : "has no room to spare either, but a shorter queue",
+                  limits_.improvement_min * 100);
   return proposal;
 }
 

@@ -165,6 +165,52 @@ TEST(AffinityTuner, LeavesAloneWhatItCannotHelp) {
   EXPECT_EQ(proposals([](Machine&) {}, "1"), 0U) << "its mask is not within the cpuset";
 }
 
+// Where no CPU has room, the queue decides; where nobody counted it, nothing does.
+TEST(AffinityTuner, OfBusyCpusTheShortestQueueIsTaken) {
+  using Queues = std::vector<std::optional<int>>;
+  const auto destination = [](const Queues& queues) -> std::string {
+    Machine machine({0.99, 0.97, 0.98});
+    machine.add_worker(1, cpus("0"));
+    AffinityTuner tuner(AffinityLimits{});
+    for (uint64_t s = 100; s < 102; ++s) {
+      SchedInterval interval = machine.interval();
+      for (size_t i = 0; i < queues.size(); ++i) interval.cpus[i].foreign_runnable = queues[i];
+      const auto decision = tuner.step(interval, cpus("0-2"), s * kSecond);
+      if (const auto* const proposal = std::get_if<AffinityProposal>(&decision)) {
+        EXPECT_NE(proposal->expected.find("a shorter queue"), std::string::npos);
+        return proposal->to.to_string();
+      }
+    }
+    return "stays";
+  };
+  EXPECT_EQ(destination({8, 3, 2}), "2") << "though CPU 1 is a little less busy";
+  EXPECT_EQ(destination({8, 4, 5}), "1");
+  EXPECT_EQ(destination({7, 4, 4}), "stays") << "not half as long";
+  EXPECT_EQ(destination({1, 0, 0}), "stays") << "one look at one thread is no queue";
+  EXPECT_EQ(destination({8, {}, {}}), "stays");
+  EXPECT_EQ(destination({{}, 1, 1}), "stays");
+}
+
+TEST(AffinityTuner, WithoutBpfTheMeanIsHeldAgainstAFifth) {
+  for (const uint64_t mean_us : {190U, 210U}) {
+    Machine machine({0.8, 0.1});
+    machine.add_worker(1, cpus("0"));
+    AffinityTuner tuner(AffinityLimits{});
+    std::string evidence;
+    for (uint64_t s = 100; s < 102; ++s) {
+      SchedInterval interval = machine.interval(false);
+      interval.threads[0].delay_ns_mean = mean_us * 1000;
+      const auto decision = tuner.step(interval, cpus("0-1"), s * kSecond);
+      if (const auto* const p = std::get_if<AffinityProposal>(&decision)) evidence = p->evidence;
+    }
+    EXPECT_EQ(evidence.empty(), mean_us < 200);
+    if (mean_us > 200) {
+      EXPECT_NE(evidence.find("210 us per time slice, as a mean (limit 200 us)"), std::string::npos)
+          << evidence;
+    }
+  }
+}
+
 TEST(AffinityTuner, WithoutBpfTheShareOfWaitingCounts) {
   for (const double delay_share : {0.04, 0.06}) {
     Machine machine({0.8, 0.1});
@@ -337,6 +383,9 @@ TEST(AffinityTuner, BoundsHoldWhateverComesIn) {
         if (random() % 8 == 0) continue;
         const double busy = random() % 50 == 0 ? std::nan("") : share(random);
         interval.cpus.push_back({cpu, busy, random() % 3 == 0 ? share(random) : 0});
+        if (random() % 2 == 0) {
+          interval.cpus.back().foreign_runnable = static_cast<int>(random() % 9);
+        }
       }
       for (pid_t tid = 1; tid < 4; ++tid) {
         ThreadSched thread;
