@@ -1,8 +1,9 @@
 /* The contract between epulse-ws and whoever watches it: one shared-memory page per worker.
  *
- * epulse-ws creates the POSIX shared-memory object "/epulse-ws.PID" (mode 0644) at start and unlinks it
- * at exit. Each worker is the only writer of its page; counters only grow. A reader maps the object
- * read-only, checks magic, version and pid, and loads each field with relaxed atomic loads. */
+ * epulse-ws creates the POSIX shared-memory object "/epulse-ws.PID" (mode 0644) at start and
+ * unlinks it at exit. Each worker is the only writer of its page; counters only grow. A reader maps
+ * the object read-only, checks magic, version and pid, and loads each field with relaxed atomic
+ * loads. */
 #ifndef EPULSE_SERVER_CONTRACT_STATS_PAGE_H
 #define EPULSE_SERVER_CONTRACT_STATS_PAGE_H
 
@@ -23,23 +24,23 @@ struct epulse_stats_header {
 
 struct epulse_stats_worker {
   __u32 tid;
-  __s32 cpu; /* pinned to, -1 when not pinned */
-  __u64 connections;          /* open now */
-  __u64 accepted;             /* handshakes completed */
-  __u64 refused;              /* handshakes refused */
-  __u64 loop_turns;           /* returns of epoll_wait */
-  __u64 events;               /* events delivered by them */
-  __u64 batch_max;            /* largest batch so far */
-  __u64 saturated;            /* batches that filled the event array */
-  __u64 handler_ns;           /* time between a return of epoll_wait and the next call */
+  __s32 cpu;         /* pinned to, -1 when not pinned */
+  __u64 connections; /* open now */
+  __u64 accepted;    /* handshakes completed */
+  __u64 refused;     /* handshakes refused */
+  __u64 loop_turns;  /* returns of epoll_wait */
+  __u64 events;      /* events delivered by them */
+  __u64 batch_max;   /* largest batch so far */
+  __u64 saturated;   /* batches that filled the event array */
+  __u64 handler_ns;  /* time between a return of epoll_wait and the next call */
   __u64 messages_in;
   __u64 messages_out;
-  __u64 bytes_in;             /* from the sockets */
+  __u64 bytes_in; /* from the sockets */
   __u64 bytes_out;
-  __u64 protocol_errors;      /* connections closed for a breach of RFC 6455 */
-  __u64 slow_closed;          /* connections closed because their backlog passed the cap */
-  __u64 published;            /* topic messages taken from clients of this worker */
-  __u64 delivered;            /* topic messages queued to clients of this worker */
+  __u64 protocol_errors; /* connections closed for a breach of RFC 6455 */
+  __u64 slow_closed;     /* connections closed because their backlog passed the cap */
+  __u64 published;       /* topic messages taken from clients of this worker */
+  __u64 delivered;       /* topic messages queued to clients of this worker */
 };
 
 #ifdef __cplusplus

@@ -214,8 +214,7 @@ bool EpollEngine::accept_failed(int code) {
     case ENOBUFS:  // memory for sockets,
     case ENOMEM:   // or memory at all is used up. The queue stays readable, so asking again at once
                    // would spin; closing connections is what helps.
-      break;
-    default:  // EBADF, EFAULT, EINVAL, ENOTSOCK: our own mistake. Slow down rather than spin.
+    default:       // EBADF, EFAULT, EINVAL, ENOTSOCK: our own mistake. Slow down here, too.
       break;
   }
   if (accept_logged_ns_ == 0 || now_ns_ - accept_logged_ns_ >= kSecondNs) {

@@ -58,9 +58,10 @@ class BoundedRing {
     T value{};
   };
 
+  // What writers use, then, in a cache line of its own, what the reader uses.
+  alignas(64) std::atomic<std::size_t> tail_{0};
   std::vector<Slot> slots_;
   std::size_t mask_;
-  alignas(64) std::atomic<std::size_t> tail_{0};
   alignas(64) std::size_t head_ = 0;
 };
 

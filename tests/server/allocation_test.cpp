@@ -49,7 +49,6 @@ void operator delete[](void* memory, std::size_t) noexcept {
 namespace epulse::server {
 namespace {
 
-using testing::Received;
 using testing::TestClient;
 
 // A worker in this process, whose thread counts what it allocates.

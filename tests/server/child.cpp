@@ -40,6 +40,7 @@ bool drain(int& fd, std::string& text) {
   dup2(out, STDOUT_FILENO);
   dup2(err, STDERR_FILENO);
   std::vector<char*> arguments;
+  arguments.reserve(command.size() + 1);
   for (std::string& argument : command) arguments.push_back(argument.data());
   arguments.push_back(nullptr);
   execv(arguments[0], arguments.data());
@@ -97,7 +98,7 @@ std::string Child::read_line(milliseconds deadline) {
   while (true) {
     const std::size_t newline = out_.find('\n', line_start_);
     if (newline != std::string::npos) {
-      const std::string line = out_.substr(line_start_, newline - line_start_);
+      std::string line = out_.substr(line_start_, newline - line_start_);
       line_start_ = newline + 1;
       return line;
     }

@@ -31,6 +31,7 @@ TEST(BoundedRing, EachWriterKeepsItsOrderAndNothingIsLost) {
   constexpr int kItems = 20'011;
   BoundedRing<int> ring(64);
   std::vector<std::thread> writers;
+  writers.reserve(kWriters);
   for (int w = 0; w < kWriters; ++w) {
     writers.emplace_back([&ring, w] {
       for (int i = 0; i < kItems; ++i) {

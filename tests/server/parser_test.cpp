@@ -166,7 +166,7 @@ std::vector<Breach> common_breaches(Role role) {
     return bytes;
   };
   const std::uint8_t mask_bit = role == Role::kServer ? 0x80 : 0;
-  const auto long_header = [mask_bit](std::uint8_t length, Bytes rest) {
+  const auto long_header = [mask_bit](std::uint8_t length, const Bytes& rest) {
     return Bytes{0x82, static_cast<std::uint8_t>(mask_bit | length)} + rest + Bytes(4, 0);
   };
   std::vector<Breach> breaches = {

@@ -11,7 +11,6 @@
 #include <csignal>
 #include <fstream>
 #include <memory>
-#include <regex>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -294,6 +293,7 @@ TEST(Topic, ASlowSubscriberIsClosedAndHoldsUpNobody) {
   ServerChild server({"--workers", "2", "--backlog-cap", "200000"});
   std::vector<TestClient> clients = subscribers_on_both_workers(server.port(), "/topic/t");
   std::vector<TestClient> slow;
+  slow.reserve(4);
   for (int i = 0; i < 4; ++i) {
     slow.push_back(TestClient::open(server.port(), "/topic/t", 4096));
   }
@@ -398,6 +398,7 @@ TEST(Program, UsageErrorsAreOneLineAndStatus2) {
 TEST(Program, SigtermSays1001ToEveryoneAndExits0) {
   ServerChild server({"--workers", "2"});
   std::vector<TestClient> clients;
+  clients.reserve(16);
   for (int i = 0; i < 16; ++i) clients.push_back(TestClient::open(server.port()));
   server.child().signal(SIGTERM);
   for (TestClient& client : clients) {
@@ -483,13 +484,14 @@ TEST(Program, WorkersArePinnedOnePerAllowedCpuAndNamed) {
   EXPECT_NE(server.start_line().find(", " + std::to_string(cpus.size()) + " worker"),
             std::string::npos)
       << server.start_line();
-  const std::regex pattern("tid ([0-9]+) on CPU ([0-9]+)");
-  const std::string line = server.start_line();
+  const std::string& line = server.start_line();
   std::size_t k = 0;
-  for (std::sregex_iterator it(line.begin(), line.end(), pattern); it != std::sregex_iterator();
-       ++it, ++k) {
-    const int tid = std::stoi((*it)[1]);
-    const int cpu = std::stoi((*it)[2]);
+  for (std::size_t at = line.find("tid "); at != std::string::npos;
+       at = line.find("tid ", at + 1), ++k) {
+    int tid = 0;
+    int cpu = -1;
+    std::string word;
+    std::istringstream(line.substr(at)) >> word >> tid >> word >> word >> cpu;
     ASSERT_LT(k, cpus.size());
     EXPECT_EQ(cpu, cpus[k]);
     cpu_set_t set;

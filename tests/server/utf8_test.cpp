@@ -9,8 +9,6 @@
 namespace epulse::ws {
 namespace {
 
-using std::string_literals::operator""s;
-
 std::span<const std::uint8_t> view(std::string_view text) {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
 }
@@ -23,7 +21,7 @@ bool valid(std::string_view text) {
 const std::vector<std::string> kValid = {
     "",
     "plain ASCII that is longer than a machine word",
-    "\0"s,
+    std::string(1, '\0'),
     "\x7F",
     "\xC2\x80",          // U+0080, the first of two bytes
     "\xDF\xBF",          // U+07FF

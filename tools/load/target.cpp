@@ -62,6 +62,7 @@ void resolve(Target& target) {
       break;
     }
   }
+  if (chosen == nullptr) fail("cannot look up {}: no address; is the name right?", target.host);
   std::memcpy(&target.address, chosen->ai_addr, chosen->ai_addrlen);
   target.address_size = chosen->ai_addrlen;
 }
