@@ -52,6 +52,20 @@ bool is_epoll(pid_t pid, int fd) {
          std::string_view(target, static_cast<size_t>(length)) == "anon_inode:[eventpoll]";
 }
 
+// A master like nginx's leaves the events to its children: " 24951 24952".
+std::string children_with_epoll(pid_t pid) {
+  std::string found;
+  std::ifstream children(fmt::format("/proc/{}/task/{}/children", pid, pid));
+  for (pid_t child = 0; children >> child;) {
+    std::vector<int> fds;
+    numeric_entries(fmt::format("/proc/{}/fd", child), fds);
+    if (std::any_of(fds.begin(), fds.end(), [&](int fd) { return is_epoll(child, fd); })) {
+      found += fmt::format("{}{}", found.empty() ? "" : " ", child);
+    }
+  }
+  return found;
+}
+
 }  // namespace
 
 std::optional<ThreadStat> parse_thread_stat(const std::string& text) {
@@ -146,11 +160,11 @@ pid_t require_epoll_process(pid_t pid) {
   for (std::string line; std::getline(status, line);) {
     if (line.starts_with("Tgid:")) tgid = std::stoi(line.substr(5));
   }
-  if (epoll_descriptors(tgid).empty()) {
-    fail("process {} ({}) has no epoll instance; `epulse list` shows the processes that have one",
-         tgid, process_name(tgid));
-  }
-  return tgid;
+  if (!epoll_descriptors(tgid).empty()) return tgid;
+  const std::string children = children_with_epoll(tgid);
+  fail("process {} ({}) has no epoll instance; {}", tgid, process_name(tgid),
+       children.empty() ? "`epulse list` shows the processes that have one"
+                        : "its children have: " + children);
 }
 
 }  // namespace epulse::kernel

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -74,6 +75,16 @@ TEST(BadInput, APidWithoutEpoll) {
   const std::string pid = std::to_string(sleeper.pid());
   expect_error({EPULSE, "stat", "-p", pid}, {pid, "has no epoll instance", "epulse list"});
   expect_error({EPULSED, "-p", pid}, {pid, "has no epoll instance"});
+}
+
+TEST(BadInput, AMasterWhoseChildrenHaveTheEpollNamesThem) {
+  const Program master(
+      {"sh", "-c", std::string(EPULSE_WS) + " --listen 127.0.0.1:0 --workers 1 & echo $!; wait"});
+  ASSERT_TRUE(eventually([&] { return contains(master.out(), "listening on"); })) << master.err();
+  const pid_t child = std::stoi(master.out());
+  expect_error({EPULSE, "stat", "-p", std::to_string(master.pid())},
+               {"has no epoll instance", "its children have: " + std::to_string(child)});
+  kill(child, SIGTERM);
 }
 
 TEST(BadInput, Arguments) {
@@ -242,7 +253,7 @@ TEST(ForeignServer, WithoutBpfTheSchedulersFiguresRemain) {
 
 // ---- the agent ----
 
-// epulse-ws with two pinned workers, a load on it and a hog on the second worker's CPU, so that the agent
+// epulse-ws with two pinned workers, a load on it and hogs on the second worker's CPU, so that the agent
 // has something to do.
 class Scene {
  public:
@@ -261,8 +272,10 @@ class Scene {
     url_ = "ws://" + match[1].str() + "/";
     original_ = masks();
     const int cpu = original_.back().second.first();
-    hog_ = std::make_unique<Program>(std::vector<std::string>{
-        "taskset", "-c", std::to_string(cpu), "sh", "-c", "while :; do :; done"});
+    for (auto& hog : hogs_) {
+      hog = std::make_unique<Program>(std::vector<std::string>{
+          "taskset", "-c", std::to_string(cpu), "sh", "-c", "while :; do :; done"});
+    }
     load_ = std::make_unique<Program>(std::vector<std::string>{
         EPULSE_LOAD, url_, "-c", "20", "-r", "2000", "-d", "60", "--progress", "0"});
     return true;
@@ -293,7 +306,7 @@ class Scene {
   TemporaryDirectory directory_;
   std::string config_;
   Program server_;
-  std::unique_ptr<Program> hog_;
+  std::array<std::unique_ptr<Program>, 3> hogs_;
   std::unique_ptr<Program> load_;
   std::string url_;
   Masks original_;
@@ -374,6 +387,67 @@ TEST(Agent, KilledItIsClearedUpAfterByTheNext) {
   const auto next = scene.agent("observe");
   EXPECT_TRUE(eventually([&] { return !scene.changed(); })) << next->err();
   EXPECT_TRUE(scene.serves());
+}
+
+// ---- make run ----
+
+// tools/run in a session of its own, so that an interrupt reaches what a terminal's Ctrl-C would.
+std::unique_ptr<Program> start_run() {
+  return std::make_unique<Program>(std::vector<std::string>{
+      "setsid", "env", "EPULSE_BIN=" + std::filesystem::path(EPULSE).parent_path().string(),
+      SOURCE_DIR "/tools/run"});
+}
+
+std::vector<pid_t> session_members(pid_t session) {
+  std::vector<pid_t> members;
+  for (const pid_t pid : kernel::all_pids()) {
+    if (pid != session && getsid(pid) == session) members.push_back(pid);
+  }
+  return members;
+}
+
+class Interrupted : public testing::TestWithParam<const char*> {};
+
+// Each parameter is what the output shows at the moment of the interrupt.
+TEST_P(Interrupted, LeavesNoProcess) {
+  const auto run = start_run();
+  ASSERT_TRUE(eventually([&] { return contains(run->out() + run->err(), GetParam()); }, 60))
+      << run->out() << run->err();
+  std::string server;
+  std::smatch match;
+  const std::string out = run->out();
+  if (std::regex_search(out, match, std::regex("pid ([0-9]+)\n"))) server = match[1];
+  kill(-run->pid(), SIGINT);
+  EXPECT_EQ(run->wait(), 130) << run->out() << run->err();
+  EXPECT_TRUE(eventually([&] { return session_members(run->pid()).empty(); }, 5));
+  EXPECT_FALSE(std::filesystem::exists("/dev/shm/epulse-ws." + server));
+}
+
+INSTANTIATE_TEST_SUITE_P(Run, Interrupted,
+                         testing::Values("== server", "== load", "mode observe", "== damage",
+                                         "mode apply", "by hand: taskset"),
+                         [](const auto& param) {
+                           std::string name;
+                           for (const char c : std::string(param.param)) {
+                             if (isalpha(c) != 0) name += c;
+                           }
+                           return name;
+                         });
+
+TEST(Run, ShowsTheSceneAndLeavesTheMasksAlone) {
+  SKIP_ON_ONE_CPU();
+  const auto run = start_run();
+  EXPECT_EQ(run->wait(100), 0) << run->out() << run->err();
+  std::smatch match;
+  const std::string out = run->out();
+  ASSERT_TRUE(std::regex_search(out, match, std::regex("improvement +([0-9.]+) times"))) << out;
+  // Five and more on a quiet machine; other programs may be busy beside a test.
+  EXPECT_GT(std::stod(match[1]), 1.3) << out;
+  ASSERT_TRUE(std::regex_search(
+      out, match, std::regex("before ([-0-9, ]+) \\| during ([-0-9, ]+) \\| after ([-0-9, ]+)\n")))
+      << out;
+  EXPECT_EQ(match[1].str(), match[3].str());
+  EXPECT_NE(match[1].str(), match[2].str());
 }
 
 }  // namespace
