@@ -8,7 +8,7 @@
 #include <variant>
 
 #include "agent/model/cpu_set.hpp"
-#include "agent/tuners/socket_sample.hpp"
+#include "agent/model/socket_sample.hpp"
 
 // What the agent may change in another process. A change carries the identity of what it is made
 // to, so that a reused id is never mistaken for it, and both values, so that it can be undone.

@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "agent/actuate/unique_fd.hpp"
-#include "agent/tuners/socket_sample.hpp"
+#include "agent/model/socket_sample.hpp"
 
 // Another process's sockets, reached through pidfd_getfd(2): the agent gets its own descriptor of
 // the same socket. Held as briefly as can be: while it is, a close() in the target does not end the

@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <vector>
 
-#include "agent/tuners/socket_sample.hpp"
+#include "agent/model/socket_sample.hpp"
 
 namespace epulse::actuate {
 

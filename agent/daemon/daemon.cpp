@@ -5,6 +5,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cstring>
+
 #include "agent/daemon/observations.hpp"
 #include "agent/error.hpp"
 #include "agent/kernel/process.hpp"
@@ -57,6 +59,7 @@ Daemon::Daemon(const Options& options)
   timer_.data = this;
   start_signal(interrupt_, SIGINT);
   start_signal(terminate_, SIGTERM);
+  start_signal(hang_up_, SIGHUP);  // a closed terminal must not leave changes behind
   start_polling(target_ended_, target_pidfd_,
                 [](uv_poll_t* handle, int, int) { self(handle).stop("the target ended"); });
   if (sampler_.descriptor() >= 0) {
@@ -65,7 +68,7 @@ Daemon::Daemon(const Options& options)
   }
   const uint64_t interval_ms = options.config.agent.interval_ms;
   uv_timer_start(
-      &timer_, [](uv_timer_t* handle) { self(handle).tick(); }, interval_ms, interval_ms);
+      &timer_, [](uv_timer_t* handle) { self(handle).guarded_tick(); }, interval_ms, interval_ms);
 }
 
 Daemon::~Daemon() {
@@ -93,7 +96,7 @@ void Daemon::start_signal(uv_signal_t& handle, int number) {
   uv_signal_start(
       &handle,
       [](uv_signal_t* received, int signum) {
-        self(received).stop(signum == SIGINT ? "interrupted" : "terminated");
+        self(received).stop(strsignal(signum));
       },
       number);
 }
@@ -110,7 +113,18 @@ int Daemon::run() {
                mode_name(effective_mode(options_.config.agent.mode, sampler_)),
                sampler_.is_bundled_server() ? " (epulse-ws)" : "");
   uv_run(&loop_, UV_RUN_DEFAULT);
-  return tuning_.restore() ? 0 : 1;
+  return tuning_.restore() && !failed_ ? 0 : 1;
+}
+
+// An exception must not fly through libuv's C frames, and must not keep us from restoring.
+void Daemon::guarded_tick() {
+  try {
+    tick();
+  } catch (const std::exception& error) {
+    spdlog::error("{}", error.what());
+    failed_ = true;
+    stop("after an error");
+  }
 }
 
 void Daemon::tick() {
@@ -135,8 +149,10 @@ void Daemon::tick() {
 void Daemon::log_exceptions(const TargetSample& sample, uint64_t now_ns) {
   unlogged_.insert(unlogged_.end(), sample.exceptions.begin(), sample.exceptions.end());
   if (unlogged_.empty() || now_ns < next_exceptions_log_ns_) return;
-  spdlog::info("{}", exceptions_text(unlogged_, sample.sched));
+  const std::string text = exceptions_text(unlogged_, sample.sched);
   unlogged_.clear();
+  if (text.empty()) return;  // samples and first deliveries alone
+  spdlog::info("{}", text);
   next_exceptions_log_ns_ = now_ns + kExceptionsLogNs;
 }
 

@@ -25,12 +25,13 @@ class Daemon {
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
 
-  // Returns the exit status: 0, or 1 when a change could not be undone.
+  // Returns the exit status: 0, or 1 when something failed or a change could not be undone.
   int run();
 
  private:
   void start_polling(uv_poll_t& handle, int fd, uv_poll_cb callback);
   void start_signal(uv_signal_t& handle, int number);
+  void guarded_tick();
   void tick();
   void log_exceptions(const TargetSample& sample, uint64_t now_ns);
   void stop(const char* why);
@@ -40,6 +41,7 @@ class Daemon {
   Tuning tuning_;
   alerts::AlertEngine alerts_;
   int target_pidfd_ = -1;
+  bool failed_ = false;
   std::vector<epoll_wait_record> unlogged_;  // exceptions since the last log line on them
   uint64_t next_exceptions_log_ns_ = 0;
 
@@ -47,6 +49,7 @@ class Daemon {
   uv_timer_t timer_{};
   uv_signal_t interrupt_{};
   uv_signal_t terminate_{};
+  uv_signal_t hang_up_{};
   uv_poll_t target_ended_{};
   uv_poll_t exceptions_{};
 };

@@ -123,12 +123,22 @@ void Tuning::tune_sockets(uint64_t now_ns) {
                      actuate::describe(change), proposal.expected);
         continue;
       }
-      actuator_->apply(change, proposal.evidence);
-      spdlog::info("socket buffers: {}; changed {}; {}", proposal.evidence,
-                   actuate::describe(change), proposal.expected);
+      apply_socket_buffer(change, proposal);
     }
   } catch (const Error& error) {
     spdlog::error("socket buffers: {}", error.what());
+  }
+}
+
+// By itself, so that a socket that closed in the meantime does not keep the next from its change.
+void Tuning::apply_socket_buffer(const actuate::SocketBuffer& change,
+                                 const tuners::SocketBufferProposal& proposal) {
+  try {
+    actuator_->apply(change, proposal.evidence);
+    spdlog::info("socket buffers: {}; changed {}; {}", proposal.evidence, actuate::describe(change),
+                 proposal.expected);
+  } catch (const Error& error) {
+    spdlog::error("socket buffers: nothing changed: {}", error.what());
   }
 }
 

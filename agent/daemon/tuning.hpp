@@ -29,6 +29,8 @@ class Tuning {
   void propose(const tuners::AffinityProposal& proposal, uint64_t now_ns);
   void conclude(const tuners::AffinityVerdict& verdict);
   void tune_sockets(uint64_t now_ns);
+  void apply_socket_buffer(const actuate::SocketBuffer& change,
+                           const tuners::SocketBufferProposal& proposal);
   bool log_outcomes(const std::vector<actuate::Outcome>& outcomes) const;
 
   pid_t pid_;

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "agent/tuners/socket_sample.hpp"
+#include "agent/model/socket_sample.hpp"
 
 namespace epulse::tuners {
 

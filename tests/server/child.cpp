@@ -106,6 +106,12 @@ std::string Child::read_line(milliseconds deadline) {
   }
 }
 
+const std::string& Child::err_so_far() {
+  while (pump(milliseconds(0))) {
+  }
+  return err_;
+}
+
 int Child::wait(milliseconds deadline) {
   const auto end = Clock::now() + deadline;
   while (pump(until(end))) {

@@ -29,6 +29,9 @@ class Child {
   // time.
   int wait(milliseconds deadline = milliseconds(20'000));
 
+  // What was printed to stderr until now.
+  const std::string& err_so_far();
+
   // All that was printed, once wait() has returned.
   const std::string& out() const { return out_; }
   const std::string& err() const { return err_; }

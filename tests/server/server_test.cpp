@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -287,6 +288,72 @@ TEST(Topic, EveryoneGetsEverythingInOrderAcrossWorkers) {
   EXPECT_EQ(text_of(stranger.receive().payload), "mine");  // and nothing of the others before it
   EXPECT_EQ(stat(server.port(), "published"), kPublishers * kMessages + 1);
   EXPECT_EQ(stat(server.port(), "delivered"), kPublishers * kMessages * clients.size() + 1);
+}
+
+// Data segments that a client has received: without Nagle's algorithm, one for each send of the
+// server.
+std::uint32_t segments_in(const TestClient& client) {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  getsockopt(client.fd(), IPPROTO_TCP, TCP_INFO, &info, &size);
+  return info.tcpi_data_segs_in;
+}
+
+Bytes sixteen_frames() {
+  Bytes input;
+  for (int i = 0; i < 16; ++i) {
+    const Bytes frame = client_frame(Opcode::kText, bytes_of("message"));
+    input.insert(input.end(), frame.begin(), frame.end());
+  }
+  return input;
+}
+
+TEST(Corking, AnswersToOneBatchOfInputLeaveInOneSend) {
+  ServerChild server;
+  TestClient client = TestClient::open(server.port());
+  const std::uint32_t before = segments_in(client);
+  client.send_raw(sixteen_frames());
+  for (int i = 0; i < 16; ++i) ASSERT_EQ(client.receive().kind, Kind::kMessage);
+  EXPECT_EQ(segments_in(client), before + 1);
+}
+
+TEST(Corking, SoDoPublicationsToEachSubscriber) {
+  ServerChild server({"--workers", "1"});
+  TestClient publisher = TestClient::open(server.port(), "/topic/t");
+  TestClient subscriber = TestClient::open(server.port(), "/topic/t");
+  const std::uint32_t before = segments_in(subscriber);
+  publisher.send_raw(sixteen_frames());
+  for (int i = 0; i < 16; ++i) {
+    ASSERT_EQ(publisher.receive().kind, Kind::kMessage);
+    ASSERT_EQ(subscriber.receive().kind, Kind::kMessage);
+  }
+  EXPECT_EQ(segments_in(subscriber), before + 1);
+}
+
+TEST(Limits, WithoutDescriptorsItWaitsSaysSoAndGoesOn) {
+  Child server(
+      {"/bin/sh", "-c", "ulimit -n 40; exec " EPULSE_WS_PATH " --listen 127.0.0.1:0 --workers 1"});
+  const std::string line = server.read_line();
+  const std::string prefix = "epulse-ws: listening on 127.0.0.1:";
+  ASSERT_TRUE(line.starts_with(prefix)) << line;
+  const int port = std::stoi(line.substr(prefix.size()));
+  std::vector<TestClient> clients;
+  bool refused = false;
+  // Each answers while there are descriptors; then one waits in the queue.
+  while (!refused && clients.size() < 60) {
+    clients.emplace_back(port);
+    clients.back().send_raw(bytes_of("GET /x HTTP/1.1\r\nHost: x\r\n"));
+    refused = eventually(
+        [&] { return server.err_so_far().find("Too many open files") != std::string::npos; },
+        milliseconds(20));
+  }
+  ASSERT_TRUE(refused);
+  TestClient waiting(port);
+  clients.clear();
+  EXPECT_TRUE(waiting.request("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").ends_with("ok\n"));
+  server.signal(SIGTERM);
+  EXPECT_EQ(server.wait(), 0);
+  EXPECT_LE(std::count(server.err().begin(), server.err().end(), '\n'), 3) << server.err();
 }
 
 TEST(Topic, ASlowSubscriberIsClosedAndHoldsUpNobody) {
