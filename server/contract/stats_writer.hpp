@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <type_traits>
 
 #include "server/contract/stats_page.h"
 
@@ -9,12 +10,14 @@
 // a whole; the store must be, for readers in other processes.
 namespace epulse::server {
 
-inline std::uint64_t stat_read(const __u64& field) {
-  return std::atomic_ref<__u64>(const_cast<__u64&>(field)).load(std::memory_order_relaxed);
+template <typename T>
+T stat_read(const T& field) {
+  return std::atomic_ref<T>(const_cast<T&>(field)).load(std::memory_order_relaxed);
 }
 
-inline void stat_set(__u64& field, std::uint64_t value) {
-  std::atomic_ref<__u64>(field).store(value, std::memory_order_relaxed);
+template <typename T>
+void stat_set(T& field, std::type_identity_t<T> value) {
+  std::atomic_ref<T>(field).store(value, std::memory_order_relaxed);
 }
 
 inline void stat_add(__u64& field, std::uint64_t value) {

@@ -84,7 +84,7 @@ EpollEngine::~EpollEngine() {
 // The loop.
 
 void EpollEngine::run() {
-  while (running_) {
+  for (running_ = true; running_;) {
     const int n =
         epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), wait_ms());
     now_ns_ = clock_ns();

@@ -97,7 +97,8 @@ std::string StatsPages::text() const {
   auto append = std::back_inserter(out);
   for (std::size_t k = 0; k < workers_; ++k) {
     const epulse_stats_worker& page = worker(k);
-    fmt::format_to(append, "worker {} tid {} cpu {}\n", k, page.tid, page.cpu);
+    fmt::format_to(append, "worker {} tid {} cpu {}\n", k, stat_read(page.tid),
+                   stat_read(page.cpu));
     for (const Counter& counter : kCounters) {
       fmt::format_to(append, "worker {} {} {}\n", k, counter.name, stat_read(page.*counter.field));
     }

@@ -60,8 +60,8 @@ pid_t Worker::set_up() {
   if (options_.cpu >= 0) pin_to(options_.cpu);
   const pid_t tid = gettid();
   epulse_stats_worker& page = shared_.pages.worker(options_.index);
-  page.tid = static_cast<__u32>(tid);
-  page.cpu = options_.cpu;
+  stat_set(page.tid, static_cast<__u32>(tid));
+  stat_set(page.cpu, options_.cpu);
   return tid;
 }
 

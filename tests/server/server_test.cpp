@@ -1,8 +1,8 @@
 // The real program, over real sockets.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/tcp.h>  // has tcpi_data_segs_in, which glibc lacks
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
