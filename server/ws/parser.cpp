@@ -114,7 +114,6 @@ std::optional<Event> Parser::decode_header() {
   message_bytes_ += length;
   if (frame_opcode_ != Opcode::kContinuation) {
     message_opcode_ = frame_opcode_;
-    utf8_.reset();
     in_message_ = true;
   }
   return std::nullopt;

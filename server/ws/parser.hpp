@@ -67,7 +67,7 @@ class Parser {
   std::optional<Event> end_;          // the last event: a close or a violation
   std::array<std::uint8_t, kMaxHeaderBytes> header_{};
   MaskKey mask_{};
-  Utf8Validator utf8_;
+  Utf8Validator utf8_;  // between messages it is as new: one ended, or none went on
   std::uint8_t header_read_ = 0;
   Role role_;
   Opcode frame_opcode_ = Opcode::kText;

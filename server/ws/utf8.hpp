@@ -15,8 +15,6 @@ class Utf8Validator {
   // Whether the text may end here.
   bool complete() const { return needed_ == 0; }
 
-  void reset() { *this = Utf8Validator{}; }
-
  private:
   bool start(std::uint8_t byte);
 

@@ -138,6 +138,23 @@ TEST(Load, OpenLoopDoesNotOmitWhatAStallHeldUp) {
   EXPECT_GT(number(summary, "p99_us"), 100e3);
 }
 
+// Its own absence counts, too, and it says that the fault is its own.
+TEST(Load, OpenLoopCountsFromTheDueTimeEvenIfItWasLateItself) {
+  ServerChild server;
+  Child load(
+      load_command(server.url(), {"-c", "10", "-r", "1000", "-d", "1", "-j", "--progress", "0.1"}));
+  ASSERT_NE(load.read_line(), "");
+  load.signal(SIGSTOP);
+  EXPECT_EQ(load.read_line(milliseconds(300)), "");  // 0.3 s pass without it.
+  load.signal(SIGCONT);
+  ASSERT_EQ(load.wait(), 0) << load.out();
+  const std::string summary = lines_of(load.out()).back();
+  EXPECT_EQ(number(summary, "received"), 1000);
+  EXPECT_GT(number(summary, "max_us"), 200e3);
+  EXPECT_GT(number(summary, "lag_p99_us"), 100e3);
+  EXPECT_NE(summary.find("\"generator_late\":true"), std::string::npos);
+}
+
 TEST(Load, CtrlCPrintsTheSummarySoFar) {
   ServerChild server;
   Child load(load_command(server.url(), {"-c", "2", "-d", "1000", "--progress", "0.1"}));
