@@ -10,8 +10,8 @@
 
 namespace epulse {
 
-// A failure that ends the command. The text is one line: what failed, on what, why, the likely remedy.
-// Thrown during set-up, printed once, by main.
+// A failure that ends the command. The text is one line: what failed, on what, why, the likely
+// remedy. Thrown during set-up, printed once, by main.
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;

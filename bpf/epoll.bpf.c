@@ -4,15 +4,17 @@
  *   sched_waking    the thread blocked in epoll_wait is woken -> woken
  *   sched_switch    it gets a CPU                             -> running (a drain starts)
  *   sys_exit        epoll_wait returns                        -> delivered
- *   sys_enter       the thread waits again                    -> handled (a drain starts if work waits)
+ *   sys_enter       the thread waits again                    -> handled (a drain starts if work
+ * waits)
  *
  * All but sk_data_ready run for the one thread that they are about, so a worker's statistics have a
- * single writer and need no atomics. Every program's first act is to dismiss what is not the target's. */
+ * single writer and need no atomics. Every program's first act is to dismiss what is not the
+ * target's. */
 #include "epoll.h"
 
-#include "lib/kernel_types.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
+#include "lib/kernel_types.h"
 
 #include "lib/eventpoll.h"
 #include "lib/syscalls.h"
@@ -22,9 +24,9 @@ char LICENSE[] SEC("license") = "GPL";
 const volatile __u64 ep_eventpoll_poll_address = 0;
 const volatile __u64 ep_poll_callback_address = 0;
 const volatile __u32 target_tgid = 0;
-const volatile __u32 exception_depth = 0;        /* 0: off */
-const volatile __u64 exception_wakeup_ns = 0;    /* 0: off */
-const volatile __u32 sample_every = 0;           /* 0: off */
+const volatile __u32 exception_depth = 0;     /* 0: off */
+const volatile __u64 exception_wakeup_ns = 0; /* 0: off */
+const volatile __u32 sample_every = 0;        /* 0: off */
 
 /* Ring-buffer consumers are woken when this much waits, else they come by themselves. */
 #define RING_WAKEUP_BYTES (64 * 1024)
@@ -45,8 +47,9 @@ struct instance {
   __u64 drained_total;  /* ... when the last drain started */
   __u64 first_ready_ns; /* first signal since then; 0: none */
   __u64 drains;         /* drains started: the epoch of `struct item` */
-  /* A saturated drain leaves items. The list is first in, first out, so what became ready at this time
-   * or later is still on it, and what did before has been delivered. 0: nothing left, or unknown. */
+  /* A saturated drain leaves items. The list is first in, first out, so what became ready at this
+   * time or later is still on it, and what did before has been delivered. 0: nothing left, or
+   * unknown. */
   __u64 oldest_left_ns;
   __u64 left; /* items that the last drain, being saturated, left undelivered */
 };
@@ -61,7 +64,7 @@ struct item {
 struct thread {
   __u64 epoll_id;
   __u64 enter_ns;
-  __u64 exit_ns;   /* of the last delivery; 0 when that wait delivered nothing */
+  __u64 exit_ns; /* of the last delivery; 0 when that wait delivered nothing */
   __u64 waking_ns;
   __u64 running_ns;
   __u64 oldest_ready_ns; /* of the items that the drain will find; 0: unknown */
@@ -120,7 +123,8 @@ struct {
   __type(value, struct epoll_worker_stats);
 } workers SEC(".maps");
 
-/* Indices of `workers` that nobody uses; user space fills it, and gives back those of dead threads. */
+/* Indices of `workers` that nobody uses; user space fills it, and gives back those of dead threads.
+ */
 struct {
   __uint(type, BPF_MAP_TYPE_STACK);
   __uint(max_entries, 256);
@@ -138,7 +142,7 @@ __u64 instances_dropped = 0; /* ... of instances that found no room */
 
 /* ---- histograms ---- */
 
-static __always_inline void record_ns(struct ns_histogram *histogram, __u64 value) {
+static __always_inline void record_ns(struct ns_histogram* histogram, __u64 value) {
   __u32 slot = epulse_hist_slot(value, EPULSE_NS_EXACT_BITS, EPULSE_NS_MAX_BITS);
   if (slot < EPULSE_NS_SLOTS) histogram->slots[slot]++;
   histogram->count++;
@@ -146,7 +150,7 @@ static __always_inline void record_ns(struct ns_histogram *histogram, __u64 valu
   if (value > histogram->max) histogram->max = value;
 }
 
-static __always_inline void record_items(struct items_histogram *histogram, __u64 value) {
+static __always_inline void record_items(struct items_histogram* histogram, __u64 value) {
   __u32 slot = epulse_hist_slot(value, EPULSE_ITEMS_EXACT_BITS, EPULSE_ITEMS_MAX_BITS);
   if (slot < EPULSE_ITEMS_SLOTS) histogram->slots[slot]++;
   histogram->count++;
@@ -155,8 +159,8 @@ static __always_inline void record_items(struct items_histogram *histogram, __u6
 }
 
 /* The time between two instants into a stage's histogram. Returns it, 0 when either is unknown. */
-static __always_inline __u64 record_stage(struct epoll_worker_stats *stats,
-                                          struct ns_histogram *histogram, __u64 from, __u64 to) {
+static __always_inline __u64 record_stage(struct epoll_worker_stats* stats,
+                                          struct ns_histogram* histogram, __u64 from, __u64 to) {
   if (!from || !to) return 0;
   if (to < from) {
     stats->counters[EPOLL_COUNTER_INVALID]++;
@@ -168,9 +172,9 @@ static __always_inline __u64 record_stage(struct epoll_worker_stats *stats,
 
 /* ---- workers ---- */
 
-static __always_inline struct eventpoll *eventpoll_of_descriptor(int epfd) {
-  struct task_struct *task = bpf_get_current_task_btf();
-  struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+static __always_inline struct eventpoll* eventpoll_of_descriptor(int epfd) {
+  struct task_struct* task = bpf_get_current_task_btf();
+  struct fdtable* table = BPF_CORE_READ(task, files, fdt);
   struct file **slots, *file = 0;
   if (epfd < 0 || (unsigned int)epfd >= BPF_CORE_READ(table, max_fds)) return 0;
   slots = BPF_CORE_READ(table, fd);
@@ -178,8 +182,8 @@ static __always_inline struct eventpoll *eventpoll_of_descriptor(int epfd) {
   return eventpoll_of_file(file);
 }
 
-static __always_inline __u32 take_slot(const struct worker_key *key) {
-  struct epoll_worker_stats *stats;
+static __always_inline __u32 take_slot(const struct worker_key* key) {
+  struct epoll_worker_stats* stats;
   __u32 slot;
   if (bpf_map_pop_elem(&free_slots, &slot)) return NO_SLOT;
   stats = bpf_map_lookup_elem(&workers, &slot);
@@ -206,9 +210,10 @@ static __always_inline bool know_instance(__u64 epoll_id) {
 }
 
 /* Points `thread` at its statistics for this instance. False when it cannot be followed. */
-static __always_inline bool follow_instance(struct thread *thread, __u64 epoll_id, int epfd) {
-  struct worker_key key = {.epoll_id = epoll_id, .tid = (__u32)bpf_get_current_pid_tgid(), .epfd = epfd};
-  __u32 *slot;
+static __always_inline bool follow_instance(struct thread* thread, __u64 epoll_id, int epfd) {
+  struct worker_key key = {
+      .epoll_id = epoll_id, .tid = (__u32)bpf_get_current_pid_tgid(), .epfd = epfd};
+  __u32* slot;
   thread->epoll_id = 0;
   if (!know_instance(epoll_id)) return false;
   slot = bpf_map_lookup_elem(&slot_of, &key);
@@ -224,12 +229,12 @@ static __always_inline bool follow_instance(struct thread *thread, __u64 epoll_i
 
 /* ---- drains ---- */
 
-/* When the oldest item that a saturated drain left became ready: the head's time, since ep_done_scan()
- * puts leftovers back in front. 0 when its readiness was not seen. */
-static __always_inline __u64 oldest_left_ns(const struct eventpoll *ep) {
-  struct list_head *head = BPF_CORE_READ(ep, rdllist.next);
+/* When the oldest item that a saturated drain left became ready: the head's time, since
+ * ep_done_scan() puts leftovers back in front. 0 when its readiness was not seen. */
+static __always_inline __u64 oldest_left_ns(const struct eventpoll* ep) {
+  struct list_head* head = BPF_CORE_READ(ep, rdllist.next);
   __u64 key;
-  struct item *item;
+  struct item* item;
   if (!head || head == &ep->rdllist) return 0;
   key = (__u64)head - bpf_core_field_offset(struct epitem, rdllink);
   item = bpf_map_lookup_elem(&items, &key);
@@ -237,7 +242,8 @@ static __always_inline __u64 oldest_left_ns(const struct eventpoll *ep) {
 }
 
 /* What the drain that starts now will find. */
-static __always_inline void start_drain(struct thread *thread, struct instance *instance, int listed) {
+static __always_inline void start_drain(struct thread* thread, struct instance* instance,
+                                        int listed) {
   __u64 ready_total = instance->ready_total;
   __u64 oldest = instance->oldest_left_ns;
   thread->oldest_ready_ns = oldest ? oldest : instance->first_ready_ns;
@@ -250,16 +256,17 @@ static __always_inline void start_drain(struct thread *thread, struct instance *
 }
 
 SEC("tp_btf/sys_enter")
-int BPF_PROG(on_syscall_enter, struct pt_regs *regs, long nr) {
-  struct thread *thread;
-  struct instance *instance;
-  struct epoll_worker_stats *stats;
-  struct eventpoll *ep;
+int BPF_PROG(on_syscall_enter, struct pt_regs* regs, long nr) {
+  struct thread* thread;
+  struct instance* instance;
+  struct epoll_worker_stats* stats;
+  struct eventpoll* ep;
   __u64 now;
   int epfd, depth;
   if (!is_epoll_wait(nr)) return 0;
   if (bpf_get_current_pid_tgid() >> 32 != target_tgid) return 0;
-  thread = bpf_task_storage_get(&threads, bpf_get_current_task_btf(), 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+  thread =
+      bpf_task_storage_get(&threads, bpf_get_current_task_btf(), 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
   if (!thread) return 0;
   now = bpf_ktime_get_ns();
 
@@ -295,9 +302,9 @@ int BPF_PROG(on_syscall_enter, struct pt_regs *regs, long nr) {
 }
 
 SEC("tp_btf/sched_waking")
-int BPF_PROG(on_waking, struct task_struct *task) {
-  struct thread *thread;
-  struct instance *instance;
+int BPF_PROG(on_waking, struct task_struct* task) {
+  struct thread* thread;
+  struct instance* instance;
   __u64 now, ready_ns;
   if ((__u32)task->tgid != target_tgid) return 0;
   thread = bpf_task_storage_get(&threads, task, 0, 0);
@@ -312,11 +319,12 @@ int BPF_PROG(on_waking, struct task_struct *task) {
   return 0;
 }
 
-static __always_inline void on_switched_out(struct task_struct *task, bool preempted) {
-  struct thread *thread = bpf_task_storage_get(&threads, task, 0, 0);
-  struct epoll_worker_stats *stats;
+static __always_inline void on_switched_out(struct task_struct* task, bool preempted) {
+  struct thread* thread = bpf_task_storage_get(&threads, task, 0, 0);
+  struct epoll_worker_stats* stats;
   if (!thread || !thread->in_wait || !thread->running_ns || preempted) return;
-  /* Sleeping on the instance's mutex or on a page is uninterruptible; ep_poll() sleeps interruptibly. */
+  /* Sleeping on the instance's mutex or on a page is uninterruptible; ep_poll() sleeps
+   * interruptibly. */
   if (!task_sleeps_interruptibly(task)) return;
   stats = bpf_map_lookup_elem(&workers, &thread->slot);
   if (stats) stats->counters[EPOLL_COUNTER_EMPTY_WAKEUPS]++;
@@ -326,20 +334,20 @@ static __always_inline void on_switched_out(struct task_struct *task, bool preem
   thread->drain_started = 0;
 }
 
-static __always_inline void on_switched_in(struct task_struct *task) {
-  struct thread *thread = bpf_task_storage_get(&threads, task, 0, 0);
-  struct epoll_worker_stats *stats;
-  struct instance *instance;
+static __always_inline void on_switched_in(struct task_struct* task) {
+  struct thread* thread = bpf_task_storage_get(&threads, task, 0, 0);
+  struct epoll_worker_stats* stats;
+  struct instance* instance;
   if (!thread || !thread->in_wait || !thread->waking_ns || thread->running_ns) return;
   thread->running_ns = bpf_ktime_get_ns();
   stats = bpf_map_lookup_elem(&workers, &thread->slot);
   if (stats) stats->counters[EPOLL_COUNTER_WAKEUPS]++;
   instance = bpf_map_lookup_elem(&instances, &thread->epoll_id);
-  if (instance) start_drain(thread, instance, eventpoll_depth((const void *)thread->epoll_id));
+  if (instance) start_drain(thread, instance, eventpoll_depth((const void*)thread->epoll_id));
 }
 
 SEC("tp_btf/sched_switch")
-int BPF_PROG(on_switch, bool preempted, struct task_struct *prev, struct task_struct *next) {
+int BPF_PROG(on_switch, bool preempted, struct task_struct* prev, struct task_struct* next) {
   if ((__u32)prev->tgid == target_tgid) on_switched_out(prev, preempted);
   if ((__u32)next->tgid == target_tgid) on_switched_in(next);
   return 0;
@@ -347,11 +355,12 @@ int BPF_PROG(on_switch, bool preempted, struct task_struct *prev, struct task_st
 
 /* ---- delivery ---- */
 
-static __always_inline void report_wait(struct thread *thread, const struct epoll_wait_record *wait,
+static __always_inline void report_wait(struct thread* thread, const struct epoll_wait_record* wait,
                                         bool first) {
-  struct epoll_wait_record *record;
+  struct epoll_wait_record* record;
   __u32 reasons = first ? EPOLL_WAIT_FIRST : 0;
-  if (exception_depth && wait->items[EPOLL_ITEMS_LISTED] > exception_depth) reasons |= EPOLL_WAIT_DEEP;
+  if (exception_depth && wait->items[EPOLL_ITEMS_LISTED] > exception_depth)
+    reasons |= EPOLL_WAIT_DEEP;
   if (exception_wakeup_ns && wait->stage_ns[EPOLL_STAGE_WOKEN_TO_RUNNING] > exception_wakeup_ns)
     reasons |= EPOLL_WAIT_LATE;
   if (sample_every) {
@@ -374,23 +383,24 @@ static __always_inline void report_wait(struct thread *thread, const struct epol
                                  : BPF_RB_NO_WAKEUP);
 }
 
-/* How many items a saturated drain left undelivered. A level-triggered item is listed again once it is
- * delivered, behind the leftovers, so for those the list's length says too much: count what was waiting
- * instead, as long as that explains the batch (only sockets are seen becoming ready). */
-static __always_inline __u32 items_left(const struct thread *thread, const struct instance *instance,
-                                        __u32 listed, __u32 batch) {
-  const struct eventpoll *ep = (const void *)thread->epoll_id;
-  struct list_head *head = BPF_CORE_READ(ep, rdllist.next);
-  const struct epitem *first = (const void *)head - bpf_core_field_offset(struct epitem, rdllink);
+/* How many items a saturated drain left undelivered. A level-triggered item is listed again once it
+ * is delivered, behind the leftovers, so for those the list's length says too much: count what was
+ * waiting instead, as long as that explains the batch (only sockets are seen becoming ready). */
+static __always_inline __u32 items_left(const struct thread* thread,
+                                        const struct instance* instance, __u32 listed,
+                                        __u32 batch) {
+  const struct eventpoll* ep = (const void*)thread->epoll_id;
+  struct list_head* head = BPF_CORE_READ(ep, rdllist.next);
+  const struct epitem* first = (const void*)head - bpf_core_field_offset(struct epitem, rdllink);
   __u32 waiting = (__u32)instance->left + thread->fresh;
   if (!head || head == &ep->rdllist) return 0;
   if (BPF_CORE_READ(first, event.events) & EPOLLET || waiting < batch) return listed - batch;
   return waiting - batch;
 }
 
-static __always_inline void on_delivered(struct thread *thread, struct epoll_worker_stats *stats,
+static __always_inline void on_delivered(struct thread* thread, struct epoll_worker_stats* stats,
                                          __u32 batch, __u64 now) {
-  struct instance *instance = bpf_map_lookup_elem(&instances, &thread->epoll_id);
+  struct instance* instance = bpf_map_lookup_elem(&instances, &thread->epoll_id);
   struct epoll_wait_record wait = {};
   bool saturated = batch >= thread->max_events;
   __u32 listed, left;
@@ -405,7 +415,7 @@ static __always_inline void on_delivered(struct thread *thread, struct epoll_wor
   if (thread->fresh > listed) thread->fresh = listed;
   left = saturated ? items_left(thread, instance, listed, batch) : 0;
   instance->left = left;
-  instance->oldest_left_ns = left ? oldest_left_ns((const void *)thread->epoll_id) : 0;
+  instance->oldest_left_ns = left ? oldest_left_ns((const void*)thread->epoll_id) : 0;
   if (thread->listed == EVENTPOLL_DEPTH_UNSEEN || thread->listed >= EVENTPOLL_WALK_MAX)
     stats->counters[EPOLL_COUNTER_UNSEEN_DEPTH]++;
   stats->counters[EPOLL_COUNTER_DELIVERIES]++;
@@ -428,10 +438,10 @@ static __always_inline void on_delivered(struct thread *thread, struct epoll_wor
   wait.stage_ns[EPOLL_STAGE_WOKEN_TO_RUNNING] =
       record_stage(stats, &stats->stages[EPOLL_STAGE_WOKEN_TO_RUNNING],
                    thread->running_ns ? thread->waking_ns : 0, thread->running_ns);
-  wait.stage_ns[EPOLL_STAGE_RUNNING_TO_DELIVERED] =
-      record_stage(stats, &stats->stages[EPOLL_STAGE_RUNNING_TO_DELIVERED], thread->running_ns, now);
-  wait.stage_ns[EPOLL_STAGE_READY_TO_DELIVERED] =
-      record_stage(stats, &stats->stages[EPOLL_STAGE_READY_TO_DELIVERED], thread->oldest_ready_ns, now);
+  wait.stage_ns[EPOLL_STAGE_RUNNING_TO_DELIVERED] = record_stage(
+      stats, &stats->stages[EPOLL_STAGE_RUNNING_TO_DELIVERED], thread->running_ns, now);
+  wait.stage_ns[EPOLL_STAGE_READY_TO_DELIVERED] = record_stage(
+      stats, &stats->stages[EPOLL_STAGE_READY_TO_DELIVERED], thread->oldest_ready_ns, now);
 
   wait.time_ns = now;
   wait.epoll_id = thread->epoll_id;
@@ -442,13 +452,13 @@ static __always_inline void on_delivered(struct thread *thread, struct epoll_wor
 }
 
 SEC("tp_btf/sys_exit")
-int BPF_PROG(on_syscall_exit, struct pt_regs *regs, long result) {
-  struct epoll_worker_stats *stats;
-  struct thread *thread;
+int BPF_PROG(on_syscall_exit, struct pt_regs* regs, long result) {
+  struct epoll_worker_stats* stats;
+  struct thread* thread;
   __u64 now;
   if (bpf_get_current_pid_tgid() >> 32 != target_tgid) return 0;
   if (is_epoll_create(syscall_number(regs))) {
-    struct eventpoll *created = eventpoll_of_descriptor((int)result);
+    struct eventpoll* created = eventpoll_of_descriptor((int)result);
     if (created) know_instance((__u64)created);
     return 0;
   }
@@ -472,12 +482,13 @@ int BPF_PROG(on_syscall_exit, struct pt_regs *regs, long result) {
 /* ---- readiness ---- */
 
 /* ep_poll_callback() is about to run for this item; does it make it ready anew? */
-static __always_inline void on_item_signalled(struct instance *instance, struct epitem *epi, __u64 now) {
+static __always_inline void on_item_signalled(struct instance* instance, struct epitem* epi,
+                                              __u64 now) {
   __u64 key = (__u64)epi;
   __u32 events = BPF_CORE_READ(epi, event.events);
   __u64 epoch = instance->drains + 1;
   struct item fresh_item = {.ready_ns = now, .epoch = epoch};
-  struct item *item;
+  struct item* item;
   bool queued;
   /* Not asked for reading, or a one-shot that has fired: the callback ignores it. */
   if (!(events & READ_EVENTS)) return;
@@ -499,22 +510,21 @@ static __always_inline void on_item_signalled(struct instance *instance, struct 
 }
 
 SEC("tp_btf/sk_data_ready")
-int BPF_PROG(on_data_ready, const struct sock *sk) {
-  struct socket_wq *wq = sk->sk_wq;
+int BPF_PROG(on_data_ready, const struct sock* sk) {
+  struct socket_wq* wq = sk->sk_wq;
   struct list_head *head, *at;
   __u64 now = 0;
   if (!wq) return 0;
   head = &wq->wait.head;
   at = BPF_CORE_READ(head, next);
   for (int i = 0; i < WATCHERS_MAX && at && at != head; i++, at = BPF_CORE_READ(at, next)) {
-    wait_queue_entry_t *entry =
-        (void *)at - bpf_core_field_offset(wait_queue_entry_t, entry);
-    struct eppoll_entry *watch;
-    struct instance *instance;
-    struct epitem *epi;
+    wait_queue_entry_t* entry = (void*)at - bpf_core_field_offset(wait_queue_entry_t, entry);
+    struct eppoll_entry* watch;
+    struct instance* instance;
+    struct epitem* epi;
     __u64 epoll_id;
     if ((__u64)BPF_CORE_READ(entry, func) != ep_poll_callback_address) continue;
-    watch = (void *)entry - bpf_core_field_offset(struct eppoll_entry, wait);
+    watch = (void*)entry - bpf_core_field_offset(struct eppoll_entry, wait);
     epi = BPF_CORE_READ(watch, base);
     epoll_id = (__u64)BPF_CORE_READ(epi, ep);
     instance = bpf_map_lookup_elem(&instances, &epoll_id);

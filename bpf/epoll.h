@@ -1,6 +1,6 @@
 /* What epoll.bpf.c and user space share. Times are CLOCK_MONOTONIC ns; docs/metrics.md defines the
- * metrics. An epoll id is the address of the kernel's struct eventpoll: an identity, never dereferenced
- * outside the kernel. */
+ * metrics. An epoll id is the address of the kernel's struct eventpoll: an identity, never
+ * dereferenced outside the kernel. */
 #ifndef EPULSE_BPF_EPOLL_H
 #define EPULSE_BPF_EPOLL_H
 
@@ -45,13 +45,15 @@ enum epoll_counter {
   EPOLL_COUNTER_ERRORS,        /* ... with an error, EINTR included */
   EPOLL_COUNTER_WAKEUPS,       /* times the waiting thread was woken and ran */
   EPOLL_COUNTER_EMPTY_WAKEUPS, /* ... and slept again having delivered nothing */
-  EPOLL_COUNTER_UNTIMED,       /* deliveries without a readiness time: not sockets, or write events */
-  EPOLL_COUNTER_UNSEEN_DEPTH,  /* drains whose list another thread was draining, or too long to walk */
-  EPOLL_COUNTER_INVALID,       /* absurd times (end before start), kept out of the histograms */
+  EPOLL_COUNTER_UNTIMED, /* deliveries without a readiness time: not sockets, or write events */
+  EPOLL_COUNTER_UNSEEN_DEPTH, /* drains whose list another thread was draining, or too long to walk
+                               */
+  EPOLL_COUNTER_INVALID,      /* absurd times (end before start), kept out of the histograms */
   EPOLL_COUNTERS,
 };
 
-/* One epoll instance as one thread uses it. Written by that thread alone, so plain adds are exact. */
+/* One epoll instance as one thread uses it. Written by that thread alone, so plain adds are exact.
+ */
 struct epoll_worker_stats {
   __u64 epoll_id;
   __u64 first_seen_ns;

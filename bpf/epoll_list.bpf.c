@@ -2,9 +2,9 @@
  * event; one pass costs about 0.1 us per open file. */
 #include "epoll_list.h"
 
-#include "lib/kernel_types.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
+#include "lib/kernel_types.h"
 
 #include "lib/eventpoll.h"
 
@@ -14,11 +14,11 @@ const volatile __u64 ep_eventpoll_poll_address = 0;
 const volatile __u64 ep_poll_callback_address = 0;
 
 SEC("iter/task_file")
-int list_epolls(struct bpf_iter__task_file *ctx) {
-  struct task_struct *task = ctx->task;
-  struct file *file = ctx->file;
+int list_epolls(struct bpf_iter__task_file* ctx) {
+  struct task_struct* task = ctx->task;
+  struct file* file = ctx->file;
   struct epoll_list_record record = {};
-  struct eventpoll *ep;
+  struct eventpoll* ep;
   int depth;
   if (!task || !file) return 0;
   ep = eventpoll_of_file(file);

@@ -9,7 +9,7 @@ struct epoll_list_record {
   __u32 tgid;
   __u32 tid;
   __s32 epfd;
-  __s32 depth; /* items on the ready list; -1 while a scan has them */
+  __s32 depth;   /* items on the ready list; -1 while a scan has them */
   __u32 waiters; /* threads blocked in epoll_wait */
   __u32 reserved;
   char comm[16]; /* of the process */

@@ -94,10 +94,7 @@ void Daemon::start_signal(uv_signal_t& handle, int number) {
   uv_signal_init(&loop_, &handle);
   handle.data = this;
   uv_signal_start(
-      &handle,
-      [](uv_signal_t* received, int signum) {
-        self(received).stop(strsignal(signum));
-      },
+      &handle, [](uv_signal_t* received, int signum) { self(received).stop(strsignal(signum)); },
       number);
 }
 
@@ -132,9 +129,10 @@ void Daemon::tick() {
   const uint64_t now_ns = kernel::monotonic_ns();
   log_exceptions(sample, now_ns);
   if (sample.epoll && sample.epoll->losses.any()) {
-    spdlog::warn("lost: {} single records, {} waits of threads and {} of instances beyond the tables",
-                 sample.epoll->losses.waits_dropped, sample.epoll->losses.workers_dropped,
-                 sample.epoll->losses.instances_dropped);
+    spdlog::warn(
+        "lost: {} single records, {} waits of threads and {} of instances beyond the tables",
+        sample.epoll->losses.waits_dropped, sample.epoll->losses.workers_dropped,
+        sample.epoll->losses.instances_dropped);
   }
   for (const auto& event : alerts_.interval(observations(sample))) {
     if (event.kind == alerts::AlertEvent::Kind::kFired) {

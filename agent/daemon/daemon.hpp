@@ -17,7 +17,8 @@ struct Options {
   bool allow_bpf = true;
 };
 
-// One target, watched until it ends or we are told to stop: sample, alert, tune, and restore in the end.
+// One target, watched until it ends or we are told to stop: sample, alert, tune, and restore in the
+// end.
 class Daemon {
  public:
   explicit Daemon(const Options& options);

@@ -49,7 +49,8 @@ int run(const Arguments& arguments) {
     fmt::print("{}", epulse::config::example());
     return 0;
   }
-  if (arguments.pid == 0) epulse::fail("no target; give one with -p PID (`epulse list` shows them)");
+  if (arguments.pid == 0)
+    epulse::fail("no target; give one with -p PID (`epulse list` shows them)");
   epulse::daemon::Options options;
   if (!arguments.config_path.empty()) options.config = epulse::config::load(arguments.config_path);
   if (arguments.mode) options.config.agent.mode = *arguments.mode;
@@ -65,7 +66,8 @@ int run(const Arguments& arguments) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("epulsed: watches an epoll server, warns, and retunes it; restores everything on exit");
+  CLI::App app(
+      "epulsed: watches an epoll server, warns, and retunes it; restores everything on exit");
   Arguments arguments;
   add_options(app, arguments);
   try {

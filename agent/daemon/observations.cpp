@@ -26,7 +26,8 @@ std::vector<alerts::AlertRule> alert_rules(const config::Alerts& config, bool wi
   depth.threshold = static_cast<double>(config.depth_max);
   alerts::AlertRule wakeup;
   wakeup.name = "alerts.wakeup_p99_us";
-  wakeup.metric = with_bpf ? "wake-up latency (woken to running)" : "run-queue delay per time slice";
+  wakeup.metric =
+      with_bpf ? "wake-up latency (woken to running)" : "run-queue delay per time slice";
   wakeup.statistic = with_bpf ? "p99" : "mean";
   wakeup.unit = "us";
   wakeup.threshold = static_cast<double>(config.wakeup_p99_us);
@@ -90,8 +91,8 @@ std::string exceptions_text(const std::vector<epoll_wait_record>& exceptions,
                         thread_name(sched, latest->tid), latest->cpu);
   }
   if (deepest != nullptr) {
-    text += fmt::format("{}{} deep queues, worst {} items: {} epfd {}", text.empty() ? "" : "; ", deep,
-                        deepest->items[EPOLL_ITEMS_LISTED], thread_name(sched, deepest->tid),
+    text += fmt::format("{}{} deep queues, worst {} items: {} epfd {}", text.empty() ? "" : "; ",
+                        deep, deepest->items[EPOLL_ITEMS_LISTED], thread_name(sched, deepest->tid),
                         deepest->epfd);
   }
   return text;

@@ -14,8 +14,8 @@ namespace epulse::daemon {
 std::vector<alerts::AlertRule> alert_rules(const config::Alerts& config, bool with_bpf);
 std::vector<alerts::Observation> observations(const TargetSample& sample);
 
-// "214 late wake-ups, worst 12.1ms: ws-worker-1[4711] on CPU 1"; empty when there were none. Names come
-// from `sched`.
+// "214 late wake-ups, worst 12.1ms: ws-worker-1[4711] on CPU 1"; empty when there were none. Names
+// come from `sched`.
 std::string exceptions_text(const std::vector<epoll_wait_record>& exceptions,
                             const model::SchedInterval& sched);
 

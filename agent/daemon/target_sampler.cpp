@@ -34,11 +34,10 @@ TargetSampler::TargetSampler(pid_t pid, const config::Probes& options, bool allo
   if (plan.backend != probes::Backend::kTracepoint) return;
   try {
     probe_ = std::make_unique<probes::EpollProbe>(
-        probes::EpollProbeOptions{
-            .tgid = pid,
-            .exception_depth = static_cast<uint32_t>(options.exception_depth),
-            .exception_wakeup_ns = options.exception_wakeup_us * 1000,
-            .sample_every = static_cast<uint32_t>(options.sample_every)},
+        probes::EpollProbeOptions{.tgid = pid,
+                                  .exception_depth = static_cast<uint32_t>(options.exception_depth),
+                                  .exception_wakeup_ns = options.exception_wakeup_us * 1000,
+                                  .sample_every = static_cast<uint32_t>(options.sample_every)},
         facts, [this](const epoll_wait_record& wait) {
           if (exceptions_.size() < kExceptionsMax) exceptions_.push_back(wait);
         });
@@ -72,11 +71,13 @@ void TargetSampler::mark_workers(TargetSample& sample) const {
   }
   for (model::ThreadSched& thread : sample.sched.threads) {
     // Without either source every thread may be one; those that do not run have no delay.
-    thread.is_worker = (!sample.epoll && !page_) || known.contains(static_cast<uint32_t>(thread.tid));
+    thread.is_worker =
+        (!sample.epoll && !page_) || known.contains(static_cast<uint32_t>(thread.tid));
     if (!sample.epoll) continue;
     for (const auto& worker : sample.epoll->workers) {
       const auto& delay = worker.stages[EPOLL_STAGE_WOKEN_TO_RUNNING];
-      if (worker.key.tid != static_cast<uint32_t>(thread.tid) || delay.count() < kSamplesMin) continue;
+      if (worker.key.tid != static_cast<uint32_t>(thread.tid) || delay.count() < kSamplesMin)
+        continue;
       thread.wakeup_ns_p99 = std::max(thread.wakeup_ns_p99.value_or(0), delay.quantile(0.99));
     }
   }

@@ -17,7 +17,7 @@
 namespace epulse::daemon {
 
 struct TargetSample {
-  model::SchedInterval sched;                // workers marked, with their wake-up p99 where known
+  model::SchedInterval sched;                 // workers marked, with their wake-up p99 where known
   std::optional<model::EpollSnapshot> epoll;  // absent without BPF
   std::vector<epoll_wait_record> exceptions;  // deep and late waits of the interval
 };

@@ -13,7 +13,8 @@
 
 namespace epulse::daemon {
 
-// From samples to changes: asks the tuners, acts through the actuator or only says what it would do.
+// From samples to changes: asks the tuners, acts through the actuator or only says what it would
+// do.
 class Tuning {
  public:
   // Undoes what a daemon that died left in the journal. In apply mode throws Error when the journal

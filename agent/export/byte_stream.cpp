@@ -40,6 +40,8 @@ std::string_view ByteReader::bytes(size_t size) {
   return taken;
 }
 
-std::string_view ByteReader::text() { return bytes(number()); }
+std::string_view ByteReader::text() {
+  return bytes(number());
+}
 
 }  // namespace epulse::record

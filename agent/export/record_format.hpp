@@ -12,9 +12,9 @@
 //
 //   block:  u32 type, u32 payload bytes, u32 CRC-32 of (type, payload bytes, payload), payload
 //
-// A reader skips blocks of unknown type, so new types do not break old readers. A file without an end
-// block was cut short; every whole block before the cut is good. Payloads: LEB128 integers, texts as
-// length and bytes.
+// A reader skips blocks of unknown type, so new types do not break old readers. A file without an
+// end block was cut short; every whole block before the cut is good. Payloads: LEB128 integers,
+// texts as length and bytes.
 namespace epulse::record {
 
 inline constexpr std::string_view kMagic{"EPULSE\x01\n", 8};

@@ -31,12 +31,15 @@ void put_histogram(ByteWriter& out, const model::Histogram& histogram) {
 }  // namespace
 
 RecordWriter::RecordWriter(std::string path)
-    : path_(std::move(path)), fd_(open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)) {
+    : path_(std::move(path)),
+      fd_(open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)) {
   if (fd_ < 0) fail("cannot create {}: {}", path_, errno_text(errno));
   write_all(std::string(kMagic));
 }
 
-RecordWriter::~RecordWriter() { close(fd_); }
+RecordWriter::~RecordWriter() {
+  close(fd_);
+}
 
 void RecordWriter::meta(const Meta& meta) {
   ByteWriter out;
@@ -83,14 +86,17 @@ void RecordWriter::waits(const std::vector<epoll_wait_record>& waits) {
   block(BlockType::kWaits, out.str());
 }
 
-void RecordWriter::finish() { block(BlockType::kEnd, {}); }
+void RecordWriter::finish() {
+  block(BlockType::kEnd, {});
+}
 
 void RecordWriter::block(BlockType type, const std::string& payload) {
   uint32_t header[3] = {static_cast<uint32_t>(type), static_cast<uint32_t>(payload.size()), 0};
   std::string data(kBlockHeaderBytes, '\0');
   memcpy(data.data(), header, 8);
   uLong crc = crc32(0, reinterpret_cast<const Bytef*>(data.data()), 8);
-  crc = crc32(crc, reinterpret_cast<const Bytef*>(payload.data()), static_cast<uInt>(payload.size()));
+  crc =
+      crc32(crc, reinterpret_cast<const Bytef*>(payload.data()), static_cast<uInt>(payload.size()));
   header[2] = static_cast<uint32_t>(crc);
   memcpy(data.data(), header, kBlockHeaderBytes);
   write_all(data + payload);

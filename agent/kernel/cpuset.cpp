@@ -39,12 +39,12 @@ model::CpuSet usable_cpus(pid_t pid, const std::string& root) {
     const std::string controller = line.substr(first + 1, second - first - 1);
     const std::string group = line.substr(second + 1) == "/" ? "" : line.substr(second + 1);
     if (controller == "cpuset") {
-      const auto cpus =
-          group_cpus(root + "/sys/fs/cgroup/cpuset", group, "cpuset.effective_cpus");
+      const auto cpus = group_cpus(root + "/sys/fs/cgroup/cpuset", group, "cpuset.effective_cpus");
       if (cpus) return *cpus;
     } else if (controller.empty()) {
       for (const char* mount : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}) {
-        if (const auto cpus = group_cpus(root + mount, group, "cpuset.cpus.effective")) return *cpus;
+        if (const auto cpus = group_cpus(root + mount, group, "cpuset.cpus.effective"))
+          return *cpus;
       }
     }
   }

@@ -16,7 +16,9 @@ uint64_t monotonic_ns() {
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
 }
 
-SchedSampler::SchedSampler(pid_t pid) : pid_(pid) { sample(); }
+SchedSampler::SchedSampler(pid_t pid) : pid_(pid) {
+  sample();
+}
 
 // "cpu0 user nice system idle iowait irq softirq steal guest guest_nice"; guest is part of user.
 std::map<int, SchedSampler::CpuTimes> SchedSampler::read_cpus() {

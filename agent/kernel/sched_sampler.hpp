@@ -17,8 +17,8 @@ class SchedSampler {
   // until the next.
   model::SchedInterval sample();
 
-  // Adds to each CPU of `interval` how many threads of other programs want it now. Reads every thread
-  // of the host, some 10 us each: for when something is wrong, not for every interval.
+  // Adds to each CPU of `interval` how many threads of other programs want it now. Reads every
+  // thread of the host, some 10 us each: for when something is wrong, not for every interval.
   void count_runnable(model::SchedInterval& interval) const;
 
  private:

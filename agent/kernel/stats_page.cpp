@@ -32,7 +32,9 @@ std::unique_ptr<StatsPage> StatsPage::open(pid_t pid) {
   return ours ? std::move(page) : nullptr;
 }
 
-StatsPage::~StatsPage() { munmap(const_cast<char*>(memory_), bytes_); }
+StatsPage::~StatsPage() {
+  munmap(const_cast<char*>(memory_), bytes_);
+}
 
 std::vector<epulse_stats_worker> StatsPage::read() const {
   epulse_stats_header header;

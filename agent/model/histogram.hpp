@@ -23,8 +23,8 @@ struct HistogramShape {
 inline constexpr HistogramShape kNsShape{EPULSE_NS_EXACT_BITS, EPULSE_NS_MAX_BITS};
 inline constexpr HistogramShape kItemsShape{EPULSE_ITEMS_EXACT_BITS, EPULSE_ITEMS_MAX_BITS};
 
-// A log-linear histogram. Count, sum and max are exact; a quantile is within 3.13 % of a value at that
-// rank, and exact where slots are one wide (below 32 ns, below 1,024 items).
+// A log-linear histogram. Count, sum and max are exact; a quantile is within 3.13 % of a value at
+// that rank, and exact where slots are one wide (below 32 ns, below 1,024 items).
 class Histogram {
  public:
   explicit Histogram(HistogramShape shape) : shape_(shape), slots_(shape.slots()) {}

@@ -17,13 +17,13 @@ struct ThreadSched {
   pid_t tid = 0;
   uint64_t start_ticks = 0;  // /proc/PID/task/TID/stat field 22: with tid, the thread's identity
   std::string name;
-  int cpu = 0;      // where it ran last
-  CpuSet allowed;   // its affinity mask now
+  int cpu = 0;             // where it ran last
+  CpuSet allowed;          // its affinity mask now
   double run_share = 0;    // on a CPU (schedstat field 1)
   double delay_share = 0;  // runnable, waiting for a CPU (schedstat field 2)
   double timeslices_per_second = 0;
-  uint64_t delay_ns_mean = 0;  // delay per time slice
-  bool is_worker = false;      // waits on an epoll instance
+  uint64_t delay_ns_mean = 0;             // delay per time slice
+  bool is_worker = false;                 // waits on an epoll instance
   std::optional<uint64_t> wakeup_ns_p99;  // woken to running; absent without BPF
 };
 

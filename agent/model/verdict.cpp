@@ -9,8 +9,8 @@ namespace epulse::model {
 std::string verdict(const WorkerStats& worker) {
   if (worker.counters[EPOLL_COUNTER_DELIVERIES] == 0) return "idle";
   const auto& stages = worker.stages;
-  // Sums, since a share of the time is a question about totals. An event that becomes ready while the
-  // thread is busy waits for the handler, so that wait is the application's too.
+  // Sums, since a share of the time is a question about totals. An event that becomes ready while
+  // the thread is busy waits for the handler, so that wait is the application's too.
   const double scheduler = static_cast<double>(stages[EPOLL_STAGE_WOKEN_TO_RUNNING].sum());
   const double kernel = static_cast<double>(stages[EPOLL_STAGE_READY_TO_WOKEN].sum() +
                                             stages[EPOLL_STAGE_RUNNING_TO_DELIVERED].sum());

@@ -7,7 +7,8 @@
 
 namespace epulse::probes {
 
-// A bpftool skeleton, opened at construction, destroyed (programs detached, maps freed) with the object.
+// A bpftool skeleton, opened at construction, destroyed (programs detached, maps freed) with the
+// object.
 template <typename Skeleton>
 class BpfObject {
  public:

@@ -115,7 +115,8 @@ EpollProbe::EpollProbe(const EpollProbeOptions& options, const kernel::Facts& fa
   const std::vector<char> zeros(bpf_map__value_size(object->maps.instances));
   for (const epoll_list_record& epoll : list_epolls(facts)) {
     if (epoll.tgid != static_cast<uint32_t>(options.tgid)) continue;
-    bpf_map_update_elem(bpf_map__fd(object->maps.instances), &epoll.epoll_id, zeros.data(), BPF_NOEXIST);
+    bpf_map_update_elem(bpf_map__fd(object->maps.instances), &epoll.epoll_id, zeros.data(),
+                        BPF_NOEXIST);
   }
 }
 
@@ -138,8 +139,7 @@ model::EpollSnapshot EpollProbe::read() {
   for (uint32_t slot = 0; slot < slots.size(); ++slot) {
     if (slots[slot].in_use == 0) continue;
     // Asked before the copy: what a thread that is gone has counted no longer changes.
-    const bool ended =
-        !kernel::thread_exists(state_->tgid, static_cast<pid_t>(slots[slot].tid));
+    const bool ended = !kernel::thread_exists(state_->tgid, static_cast<pid_t>(slots[slot].tid));
     snapshot.workers.push_back(model::WorkerStats::from_raw(slots[slot]));
     if (ended) state_->release(slot);
   }
@@ -151,11 +151,17 @@ model::EpollSnapshot EpollProbe::read() {
   return snapshot;
 }
 
-void EpollProbe::consume() { ring_buffer__consume(state_->ring); }
+void EpollProbe::consume() {
+  ring_buffer__consume(state_->ring);
+}
 
-int EpollProbe::descriptor() const { return ring_buffer__epoll_fd(state_->ring); }
+int EpollProbe::descriptor() const {
+  return ring_buffer__epoll_fd(state_->ring);
+}
 
-uint64_t EpollProbe::attached_ns() const { return state_->attached_ns; }
+uint64_t EpollProbe::attached_ns() const {
+  return state_->attached_ns;
+}
 
 void EpollProbe::measure_cost() {
   state_->cost_measurement = bpf_enable_stats(BPF_STATS_RUN_TIME);

@@ -48,8 +48,8 @@ class EpollProbe {
 
   uint64_t attached_ns() const;
 
-  // Has the kernel time every BPF program of the host while this object lives; that costs some 40 ns
-  // a run (BPF_ENABLE_STATS). Throws Error when refused.
+  // Has the kernel time every BPF program of the host while this object lives; that costs some 40
+  // ns a run (BPF_ENABLE_STATS). Throws Error when refused.
   void measure_cost();
   // Zero runs unless measured.
   std::vector<ProgramCost> costs() const;

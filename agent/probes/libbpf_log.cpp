@@ -17,7 +17,7 @@ std::string& captured() {
 
 int keep(libbpf_print_level level, const char* format, va_list arguments) {
   if (level == LIBBPF_DEBUG) return 0;
-  std::array<char, 64 * 1024> line;
+  std::array<char, 65536> line;
   const int length = vsnprintf(line.data(), line.size(), format, arguments);
   if (length > 0) captured() += line.data();
   return length;
@@ -30,7 +30,9 @@ LibbpfLog::LibbpfLog() {
   libbpf_set_print(keep);
 }
 
-LibbpfLog::~LibbpfLog() { libbpf_set_print(nullptr); }
+LibbpfLog::~LibbpfLog() {
+  libbpf_set_print(nullptr);
+}
 
 std::string LibbpfLog::cause() {
   std::istringstream lines(captured());

@@ -12,9 +12,8 @@ namespace {
 std::string obstacle(const kernel::Facts& facts) {
   if (facts.bpf_errno != 0) {
     return fmt::format("BPF is refused ({}); {}", errno_text(facts.bpf_errno),
-                       facts.effective_root
-                           ? "the container or the kernel's lockdown forbids it"
-                           : "run as root or with CAP_BPF and CAP_PERFMON");
+                       facts.effective_root ? "the container or the kernel's lockdown forbids it"
+                                            : "run as root or with CAP_BPF and CAP_PERFMON");
   }
   if (facts.lockdown_confidentiality) {
     return "the kernel is locked down (confidentiality): BPF may not read kernel memory";

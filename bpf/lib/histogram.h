@@ -1,8 +1,9 @@
 /* Log-linear histograms, shared by BPF (which fills them) and user space (which reads them).
  *
- * Values below 2^exact_bits have a slot each. Above, every power of two is cut into 16 slots of equal
- * width, so a slot is at most 1/16 of its lower bound wide and its midpoint is within 3.13 % of any
- * value in it. Values of 2^max_bits and more go to the last slot; `max` keeps them exactly. */
+ * Values below 2^exact_bits have a slot each. Above, every power of two is cut into 16 slots of
+ * equal width, so a slot is at most 1/16 of its lower bound wide and its midpoint is within 3.13 %
+ * of any value in it. Values of 2^max_bits and more go to the last slot; `max` keeps them exactly.
+ */
 #ifndef EPULSE_BPF_LIB_HISTOGRAM_H
 #define EPULSE_BPF_LIB_HISTOGRAM_H
 
@@ -60,7 +61,8 @@ static inline __u32 epulse_hist_slot(__u64 value, __u32 exact_bits, __u32 max_bi
   if (value >= (1ULL << max_bits)) return EPULSE_HIST_SLOTS(exact_bits, max_bits) - 1;
   octave = epulse_log2(value);
   return (1U << exact_bits) + ((octave - exact_bits) << EPULSE_HIST_SUB_BITS) +
-         (EPULSE_U32(value >> (octave - EPULSE_HIST_SUB_BITS)) & ((1U << EPULSE_HIST_SUB_BITS) - 1));
+         (EPULSE_U32(value >> (octave - EPULSE_HIST_SUB_BITS)) &
+          ((1U << EPULSE_HIST_SUB_BITS) - 1));
 }
 
 #endif

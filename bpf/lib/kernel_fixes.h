@@ -13,28 +13,28 @@ struct task_struct___o {
   volatile long state;
 } __attribute__((preserve_access_index));
 
-static __always_inline bool task_sleeps_interruptibly(const struct task_struct *task) {
+static __always_inline bool task_sleeps_interruptibly(const struct task_struct* task) {
   if (bpf_core_field_exists(task->__state))
     return BPF_CORE_READ(task, __state) & TASK_INTERRUPTIBLE;
-  return BPF_CORE_READ((const struct task_struct___o *)task, state) & TASK_INTERRUPTIBLE;
+  return BPF_CORE_READ((const struct task_struct___o*)task, state) & TASK_INTERRUPTIBLE;
 }
 
-/* An item that becomes ready during a scan goes to the overflow list: `next` up to 6.18's renaming to
- * `ovflist_next`. Off the list it is EP_UNACTIVE_PTR, (void *)-1. */
+/* An item that becomes ready during a scan goes to the overflow list: `next` up to 6.18's renaming
+ * to `ovflist_next`. Off the list it is EP_UNACTIVE_PTR, (void *)-1. */
 struct epitem___next {
-  struct epitem *next;
+  struct epitem* next;
 } __attribute__((preserve_access_index));
 
 struct epitem___ovflist_next {
-  struct epitem *ovflist_next;
+  struct epitem* ovflist_next;
 } __attribute__((preserve_access_index));
 
-#define EP_UNACTIVE_PTR ((void *)-1L)
+#define EP_UNACTIVE_PTR ((void*)-1L)
 
-static __always_inline struct epitem *epitem_overflow_next(const struct epitem *item) {
-  const struct epitem___next *old = (const void *)item;
+static __always_inline struct epitem* epitem_overflow_next(const struct epitem* item) {
+  const struct epitem___next* old = (const void*)item;
   if (bpf_core_field_exists(old->next)) return BPF_CORE_READ(old, next);
-  return BPF_CORE_READ((const struct epitem___ovflist_next *)item, ovflist_next);
+  return BPF_CORE_READ((const struct epitem___ovflist_next*)item, ovflist_next);
 }
 
 #endif

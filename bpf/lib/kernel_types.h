@@ -1,7 +1,7 @@
-/* The kernel types that the probes touch, and of each only the fields they read. CO-RE relocates every
- * access to the running kernel's BTF at load, so order, size and the fields left out do not matter, and
- * a build needs no BTF. Field names and types: include/linux/sched.h, fs/eventpoll.c, include/net/sock.h
- * of Linux 6.18; what differs elsewhere is in kernel_fixes.h. */
+/* The kernel types that the probes touch, and of each only the fields they read. CO-RE relocates
+ * every access to the running kernel's BTF at load, so order, size and the fields left out do not
+ * matter, and a build needs no BTF. Field names and types: include/linux/sched.h, fs/eventpoll.c,
+ * include/net/sock.h of Linux 6.18; what differs elsewhere is in kernel_fixes.h. */
 #ifndef EPULSE_BPF_LIB_KERNEL_TYPES_H
 #define EPULSE_BPF_LIB_KERNEL_TYPES_H
 
@@ -19,35 +19,35 @@ struct list_head {
 
 struct fdtable {
   unsigned int max_fds;
-  struct file **fd;
+  struct file** fd;
 };
 
 struct files_struct {
-  struct fdtable *fdt;
+  struct fdtable* fdt;
 };
 
 struct task_struct {
   unsigned int __state;
   int pid;
   int tgid;
-  struct files_struct *files;
-  struct task_struct *group_leader;
+  struct files_struct* files;
+  struct task_struct* group_leader;
   char comm[16];
 };
 
 struct file_operations {
-  void *poll;
+  void* poll;
 };
 
 struct file {
-  const struct file_operations *f_op;
-  void *private_data;
+  const struct file_operations* f_op;
+  void* private_data;
 };
 
 typedef struct wait_queue_entry {
   unsigned int flags;
-  void *private;
-  void *func;
+  void* private;
+  void* func;
   struct list_head entry;
 } wait_queue_entry_t;
 
@@ -60,7 +60,7 @@ struct socket_wq {
 };
 
 struct sock {
-  struct socket_wq *sk_wq;
+  struct socket_wq* sk_wq;
 };
 
 struct epoll_event {
@@ -70,32 +70,32 @@ struct epoll_event {
 
 struct epitem {
   struct list_head rdllink;
-  struct eventpoll *ep;
+  struct eventpoll* ep;
   struct epoll_event event;
 };
 
 struct eppoll_entry {
-  struct epitem *base;
+  struct epitem* base;
   wait_queue_entry_t wait;
 };
 
 struct eventpoll {
   wait_queue_head_t wq;
   struct list_head rdllist;
-  struct epitem *ovflist;
+  struct epitem* ovflist;
 };
 
 struct seq_file;
 
 struct bpf_iter_meta {
-  struct seq_file *seq;
+  struct seq_file* seq;
 };
 
 struct bpf_iter__task_file {
-  struct bpf_iter_meta *meta;
-  struct task_struct *task;
+  struct bpf_iter_meta* meta;
+  struct task_struct* task;
   __u32 fd;
-  struct file *file;
+  struct file* file;
 };
 
 #if defined(__TARGET_ARCH_x86)

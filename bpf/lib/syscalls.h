@@ -18,14 +18,22 @@ static inline bool is_epoll_wait(long nr) {
 static inline bool is_epoll_create(long nr) {
   return nr == NR_epoll_create1 || nr == NR_epoll_create;
 }
-static inline long syscall_number(const struct pt_regs *regs) { return (long)regs->orig_ax; }
+static inline long syscall_number(const struct pt_regs* regs) {
+  return (long)regs->orig_ax;
+}
 #elif defined(__TARGET_ARCH_arm64)
 #define NR_epoll_create1 20
 #define NR_epoll_pwait 22
 #define NR_epoll_pwait2 441
-static inline bool is_epoll_wait(long nr) { return nr == NR_epoll_pwait || nr == NR_epoll_pwait2; }
-static inline bool is_epoll_create(long nr) { return nr == NR_epoll_create1; }
-static inline long syscall_number(const struct pt_regs *regs) { return regs->syscallno; }
+static inline bool is_epoll_wait(long nr) {
+  return nr == NR_epoll_pwait || nr == NR_epoll_pwait2;
+}
+static inline bool is_epoll_create(long nr) {
+  return nr == NR_epoll_create1;
+}
+static inline long syscall_number(const struct pt_regs* regs) {
+  return regs->syscallno;
+}
 #endif
 
 #endif

@@ -9,7 +9,7 @@
 
 namespace epulse::test {
 
-ChildProcess::ChildProcess(std::function<void(void*)> work, size_t shared_bytes)
+ChildProcess::ChildProcess(const std::function<void(void*)>& work, size_t shared_bytes)
     : shared_bytes_(shared_bytes) {
   shared_ = mmap(nullptr, shared_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   int go[2];

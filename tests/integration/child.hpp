@@ -7,11 +7,11 @@
 
 namespace epulse::test {
 
-// A forked process that waits for our go, does its work, then waits for our leave to end, so that a probe
-// can be attached before and read after. Work and results share memory of type Shared.
+// A forked process that waits for our go, does its work, then waits for our leave to end, so that a
+// probe can be attached before and read after. Work and results share memory of type Shared.
 class ChildProcess {
  public:
-  ChildProcess(std::function<void(void*)> work, size_t shared_bytes);
+  ChildProcess(const std::function<void(void*)>& work, size_t shared_bytes);
   ~ChildProcess();
   ChildProcess(const ChildProcess&) = delete;
   ChildProcess& operator=(const ChildProcess&) = delete;
@@ -33,8 +33,9 @@ template <typename Shared>
 class Child : public ChildProcess {
  public:
   explicit Child(std::function<void(Shared&)> work)
-      : ChildProcess([work = std::move(work)](void* memory) { work(*static_cast<Shared*>(memory)); },
-                     sizeof(Shared)) {}
+      : ChildProcess(
+            [work = std::move(work)](void* memory) { work(*static_cast<Shared*>(memory)); },
+            sizeof(Shared)) {}
   const Shared& result() const { return *static_cast<const Shared*>(shared()); }
 };
 

@@ -24,6 +24,7 @@ Program::Program(std::vector<std::string> arguments)
   dup2(err_, STDERR_FILENO);
   dup2(open("/dev/null", O_RDONLY | O_CLOEXEC), STDIN_FILENO);
   std::vector<char*> argv;
+  argv.reserve(arguments.size() + 1);
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
   execvp(argv[0], argv.data());
@@ -39,7 +40,9 @@ Program::~Program() {
   close(err_);
 }
 
-void Program::signal(int number) const { kill(pid_, number); }
+void Program::signal(int number) const {
+  kill(pid_, number);
+}
 
 int Program::wait(double seconds) {
   eventually(

@@ -1,4 +1,5 @@
-// The built programs as a user runs them: bad input, servers they have never seen, and what is left behind.
+// The built programs as a user runs them: bad input, servers they have never seen, and what is left
+// behind.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -38,7 +39,9 @@ bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
-bool bpf_allowed() { return kernel::detect().bpf_errno == 0; }
+bool bpf_allowed() {
+  return kernel::detect().bpf_errno == 0;
+}
 
 #define SKIP_WITHOUT_BPF()                                                             \
   if (!bpf_allowed()) {                                                                \
@@ -185,8 +188,10 @@ class Redis {
   std::unique_ptr<Program> load_;
 };
 
-#define SKIP_WITHOUT_REDIS() \
-  if (!Redis::installed()) GTEST_SKIP() << "redis-tools is not installed; tools/setup test does it"
+#define SKIP_WITHOUT_REDIS()                                             \
+  if (!Redis::installed())                                               \
+  GTEST_SKIP() << "redis-tools is not installed; tools/setup test does " \
+                  "it"
 
 // The count in the summary's line of this name, -1 when there is none.
 long summary_count(const std::string& text, const std::string& name) {
@@ -206,8 +211,8 @@ TEST(ForeignServer, RedisShowsDepthBatchAndEveryStage) {
   const std::string text = stat.out();
   EXPECT_TRUE(contains(text, "tracepoint backend")) << text;
   for (const char* name :
-       {"ready to woken", "woken to running", "running to delivered", "ready to delivered", "handler",
-        "depth listed", "depth fresh", "batch"}) {
+       {"ready to woken", "woken to running", "running to delivered", "ready to delivered",
+        "handler", "depth listed", "depth fresh", "batch"}) {
     EXPECT_GT(summary_count(text, name), 100) << name << "\n" << text;
   }
 }
@@ -245,7 +250,8 @@ TEST(ForeignServer, WithoutBpfTheSchedulersFiguresRemain) {
   Redis redis;
   ASSERT_TRUE(redis.started());
   redis.start_load();
-  Program stat({EPULSE, "stat", "-p", std::to_string(redis.pid()), "--backend", "procfs", "0.5", "2"});
+  Program stat(
+      {EPULSE, "stat", "-p", std::to_string(redis.pid()), "--backend", "procfs", "0.5", "2"});
   ASSERT_EQ(stat.wait(), 0) << stat.err();
   EXPECT_TRUE(contains(stat.out(), "absent: queue depth")) << stat.out();
   EXPECT_TRUE(contains(stat.out(), "redis-server[" + std::to_string(redis.pid()))) << stat.out();
@@ -253,8 +259,8 @@ TEST(ForeignServer, WithoutBpfTheSchedulersFiguresRemain) {
 
 // ---- the agent ----
 
-// epulse-ws with two pinned workers, a load on it and hogs on the second worker's CPU, so that the agent
-// has something to do.
+// epulse-ws with two pinned workers, a load on it and hogs on the second worker's CPU, so that the
+// agent has something to do.
 class Scene {
  public:
   Scene()
@@ -268,23 +274,25 @@ class Scene {
     if (!eventually([&] { return contains(server_.out(), "\n"); })) return false;
     const std::string line = server_.out();
     std::smatch match;
-    if (!std::regex_search(line, match, std::regex("listening on (127\\.0\\.0\\.1:[0-9]+)"))) return false;
+    if (!std::regex_search(line, match, std::regex("listening on (127\\.0\\.0\\.1:[0-9]+)")))
+      return false;
     url_ = "ws://" + match[1].str() + "/";
     original_ = masks();
     const int cpu = original_.back().second.first();
     for (auto& hog : hogs_) {
-      hog = std::make_unique<Program>(std::vector<std::string>{
-          "taskset", "-c", std::to_string(cpu), "sh", "-c", "while :; do :; done"});
+      hog = std::make_unique<Program>(std::vector<std::string>{"taskset", "-c", std::to_string(cpu),
+                                                               "sh", "-c", "while :; do :; done"});
     }
     load_ = std::make_unique<Program>(std::vector<std::string>{
         EPULSE_LOAD, url_, "-c", "20", "-r", "2000", "-d", "60", "--progress", "0"});
     return true;
   }
 
-  std::unique_ptr<Program> agent(const std::string& mode, const std::string& backend = "auto") const {
+  std::unique_ptr<Program> agent(const std::string& mode,
+                                 const std::string& backend = "auto") const {
     return std::make_unique<Program>(
-        std::vector<std::string>{EPULSED, "-p", std::to_string(server_.pid()), "-c", config_, "--mode",
-                                 mode, "--backend", backend});
+        std::vector<std::string>{EPULSED, "-p", std::to_string(server_.pid()), "-c", config_,
+                                 "--mode", mode, "--backend", backend});
   }
 
   using Masks = std::vector<std::pair<pid_t, model::CpuSet>>;
@@ -312,9 +320,9 @@ class Scene {
   Masks original_;
 };
 
-#define SKIP_ON_ONE_CPU()                                                              \
-  if (kernel::thread_affinity(0).value_or(model::CpuSet{}).count() < 2) {              \
-    GTEST_SKIP() << "one CPU: there is nowhere to move a worker to";                   \
+#define SKIP_ON_ONE_CPU()                                                 \
+  if (kernel::thread_affinity(0).value_or(model::CpuSet{}).count() < 2) { \
+    GTEST_SKIP() << "one CPU: there is nowhere to move a worker to";      \
   }
 
 TEST(Agent, MovesAWorkerAndRestoresItOnExit) {

@@ -59,7 +59,9 @@ Pair tcp_pair() {
   return {near, far};
 }
 
-void write_byte(int fd) { require(write(fd, "x", 1) == 1); }
+void write_byte(int fd) {
+  require(write(fd, "x", 1) == 1);
+}
 
 void read_byte(int fd) {
   char byte = 0;
@@ -74,7 +76,8 @@ void watch(int epoll, int fd, uint32_t events) {
 }
 
 void sleep_ns(uint64_t ns) {
-  const timespec span{static_cast<time_t>(ns / 1'000'000'000), static_cast<long>(ns % 1'000'000'000)};
+  const timespec span{static_cast<time_t>(ns / 1'000'000'000),
+                      static_cast<long>(ns % 1'000'000'000)};
   nanosleep(&span, nullptr);
 }
 
@@ -89,8 +92,8 @@ std::unique_ptr<probes::EpollProbe> attach(
   return std::make_unique<probes::EpollProbe>(options, facts, std::move(handler));
 }
 
-#define ATTACH_OR_SKIP(probe, ...)                                                     \
-  const auto probe = attach(__VA_ARGS__);                                              \
+#define ATTACH_OR_SKIP(probe, ...)        \
+  const auto probe = attach(__VA_ARGS__); \
   if (!probe) GTEST_SKIP() << "no tracepoint backend: " << probes::plan(kernel::detect()).why
 
 // All workers of the process, summed.
@@ -102,7 +105,8 @@ model::WorkerStats total(probes::EpollProbe& probe) {
 
 void expect_close(uint64_t measured_ns, uint64_t expected_ns, const char* what) {
   const double tolerance = std::max(0.05 * static_cast<double>(expected_ns), 20'000.0);
-  EXPECT_NEAR(static_cast<double>(measured_ns), static_cast<double>(expected_ns), tolerance) << what;
+  EXPECT_NEAR(static_cast<double>(measured_ns), static_cast<double>(expected_ns), tolerance)
+      << what;
 }
 
 // ---- depth and batch ----
@@ -307,9 +311,9 @@ int a_cpu() {
   return 0;
 }
 
-// A real-time thread on the waiters' CPU: writes a byte, keeps the CPU for a known time, sleeps, again.
-// Whoever waits for the byte is woken at once and runs when the hog sleeps. `times` gets how long it kept
-// the CPU, or why it could not.
+// A real-time thread on the waiters' CPU: writes a byte, keeps the CPU for a known time, sleeps,
+// again. Whoever waits for the byte is woken at once and runs when the hog sleeps. `times` gets how
+// long it kept the CPU, or why it could not.
 void write_and_hog(int fd, int cpu, int rounds, Times& times) {
   pin(cpu);
   const sched_param priority{1};
@@ -325,9 +329,9 @@ void write_and_hog(int fd, int cpu, int rounds, Times& times) {
   }
 }
 
-#define SKIP_WITHOUT_REALTIME(child)                                                            \
-  if (const int error = (child).result().skipped; error != 0) {                                 \
-    GTEST_SKIP() << "no real-time scheduling here: " << errno_text(error);                       \
+#define SKIP_WITHOUT_REALTIME(child)                                       \
+  if (const int error = (child).result().skipped; error != 0) {            \
+    GTEST_SKIP() << "no real-time scheduling here: " << errno_text(error); \
   }
 
 TEST(Truth, WokenToRunningIsTheRunQueueDelay) {
@@ -360,8 +364,8 @@ TEST(Truth, WokenToRunningIsTheRunQueueDelay) {
   EXPECT_LT(stats.stages[EPOLL_STAGE_READY_TO_WOKEN].mean(), 1'000'000);
 }
 
-// Two threads on one CPU, each with its own epoll on one socket: both are woken for every byte, the first
-// to run takes it.
+// Two threads on one CPU, each with its own epoll on one socket: both are woken for every byte, the
+// first to run takes it.
 TEST(Truth, EmptyWakeUpsAreCounted) {
   static constexpr int kBytes = 31;
   Child<Times> child([](Times& times) {

@@ -49,7 +49,8 @@ TEST(Plan, EachMissingFactIsNamed) {
     EXPECT_NE(text.find(part), std::string::npos) << text;
   };
   contains(why_without([](Facts& f) { f.bpf_errno = EPERM; }), "CAP_BPF");
-  contains(why_without([](Facts& f) { f.bpf_errno = EPERM, f.effective_root = true; }), "container");
+  contains(why_without([](Facts& f) { f.bpf_errno = EPERM, f.effective_root = true; }),
+           "container");
   contains(why_without([](Facts& f) { f.lockdown_confidentiality = true; }), "locked down");
   contains(why_without([](Facts& f) { f.btf = false; }), "CONFIG_DEBUG_INFO_BTF");
   contains(why_without([](Facts& f) { f.task_storage = false; }), "5.11");

@@ -34,7 +34,8 @@ class FakeRoot {
 
 TEST(ThreadStat, NamesMayHoldSpacesAndBrackets) {
   const auto stat = parse_thread_stat(
-      "4711 (ws) worker (1) R 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 987654 20 21 22 23 24 25 26 "
+      "4711 (ws) worker (1) R 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 987654 20 21 22 23 24 "
+      "25 26 "
       "27 28 29 30 31 32 33 34 35 3 0 0");
   ASSERT_TRUE(stat);
   EXPECT_EQ(stat->name, "ws) worker (1");

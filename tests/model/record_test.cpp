@@ -43,7 +43,8 @@ epoll_wait_record wait_record() {
 // A recording of two intervals and one single wait, as the bytes of its file.
 std::string contents() {
   const std::string path =
-      (std::filesystem::temp_directory_path() / ("epulse-record-" + std::to_string(getpid()))).string();
+      (std::filesystem::temp_directory_path() / ("epulse-record-" + std::to_string(getpid())))
+          .string();
   {
     RecordWriter writer(path);
     writer.meta({{"target", "redis-server[4711]"}});
@@ -112,7 +113,8 @@ TEST(Record, AnUnknownBlockIsSkipped) {
 }
 
 TEST(Record, AForeignFileIsRefusedByName) {
-  for (const std::string& text : {std::string(), std::string("PERFILE2 and more"), contents().substr(1)}) {
+  for (const std::string& text :
+       {std::string(), std::string("PERFILE2 and more"), contents().substr(1)}) {
     try {
       parse_recording(text, "some.file");
       FAIL() << "accepted " << text.size() << " bytes";

@@ -5,14 +5,14 @@
 #include <string>
 #include <vector>
 
-// The subcommands of epulse. Each returns the exit status: 0 fine, 1 found something, 2 failed. A failure
-// to set up is an Error, which main prints.
+// The subcommands of epulse. Each returns the exit status: 0 fine, 1 found something, 2 failed. A
+// failure to set up is an Error, which main prints.
 namespace epulse::cli {
 
 struct StatOptions {
   pid_t pid = 0;
   double interval_s = 1;
-  uint64_t count = 0;   // 0: until interrupted
+  uint64_t count = 0;            // 0: until interrupted
   std::string backend = "auto";  // auto, tracepoint, procfs
   bool cost = false;             // also what the probes themselves cost
 };
@@ -45,7 +45,8 @@ int run_report(const ReportOptions& options);
 int run_doctor(bool json);
 int run_undo(const UndoOptions& options);
 
-// `epulse stat` where BPF is refused: the scheduler's own figures and the bundled server's stats page.
+// `epulse stat` where BPF is refused: the scheduler's own figures and the bundled server's stats
+// page.
 int run_procfs_stat(const StatOptions& options, const std::string& why);
 
 }  // namespace epulse::cli

@@ -31,7 +31,8 @@ std::vector<Fact> describe(const kernel::Facts& facts) {
       {"ep_poll_callback", address(facts.ep_poll_callback)},
       {"ep_eventpoll_poll", address(facts.ep_eventpoll_poll)},
       {"tracepoint sk_data_ready", yes(facts.tp_sk_data_ready)},
-      {"tracepoints sched_waking, sched_switch", yes(facts.tp_sched_waking && facts.tp_sched_switch)},
+      {"tracepoints sched_waking, sched_switch",
+       yes(facts.tp_sched_waking && facts.tp_sched_switch)},
       {"tracepoints sys_enter, sys_exit", yes(facts.tp_sys_enter && facts.tp_sys_exit)},
       {"iterator task_file", yes(facts.iter_task_file)},
       {"task-local storage", yes(facts.task_storage)},
@@ -40,7 +41,8 @@ std::vector<Fact> describe(const kernel::Facts& facts) {
   };
 }
 
-// The plan says what should work; only loading shows that it does. Attached to ourselves, for an instant.
+// The plan says what should work; only loading shows that it does. Attached to ourselves, for an
+// instant.
 std::string load_failure(const kernel::Facts& facts) {
   try {
     const probes::EpollProbe probe({.tgid = getpid()}, facts, [](const epoll_wait_record&) {});
@@ -60,7 +62,8 @@ int run_doctor(bool json) {
     if (!failure.empty()) plan = probes::without_bpf(facts, failure);
   }
   size_t absent = 0;
-  for (const auto& metric : plan.metrics) absent += metric.quality == probes::Quality::kAbsent ? 1 : 0;
+  for (const auto& metric : plan.metrics)
+    absent += metric.quality == probes::Quality::kAbsent ? 1 : 0;
 
   if (json) {
     fmt::print(R"({{"schema_version":1,"backend":"{}","why":{},"facts":{{)",

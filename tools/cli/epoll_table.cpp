@@ -37,13 +37,13 @@ std::string worker_label(const model::WorkerKey& key, const record::ThreadNames&
 void EpollTable::print(const model::EpollSnapshot& interval, const record::ThreadNames& names) {
   if (!header_printed_ || lines_since_header_ >= kHeaderEvery) {
     // Two lines: what the columns are about, then the columns.
-    fmt::print("\n{:8} {:24} {:>4} {:>8} {:>8} {:>6} {:>17} {:>6} {:>44} {:>7}\n", "", "", "", "", "",
-               "batch", "queue depth", "left", "p99 of each stage", "empty");
+    fmt::print("\n{:8} {:24} {:>4} {:>8} {:>8} {:>6} {:>17} {:>6} {:>44} {:>7}\n", "", "", "", "",
+               "", "batch", "queue depth", "left", "p99 of each stage", "empty");
     fmt::print(
         "{:8} {:24} {:>4} {:>8} {:>8} {:>6} {:>5} {:>5} {:>5} {:>6} {:>8} {:>8} {:>8} {:>8} {:>8} "
         "{:>7}\n",
-        "TIME", "WORKER", "EPFD", "WAITS/s", "EVENTS/s", "MEAN", "P50", "P99", "MAX", "MAX", "RDY>WOKE",
-        "WOKE>RUN", "RUN>DLV", "RDY>DLV", "HANDLER", "WAKE/s");
+        "TIME", "WORKER", "EPFD", "WAITS/s", "EVENTS/s", "MEAN", "P50", "P99", "MAX", "MAX",
+        "RDY>WOKE", "WOKE>RUN", "RUN>DLV", "RDY>DLV", "HANDLER", "WAKE/s");
     header_printed_ = true;
     lines_since_header_ = 0;
   }
@@ -55,14 +55,18 @@ void EpollTable::print(const model::EpollSnapshot& interval, const record::Threa
     any = true;
     const auto& depth = worker.items[EPOLL_ITEMS_LISTED];
     const auto& stages = worker.stages;
-    const auto per_second = [&](uint64_t n) { return count_text(static_cast<double>(n) / seconds); };
+    const auto per_second = [&](uint64_t n) {
+      return count_text(static_cast<double>(n) / seconds);
+    };
     fmt::print(
-        "{:8} {:24} {:>4} {:>8} {:>8} {:>6.1f} {:>5} {:>5} {:>5} {:>6} {:>8} {:>8} {:>8} {:>8} {:>8} "
+        "{:8} {:24} {:>4} {:>8} {:>8} {:>6.1f} {:>5} {:>5} {:>5} {:>6} {:>8} {:>8} {:>8} {:>8} "
+        "{:>8} "
         "{:>7}\n",
         time_text, worker_label(worker.key, names), worker.key.epfd, per_second(worker.waits()),
         per_second(worker.events()), worker.items[EPOLL_ITEMS_BATCH].mean(), depth.quantile(0.5),
         depth.quantile(0.99), depth.max(), worker.items[EPOLL_ITEMS_LEFT].max(),
-        p99_text(stages[EPOLL_STAGE_READY_TO_WOKEN]), p99_text(stages[EPOLL_STAGE_WOKEN_TO_RUNNING]),
+        p99_text(stages[EPOLL_STAGE_READY_TO_WOKEN]),
+        p99_text(stages[EPOLL_STAGE_WOKEN_TO_RUNNING]),
         p99_text(stages[EPOLL_STAGE_RUNNING_TO_DELIVERED]),
         p99_text(stages[EPOLL_STAGE_READY_TO_DELIVERED]), p99_text(stages[EPOLL_STAGE_HANDLER]),
         per_second(worker.counters[EPOLL_COUNTER_EMPTY_WAKEUPS]));
@@ -79,9 +83,10 @@ void print_summary(const model::EpollSnapshot& total, const record::ThreadNames&
     const auto counter = [&](epoll_counter which) { return worker.counters[which]; };
     fmt::print("\n {}, epoll fd {}: {}\n", worker_label(worker.key, names), worker.key.epfd,
                model::verdict(worker));
-    fmt::print("   {} waits, {} with events, {} saturated (maxevents {}), {} timed out, {} failed\n",
-               worker.waits(), counter(EPOLL_COUNTER_DELIVERIES), counter(EPOLL_COUNTER_SATURATED),
-               worker.max_events, counter(EPOLL_COUNTER_TIMEOUTS), counter(EPOLL_COUNTER_ERRORS));
+    fmt::print(
+        "   {} waits, {} with events, {} saturated (maxevents {}), {} timed out, {} failed\n",
+        worker.waits(), counter(EPOLL_COUNTER_DELIVERIES), counter(EPOLL_COUNTER_SATURATED),
+        worker.max_events, counter(EPOLL_COUNTER_TIMEOUTS), counter(EPOLL_COUNTER_ERRORS));
     fmt::print("   {} events, {} wake-ups, {} empty\n", worker.events(),
                counter(EPOLL_COUNTER_WAKEUPS), counter(EPOLL_COUNTER_EMPTY_WAKEUPS));
     fmt::print("   {:22} {:>10} {:>9} {:>9} {:>9} {:>9} {:>9}\n", "stage", "count", "mean", "p50",
@@ -109,7 +114,8 @@ void print_summary(const model::EpollSnapshot& total, const record::ThreadNames&
       fmt::print("   {} deliveries had no readiness time: not sockets, or only write events\n", n);
     }
     if (const uint64_t n = counter(EPOLL_COUNTER_UNSEEN_DEPTH); n != 0) {
-      fmt::print("   {} depths are lower bounds: another thread was draining, or over 4,096 items\n", n);
+      fmt::print(
+          "   {} depths are lower bounds: another thread was draining, or over 4,096 items\n", n);
     }
     if (const uint64_t n = counter(EPOLL_COUNTER_INVALID); n != 0) {
       fmt::print("   {} absurd times left out\n", n);

@@ -81,8 +81,8 @@ int run_list(bool json) {
     }
     return 0;
   }
-  fmt::print("{:>8} {:16} {:>5} {:>8} {:>8} {:>6}\n", "PID", "PROCESS", "EPFD", "WATCHED", "WAITING",
-             "DEPTH");
+  fmt::print("{:>8} {:16} {:>5} {:>8} {:>8} {:>6}\n", "PID", "PROCESS", "EPFD", "WATCHED",
+             "WAITING", "DEPTH");
   for (const Row& row : rows) {
     fmt::print("{:>8} {:16} {:>5} {:>8} {:>8} {:>6}\n", row.pid, row.name, row.epfd, row.watched,
                known(row.waiters, "-"), known(row.depth, "-"));

@@ -24,8 +24,9 @@ struct Options {
 
 void add_stat(CLI::App& app, StatOptions& options) {
   CLI::App* stat = app.add_subcommand("stat", "ready-queue depth and wake-up latency, live");
-  stat->add_option("-p,--pid", options.pid, "the process to watch")->required()->check(
-      CLI::PositiveNumber);
+  stat->add_option("-p,--pid", options.pid, "the process to watch")
+      ->required()
+      ->check(CLI::PositiveNumber);
   stat->add_option("interval", options.interval_s, "seconds between two tables")
       ->check(CLI::Range(0.01, 86400.0))
       ->capture_default_str();
@@ -47,18 +48,22 @@ void add_record(CLI::App& app, RecordOptions& options) {
   record->add_option("-I,--interval", options.interval_s, "seconds between two blocks")
       ->check(CLI::Range(0.01, 3600.0))
       ->capture_default_str();
-  record->add_option("-d,--duration", options.duration_s, "seconds; 0: until COMMAND ends or Ctrl-C")
+  record
+      ->add_option("-d,--duration", options.duration_s, "seconds; 0: until COMMAND ends or Ctrl-C")
       ->check(CLI::Range(0.0, 1e9));
   record->add_option("--sample-every", options.sample_every, "also every Nth delivery by itself");
-  record->add_option("--exception-depth", options.exception_depth,
-                     "queues deeper than this by themselves")
+  record
+      ->add_option("--exception-depth", options.exception_depth,
+                   "queues deeper than this by themselves")
       ->capture_default_str();
-  record->add_option("--exception-wakeup-us", options.exception_wakeup_us,
-                     "wake-ups later than this by themselves")
+  record
+      ->add_option("--exception-wakeup-us", options.exception_wakeup_us,
+                   "wake-ups later than this by themselves")
       ->capture_default_str();
   record->add_option("command", options.command, "COMMAND to run meanwhile, after --");
-  record->footer("Examples:\n  epulse record -p 4711 -o slow.data -- sleep 10\n"
-                 "  epulse record -o redis.data -- redis-server --port 7000");
+  record->footer(
+      "Examples:\n  epulse record -p 4711 -o slow.data -- sleep 10\n"
+      "  epulse record -o redis.data -- redis-server --port 7000");
 }
 
 void add_report(CLI::App& app, ReportOptions& options) {
@@ -85,7 +90,8 @@ int run(const CLI::App& app, const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("epulse: what happens between \"socket ready\" and \"handled\", for any epoll server");
+  CLI::App app(
+      "epulse: what happens between \"socket ready\" and \"handled\", for any epoll server");
   app.set_version_flag("--version", EPULSE_VERSION);
   app.require_subcommand(1);
   Options options;

@@ -68,7 +68,8 @@ int run_procfs_stat(const StatOptions& options, const std::string& why) {
              options.pid, options.interval_s);
   fmt::print("# why not BPF: {}\n", why);
   fmt::print(
-      "# absent: queue depth, backlog, ready to woken, running to delivered, ready to delivered, empty "
+      "# absent: queue depth, backlog, ready to woken, running to delivered, ready to delivered, "
+      "empty "
       "wake-ups\n"
       "# estimated: woken to running, as DELAY/RUN: the mean run-queue delay per time slice "
       "(schedstat)\n");

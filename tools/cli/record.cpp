@@ -79,7 +79,9 @@ class Command {
     char token = 0;
     if (read(gate[0], &token, 1) != 1) _exit(127);  // the recorder gave up
     std::vector<char*> argv;
-    for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+    argv.reserve(arguments.size() + 1);
+    for (const std::string& argument : arguments)
+      argv.push_back(const_cast<char*>(argument.c_str()));
     argv.push_back(nullptr);
     execvp(argv[0], argv.data());
     const int error = errno;
@@ -97,16 +99,17 @@ record::Meta describe(const RecordOptions& options, pid_t target) {
   utsname names{};
   uname(&names);
   std::string command;
-  for (const std::string& argument : options.command) command += (command.empty() ? "" : " ") + argument;
+  for (const std::string& argument : options.command)
+    command += (command.empty() ? "" : " ") + argument;
   const time_t now = time(nullptr);
   tm utc{};
   gmtime_r(&now, &utc);
-  record::Meta meta{{"target", fmt::format("{}[{}]", kernel::process_name(target), target)},
-                    {"host", fmt::format("{}, Linux {} {}", names.nodename, names.release, names.machine)},
-                    {"backend", "tracepoint"},
-                    {"started", fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", utc.tm_year + 1900,
-                                            utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min,
-                                            utc.tm_sec)}};
+  record::Meta meta{
+      {"target", fmt::format("{}[{}]", kernel::process_name(target), target)},
+      {"host", fmt::format("{}, Linux {} {}", names.nodename, names.release, names.machine)},
+      {"backend", "tracepoint"},
+      {"started", fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", utc.tm_year + 1900,
+                              utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec)}};
   if (!command.empty()) meta["command"] = command;
   return meta;
 }
@@ -155,11 +158,13 @@ int run_record(const RecordOptions& options) {
     recorded_waits += waits.size();
     waits.clear();
     elapsed_ns += interval.duration_ns;
-    for (const auto& worker : interval.workers) deliveries += worker.counters[EPOLL_COUNTER_DELIVERIES];
+    for (const auto& worker : interval.workers)
+      deliveries += worker.counters[EPOLL_COUNTER_DELIVERIES];
   };
   auto event = Watch::Event::kTick;
   while (event == Watch::Event::kTick) {
-    if (options.duration_s > 0 && static_cast<double>(elapsed_ns) >= options.duration_s * 1e9) break;
+    if (options.duration_s > 0 && static_cast<double>(elapsed_ns) >= options.duration_s * 1e9)
+      break;
     event = watch.next();
     flush();
   }
@@ -174,9 +179,9 @@ int run_record(const RecordOptions& options) {
       status = command->finish();
     }
   }
-  fmt::print(stderr, "epulse: {} deliveries and {} single waits over {} recorded in {} ({} bytes)\n",
-             deliveries, recorded_waits, model::duration_text(elapsed_ns), options.output,
-             writer.bytes());
+  fmt::print(
+      stderr, "epulse: {} deliveries and {} single waits over {} recorded in {} ({} bytes)\n",
+      deliveries, recorded_waits, model::duration_text(elapsed_ns), options.output, writer.bytes());
   return status;
 }
 

@@ -18,8 +18,7 @@ void print_waits(const record::Recording& recording) {
     deep += (wait.reasons & EPOLL_WAIT_DEEP) != 0 ? 1 : 0;
     late += (wait.reasons & EPOLL_WAIT_LATE) != 0 ? 1 : 0;
     sampled += (wait.reasons & EPOLL_WAIT_SAMPLED) != 0 ? 1 : 0;
-    if (deepest == nullptr ||
-        wait.items[EPOLL_ITEMS_LISTED] > deepest->items[EPOLL_ITEMS_LISTED]) {
+    if (deepest == nullptr || wait.items[EPOLL_ITEMS_LISTED] > deepest->items[EPOLL_ITEMS_LISTED]) {
       deepest = &wait;
     }
     if (latest == nullptr || wait.stage_ns[EPOLL_STAGE_WOKEN_TO_RUNNING] >
@@ -31,11 +30,12 @@ void print_waits(const record::Recording& recording) {
              deep, late, sampled);
   const auto describe = [&](const char* what, const epoll_wait_record& wait) {
     const model::WorkerKey key{wait.epoll_id, wait.tid, wait.epfd, 0};
-    fmt::print(" {}: {} on CPU {}: {} listed, batch {}, woken to running {}, ready to delivered {}\n",
-               what, worker_label(key, recording.names), wait.cpu, wait.items[EPOLL_ITEMS_LISTED],
-               wait.items[EPOLL_ITEMS_BATCH],
-               model::duration_text(wait.stage_ns[EPOLL_STAGE_WOKEN_TO_RUNNING]),
-               model::duration_text(wait.stage_ns[EPOLL_STAGE_READY_TO_DELIVERED]));
+    fmt::print(
+        " {}: {} on CPU {}: {} listed, batch {}, woken to running {}, ready to delivered {}\n",
+        what, worker_label(key, recording.names), wait.cpu, wait.items[EPOLL_ITEMS_LISTED],
+        wait.items[EPOLL_ITEMS_BATCH],
+        model::duration_text(wait.stage_ns[EPOLL_STAGE_WOKEN_TO_RUNNING]),
+        model::duration_text(wait.stage_ns[EPOLL_STAGE_READY_TO_DELIVERED]));
   };
   if (deepest != nullptr) describe("deepest", *deepest);
   if (latest != nullptr) describe("latest", *latest);
@@ -46,8 +46,8 @@ void print_waits(const record::Recording& recording) {
 int run_report(const ReportOptions& options) {
   const record::Recording recording = record::read_recording(options.input);
   for (const auto& [key, value] : recording.meta) fmt::print("# {}: {}\n", key, value);
-  fmt::print("# recorded: {} in {} intervals\n",
-             model::duration_text(recording.total.duration_ns), recording.intervals);
+  fmt::print("# recorded: {} in {} intervals\n", model::duration_text(recording.total.duration_ns),
+             recording.intervals);
   print_summary(recording.total, recording.names);
   if (options.histograms) {
     for (const model::WorkerStats& worker : recording.total.workers) {

@@ -18,9 +18,10 @@ void print_costs(const std::vector<probes::ProgramCost>& costs, uint64_t duratio
   fmt::print("\n probe cost, by the kernel's own clock\n   {:20} {:>12} {:>10} {:>10}\n", "program",
              "runs", "ns/run", "% of a CPU");
   for (const auto& cost : costs) {
-    fmt::print("   {:20} {:>12} {:>10.0f} {:>10.2f}\n", cost.name, cost.runs,
-               cost.runs == 0 ? 0 : static_cast<double>(cost.run_ns) / static_cast<double>(cost.runs),
-               100 * static_cast<double>(cost.run_ns) / static_cast<double>(duration_ns));
+    fmt::print(
+        "   {:20} {:>12} {:>10.0f} {:>10.2f}\n", cost.name, cost.runs,
+        cost.runs == 0 ? 0 : static_cast<double>(cost.run_ns) / static_cast<double>(cost.runs),
+        100 * static_cast<double>(cost.run_ns) / static_cast<double>(duration_ns));
   }
 }
 
@@ -39,7 +40,7 @@ int run_epoll_stat(const StatOptions& options, const kernel::Facts& facts) {
   model::EpollIntervals intervals(probe.attached_ns());
   model::EpollTotal total;
   const auto sample = [&] {
-    const model::EpollSnapshot interval = intervals.advance(probe.read());
+    model::EpollSnapshot interval = intervals.advance(probe.read());
     add_thread_names(options.pid, interval, names);
     total.add(interval);
     return interval;
@@ -64,7 +65,8 @@ int run_epoll_stat(const StatOptions& options, const kernel::Facts& facts) {
 int run_stat(const StatOptions& given) {
   StatOptions options = given;
   options.pid = kernel::require_epoll_process(given.pid);
-  if (options.backend == "procfs") return run_procfs_stat(options, "asked for with --backend procfs");
+  if (options.backend == "procfs")
+    return run_procfs_stat(options, "asked for with --backend procfs");
   const kernel::Facts facts = kernel::detect();
   const probes::Plan plan = probes::plan(facts);
   if (plan.backend == probes::Backend::kProcfs) {

@@ -5,7 +5,8 @@
 
 namespace epulse::cli {
 
-// Looks up the names of workers seen for the first time; a thread that is gone keeps the name it had.
+// Looks up the names of workers seen for the first time; a thread that is gone keeps the name it
+// had.
 inline void add_thread_names(pid_t pid, const model::EpollSnapshot& interval,
                              record::ThreadNames& names) {
   for (const model::WorkerStats& worker : interval.workers) {

@@ -54,7 +54,7 @@ Watch::Event Watch::next() {
     pollfd fds[3 + kProcessesMax] = {
         {signals_, POLLIN, 0}, {timer_, POLLIN, 0}, {descriptor_, POLLIN, 0}};
     for (int i = 0; i < process_count_; ++i) fds[3 + i] = {processes_[i], POLLIN, 0};
-    if (poll(fds, static_cast<nfds_t>(3 + process_count_), -1) < 0) {
+    if (poll(fds, 3 + static_cast<nfds_t>(process_count_), -1) < 0) {
       if (errno == EINTR) continue;
       fail("poll: {}", errno_text(errno));
     }

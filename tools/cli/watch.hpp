@@ -8,7 +8,8 @@
 namespace epulse::cli {
 
 // Waits for the next tick, an interrupt, or the end of a process, whichever comes first. SIGINT and
-// SIGTERM are blocked for the process from construction on, so construct it before threads or children.
+// SIGTERM are blocked for the process from construction on, so construct it before threads or
+// children.
 class Watch {
  public:
   enum class Event { kTick, kInterrupted, kExited };
