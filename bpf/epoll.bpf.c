@@ -12,9 +12,7 @@
  * target's. */
 #include "epoll.h"
 
-#include <bpf/bpf_helpers.h>
-#include <bpf/bpf_tracing.h>
-#include "lib/kernel_types.h"
+#include "lib/bpf.h"
 
 #include "lib/eventpoll.h"
 #include "lib/syscalls.h"

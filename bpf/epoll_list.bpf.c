@@ -2,9 +2,7 @@
  * event; one pass costs about 0.1 us per open file. */
 #include "epoll_list.h"
 
-#include <bpf/bpf_helpers.h>
-#include <bpf/bpf_tracing.h>
-#include "lib/kernel_types.h"
+#include "lib/bpf.h"
 
 #include "lib/eventpoll.h"
 

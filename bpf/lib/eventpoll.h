@@ -3,11 +3,8 @@
 #ifndef EPULSE_BPF_LIB_EVENTPOLL_H
 #define EPULSE_BPF_LIB_EVENTPOLL_H
 
-#include <bpf/bpf_core_read.h>
-#include <bpf/bpf_helpers.h>
-
+#include "lib/bpf.h"
 #include "lib/kernel_fixes.h"
-#include "lib/kernel_types.h"
 
 /* The longest ready list that is counted. Deeper ones are reported as this deep, or as unseen. */
 #define EVENTPOLL_WALK_MAX 4096

@@ -2,9 +2,7 @@
 #ifndef EPULSE_BPF_LIB_KERNEL_FIXES_H
 #define EPULSE_BPF_LIB_KERNEL_FIXES_H
 
-#include <bpf/bpf_core_read.h>
-
-#include "lib/kernel_types.h"
+#include "lib/bpf.h"
 
 #define TASK_INTERRUPTIBLE 1
 
