@@ -29,12 +29,14 @@ const volatile __u32 sample_every = 0;        /* 0: off */
 /* Ring-buffer consumers are woken when this much waits, else they come by themselves. */
 #define RING_WAKEUP_BYTES (64 * 1024)
 #define NO_SLOT (~0U)
-#define WATCHERS_MAX 8 /* epoll instances looked at per socket */
+#define IN_FLIGHT_NS 20000 /* from sk_data_ready to the ready list, interrupts included */
+#define WATCHERS_MAX 64    /* epoll instances looked at per socket */
 
 #define EPOLLIN 0x001
 #define EPOLLPRI 0x002
 #define EPOLLRDNORM 0x040
 #define EPOLLRDBAND 0x080
+#define EPOLLEXCLUSIVE (1U << 28)
 #define EPOLLET (1U << 31)
 /* What sk_data_ready signals: net/core/sock.c, sock_def_readable(). */
 #define READ_EVENTS (EPOLLIN | EPOLLPRI | EPOLLRDNORM | EPOLLRDBAND)
@@ -44,12 +46,15 @@ struct instance {
   __u64 ready_total;    /* items signalled so far */
   __u64 drained_total;  /* ... when the last drain started */
   __u64 first_ready_ns; /* first signal since then; 0: none */
+  __u64 last_ready_ns;  /* last signal ever */
   __u64 drains;         /* drains started: the epoch of `struct item` */
   /* A saturated drain leaves items. The list is first in, first out, so what became ready at this
    * time or later is still on it, and what did before has been delivered. 0: nothing left, or
    * unknown. */
   __u64 oldest_left_ns;
   __u64 left; /* items that the last drain, being saturated, left undelivered */
+  __u32 last_tid;
+  __u32 shared; /* more than one thread waits on it */
 };
 
 /* A watched socket's last signal. */
@@ -67,6 +72,7 @@ struct thread {
   __u64 running_ns;
   __u64 oldest_ready_ns; /* of the items that the drain will find; 0: unknown */
   __u64 ready_to_woken_ns;
+  __u32 tid;
   __u32 slot;
   __s32 epfd;
   __u32 in_wait;
@@ -75,6 +81,7 @@ struct thread {
   __u32 fresh;
   __u32 drain_started;
   __u32 until_sample;
+  __u32 reserved;
 };
 
 struct worker_key {
@@ -103,6 +110,14 @@ struct {
   __type(key, __u64); /* address of the epitem */
   __type(value, struct item);
 } items SEC(".maps");
+
+/* When this CPU last signalled an item of the target: the wake-up that follows is its doing. */
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, __u64);
+} last_signal_ns SEC(".maps");
 
 /* Where a (instance, thread) pair has its statistics. */
 struct {
@@ -198,13 +213,19 @@ static __always_inline __u32 take_slot(const struct worker_key* key) {
 }
 
 /* From now on, what becomes ready on this instance is seen. False when there is no room. */
-static __always_inline bool know_instance(__u64 epoll_id) {
+static __always_inline bool know_instance(__u64 epoll_id, __u64 flags) {
   struct instance unused = {};
+  if (!bpf_map_update_elem(&instances, &epoll_id, &unused, flags)) return true;
   if (bpf_map_lookup_elem(&instances, &epoll_id)) return true;
-  if (!bpf_map_update_elem(&instances, &epoll_id, &unused, BPF_NOEXIST)) return true;
-  if (bpf_map_lookup_elem(&instances, &epoll_id)) return true; /* another thread was first */
   __sync_fetch_and_add(&instances_dropped, 1);
   return false;
+}
+
+/* The statistics that `thread` writes to; NULL when user space has given the slot away since. */
+static __always_inline struct epoll_worker_stats* own_stats(const struct thread* thread) {
+  struct epoll_worker_stats* stats = bpf_map_lookup_elem(&workers, &thread->slot);
+  if (!stats || stats->tid != thread->tid || stats->epoll_id != thread->epoll_id) return 0;
+  return stats;
 }
 
 /* Points `thread` at its statistics for this instance. False when it cannot be followed. */
@@ -213,13 +234,15 @@ static __always_inline bool follow_instance(struct thread* thread, __u64 epoll_i
       .epoll_id = epoll_id, .tid = (__u32)bpf_get_current_pid_tgid(), .epfd = epfd};
   __u32* slot;
   thread->epoll_id = 0;
-  if (!know_instance(epoll_id)) return false;
+  if (!bpf_map_lookup_elem(&instances, &epoll_id) && !know_instance(epoll_id, BPF_NOEXIST))
+    return false;
   slot = bpf_map_lookup_elem(&slot_of, &key);
   thread->slot = slot ? *slot : take_slot(&key);
   if (thread->slot == NO_SLOT) {
     __sync_fetch_and_add(&workers_dropped, 1);
     return false;
   }
+  thread->tid = key.tid;
   thread->epoll_id = epoll_id;
   thread->epfd = epfd;
   return true;
@@ -234,7 +257,7 @@ static __always_inline __u64 oldest_left_ns(const struct eventpoll* ep) {
   __u64 key;
   struct item* item;
   if (!head || head == &ep->rdllist) return 0;
-  key = (__u64)head - bpf_core_field_offset(struct epitem, rdllink);
+  key = (__u64)epitem_of_link(head);
   item = bpf_map_lookup_elem(&items, &key);
   return item ? item->ready_ns : 0;
 }
@@ -253,6 +276,17 @@ static __always_inline void start_drain(struct thread* thread, struct instance* 
   __sync_fetch_and_add(&instance->drains, 1);
 }
 
+/* The thread finds nothing listed. What was signalled before this has been delivered by a wait that
+ * we did not see (before attach, in another process) or was idle; what was signalled just now may
+ * be on its way to the list. */
+static __always_inline void forget_readiness(struct instance* instance, __u64 now) {
+  instance->oldest_left_ns = 0;
+  instance->left = 0;
+  if (!instance->first_ready_ns || now < instance->first_ready_ns + IN_FLIGHT_NS) return;
+  instance->first_ready_ns = 0;
+  instance->drained_total = instance->ready_total;
+}
+
 SEC("tp_btf/sys_enter")
 int BPF_PROG(on_syscall_enter, struct pt_regs* regs, long nr) {
   struct thread* thread;
@@ -269,7 +303,7 @@ int BPF_PROG(on_syscall_enter, struct pt_regs* regs, long nr) {
   now = bpf_ktime_get_ns();
 
   if (thread->exit_ns) {
-    stats = bpf_map_lookup_elem(&workers, &thread->slot);
+    stats = own_stats(thread);
     if (stats) record_stage(stats, &stats->stages[EPOLL_STAGE_HANDLER], thread->exit_ns, now);
     thread->exit_ns = 0;
   }
@@ -278,11 +312,16 @@ int BPF_PROG(on_syscall_enter, struct pt_regs* regs, long nr) {
   ep = eventpoll_of_descriptor(epfd);
   thread->in_wait = 0;
   if (!ep) return 0;
-  if ((thread->epoll_id != (__u64)ep || thread->epfd != epfd) &&
-      !follow_instance(thread, (__u64)ep, epfd))
-    return 0;
-  instance = bpf_map_lookup_elem(&instances, &thread->epoll_id);
-  if (!instance) return 0;
+  instance = bpf_map_lookup_elem(&instances, &ep);
+  if (!instance || thread->epoll_id != (__u64)ep || thread->epfd != epfd || !own_stats(thread)) {
+    if (!follow_instance(thread, (__u64)ep, epfd)) return 0;
+    instance = bpf_map_lookup_elem(&instances, &ep);
+    if (!instance) return 0;
+  }
+  if (instance->last_tid != thread->tid) {
+    if (instance->last_tid) instance->shared = 1;
+    instance->last_tid = thread->tid;
+  }
 
   thread->enter_ns = now;
   thread->waking_ns = 0;
@@ -294,8 +333,11 @@ int BPF_PROG(on_syscall_enter, struct pt_regs* regs, long nr) {
   thread->drain_started = 0;
   thread->max_events = (__u32)PT_REGS_PARM3_CORE_SYSCALL(regs);
   thread->in_wait = 1;
-  depth = eventpoll_depth(ep);
-  if (depth) start_drain(thread, instance, depth);
+  depth = eventpoll_depth(ep, instance->shared);
+  if (depth)
+    start_drain(thread, instance, depth);
+  else
+    forget_readiness(instance, now);
   return 0;
 }
 
@@ -303,17 +345,21 @@ SEC("tp_btf/sched_waking")
 int BPF_PROG(on_waking, struct task_struct* task) {
   struct thread* thread;
   struct instance* instance;
-  __u64 now, ready_ns;
+  __u64 *signal_ns, now;
+  __u32 zero = 0;
   if ((__u32)task->tgid != target_tgid) return 0;
   thread = bpf_task_storage_get(&threads, task, 0, 0);
-  if (!thread || !thread->in_wait || thread->waking_ns) return 0;
+  /* A second wake-up before it runs says that the first came before it slept. */
+  if (!thread || !thread->in_wait || thread->running_ns) return 0;
   now = bpf_ktime_get_ns();
   thread->waking_ns = now;
+  thread->ready_to_woken_ns = 0;
   instance = bpf_map_lookup_elem(&instances, &thread->epoll_id);
-  if (!instance) return 0;
-  /* A readiness from before the wait was found without a wake-up; this one is somebody else's. */
-  ready_ns = instance->first_ready_ns;
-  if (ready_ns >= thread->enter_ns && ready_ns <= now) thread->ready_to_woken_ns = now - ready_ns;
+  signal_ns = bpf_map_lookup_elem(&last_signal_ns, &zero);
+  if (!instance || !signal_ns) return 0;
+  /* ep_poll_callback() wakes from within the signal, so on its CPU; else the waker is no socket. */
+  if (*signal_ns == instance->last_ready_ns && *signal_ns >= thread->enter_ns)
+    thread->ready_to_woken_ns = now - *signal_ns;
   return 0;
 }
 
@@ -324,7 +370,7 @@ static __always_inline void on_switched_out(struct task_struct* task, bool preem
   /* Sleeping on the instance's mutex or on a page is uninterruptible; ep_poll() sleeps
    * interruptibly. */
   if (!task_sleeps_interruptibly(task)) return;
-  stats = bpf_map_lookup_elem(&workers, &thread->slot);
+  stats = own_stats(thread);
   if (stats) stats->counters[EPOLL_COUNTER_EMPTY_WAKEUPS]++;
   thread->waking_ns = 0;
   thread->running_ns = 0;
@@ -338,10 +384,11 @@ static __always_inline void on_switched_in(struct task_struct* task) {
   struct instance* instance;
   if (!thread || !thread->in_wait || !thread->waking_ns || thread->running_ns) return;
   thread->running_ns = bpf_ktime_get_ns();
-  stats = bpf_map_lookup_elem(&workers, &thread->slot);
+  stats = own_stats(thread);
   if (stats) stats->counters[EPOLL_COUNTER_WAKEUPS]++;
   instance = bpf_map_lookup_elem(&instances, &thread->epoll_id);
-  if (instance) start_drain(thread, instance, eventpoll_depth((const void*)thread->epoll_id));
+  if (!instance) return;
+  start_drain(thread, instance, eventpoll_depth((const void*)thread->epoll_id, instance->shared));
 }
 
 SEC("tp_btf/sched_switch")
@@ -389,7 +436,7 @@ static __always_inline __u32 items_left(const struct thread* thread,
                                         __u32 batch) {
   const struct eventpoll* ep = (const void*)thread->epoll_id;
   struct list_head* head = BPF_CORE_READ(ep, rdllist.next);
-  const struct epitem* first = (const void*)head - bpf_core_field_offset(struct epitem, rdllink);
+  const struct epitem* first = epitem_of_link(head);
   __u32 waiting = (__u32)instance->left + thread->fresh;
   if (!head || head == &ep->rdllist) return 0;
   if (BPF_CORE_READ(first, event.events) & EPOLLET || waiting < batch) return listed - batch;
@@ -411,6 +458,13 @@ static __always_inline void on_delivered(struct thread* thread, struct epoll_wor
   listed = thread->listed > (__s32)batch ? (__u32)thread->listed : batch;
   /* An item signalled between our look and the kernel's is delivered now, counted next time. */
   if (thread->fresh > listed) thread->fresh = listed;
+  /* A drain that was not saturated delivers all that is ready. More signals than deliveries: some
+   * item was signalled again before its handler read it, and found idle. Which one is not known, so
+   * neither is the age of the oldest that was delivered. */
+  if (!saturated && thread->fresh > batch) {
+    thread->fresh = batch;
+    thread->oldest_ready_ns = 0;
+  }
   left = saturated ? items_left(thread, instance, listed, batch) : 0;
   instance->left = left;
   instance->oldest_left_ns = left ? oldest_left_ns((const void*)thread->epoll_id) : 0;
@@ -457,13 +511,13 @@ int BPF_PROG(on_syscall_exit, struct pt_regs* regs, long result) {
   if (bpf_get_current_pid_tgid() >> 32 != target_tgid) return 0;
   if (is_epoll_create(syscall_number(regs))) {
     struct eventpoll* created = eventpoll_of_descriptor((int)result);
-    if (created) know_instance((__u64)created);
+    if (created) know_instance((__u64)created, BPF_ANY); /* a reused address starts afresh */
     return 0;
   }
   thread = bpf_task_storage_get(&threads, bpf_get_current_task_btf(), 0, 0);
   if (!thread || !thread->in_wait) return 0;
   thread->in_wait = 0;
-  stats = bpf_map_lookup_elem(&workers, &thread->slot);
+  stats = own_stats(thread);
   if (!stats) return 0;
   stats->counters[EPOLL_COUNTER_WAITS]++;
   stats->max_events = thread->max_events;
@@ -481,15 +535,13 @@ int BPF_PROG(on_syscall_exit, struct pt_regs* regs, long result) {
 
 /* ep_poll_callback() is about to run for this item; does it make it ready anew? */
 static __always_inline void on_item_signalled(struct instance* instance, struct epitem* epi,
-                                              __u64 now) {
+                                              __u32 events, __u64 now) {
   __u64 key = (__u64)epi;
-  __u32 events = BPF_CORE_READ(epi, event.events);
   __u64 epoch = instance->drains + 1;
   struct item fresh_item = {.ready_ns = now, .epoch = epoch};
   struct item* item;
   bool queued;
-  /* Not asked for reading, or a one-shot that has fired: the callback ignores it. */
-  if (!(events & READ_EVENTS)) return;
+  instance->last_ready_ns = now;
   /* An edge-triggered item on a list has not been delivered yet. A level-triggered one may be there
    * because it was put back after delivery: then it counts, once between two drains. */
   queued = BPF_CORE_READ(epi, rdllink.next) != &epi->rdllink ||
@@ -511,7 +563,8 @@ SEC("tp_btf/sk_data_ready")
 int BPF_PROG(on_data_ready, const struct sock* sk) {
   struct socket_wq* wq = sk->sk_wq;
   struct list_head *head, *at;
-  __u64 now = 0;
+  __u64 *signal_ns, now = 0;
+  __u32 zero = 0;
   if (!wq) return 0;
   head = &wq->wait.head;
   at = BPF_CORE_READ(head, next);
@@ -521,14 +574,25 @@ int BPF_PROG(on_data_ready, const struct sock* sk) {
     struct instance* instance;
     struct epitem* epi;
     __u64 epoll_id;
+    __u32 events;
     if ((__u64)BPF_CORE_READ(entry, func) != ep_poll_callback_address) continue;
     watch = (void*)entry - bpf_core_field_offset(struct eppoll_entry, wait);
     epi = BPF_CORE_READ(watch, base);
+    events = BPF_CORE_READ(epi, event.events);
+    /* Not asked for reading, or a one-shot that has fired: the callback ignores it. */
+    if (!(events & READ_EVENTS)) continue;
     epoll_id = (__u64)BPF_CORE_READ(epi, ep);
     instance = bpf_map_lookup_elem(&instances, &epoll_id);
-    if (!instance) continue;
-    if (!now) now = bpf_ktime_get_ns();
-    on_item_signalled(instance, epi, now);
+    if (instance) {
+      if (!now) {
+        now = bpf_ktime_get_ns();
+        signal_ns = bpf_map_lookup_elem(&last_signal_ns, &zero);
+        if (signal_ns) *signal_ns = now;
+      }
+      on_item_signalled(instance, epi, events, now);
+    }
+    /* __wake_up_common() stops at the first exclusive watcher that has somebody to wake. */
+    if (events & EPOLLEXCLUSIVE && eventpoll_has_waiter((const void*)epoll_id)) break;
   }
   return 0;
 }

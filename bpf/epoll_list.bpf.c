@@ -21,7 +21,7 @@ int list_epolls(struct bpf_iter__task_file* ctx) {
   if (!task || !file) return 0;
   ep = eventpoll_of_file(file);
   if (!ep) return 0;
-  depth = eventpoll_depth(ep);
+  depth = eventpoll_depth(ep, true);
   record.epoll_id = (__u64)ep;
   record.tgid = (__u32)task->tgid;
   record.tid = (__u32)task->pid;

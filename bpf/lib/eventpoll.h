@@ -6,9 +6,11 @@
 #include "lib/bpf.h"
 #include "lib/kernel_fixes.h"
 
-/* The longest ready list that is counted. Deeper ones are reported as this deep, or as unseen. */
-#define EVENTPOLL_WALK_MAX 4096
+/* The longest ready list that is counted; deeper ones are reported as this deep. Two branches an
+ * item against the verifier's limit of 8,192 jumps in a path. */
+#define EVENTPOLL_WALK_MAX 2048
 
+/* Another thread's scan has the items. */
 #define EVENTPOLL_DEPTH_UNSEEN (-1)
 
 /* Addresses from /proc/kallsyms, set before load. ep_eventpoll_poll is file_operations.poll of
@@ -38,14 +40,32 @@ static __always_inline int list_length(const struct list_head* head, int limit) 
   return length;
 }
 
-/* Items on the ready list, EVENTPOLL_DEPTH_UNSEEN when another thread's scan has them. A walk that
- * a scan started under could not find its way back to the head, hence the second look. */
-static __always_inline int eventpoll_depth(const struct eventpoll* ep) {
-  int depth;
+static __always_inline const struct epitem* epitem_of_link(const struct list_head* link) {
+  return (const void*)link - bpf_core_field_offset(struct epitem, rdllink);
+}
+
+/* Items on the ready list. When others drain the instance too (`shared`), a scan may splice the
+ * list away under the walk, onto a head on the scanning thread's stack, from where it would not
+ * find back: so look at each item whether it is one. */
+static __noinline int eventpoll_depth(const struct eventpoll* ep, bool shared) {
+  const struct list_head* head = &ep->rdllist;
+  const struct list_head* first = BPF_CORE_READ(ep, rdllist.next);
+  const struct list_head* at = first;
+  int depth = 0;
   if (eventpoll_is_scanned(ep)) return EVENTPOLL_DEPTH_UNSEEN;
-  depth = list_length(&ep->rdllist, EVENTPOLL_WALK_MAX);
-  if (eventpoll_is_scanned(ep)) return EVENTPOLL_DEPTH_UNSEEN;
+  while (depth < EVENTPOLL_WALK_MAX && at && at != head) {
+    if (shared && BPF_CORE_READ(epitem_of_link(at), ep) != ep) return EVENTPOLL_DEPTH_UNSEEN;
+    depth++;
+    at = BPF_CORE_READ(at, next);
+  }
+  if (eventpoll_is_scanned(ep) || BPF_CORE_READ(ep, rdllist.next) != first)
+    return EVENTPOLL_DEPTH_UNSEEN;
   return depth;
+}
+
+/* A thread is blocked in epoll_wait. */
+static __always_inline bool eventpoll_has_waiter(const struct eventpoll* ep) {
+  return BPF_CORE_READ(ep, wq.head.next) != &ep->wq.head;
 }
 
 #endif
