@@ -330,6 +330,16 @@ TEST(Corking, SoDoPublicationsToEachSubscriber) {
   EXPECT_EQ(segments_in(subscriber), before + 1);
 }
 
+// Other lines are those of a sanitizer, some of whose checks need a descriptor themselves.
+std::size_t complaints(const std::string& err) {
+  std::size_t count = 0;
+  for (std::size_t at = err.find("cannot accept connections: Too many open files");
+       at != std::string::npos; at = err.find("cannot accept", at + 1)) {
+    ++count;
+  }
+  return count;
+}
+
 TEST(Limits, WithoutDescriptorsItWaitsSaysSoAndGoesOn) {
   Child server(
       {"/bin/sh", "-c", "ulimit -n 40; exec " EPULSE_WS_PATH " --listen 127.0.0.1:0 --workers 1"});
@@ -343,23 +353,18 @@ TEST(Limits, WithoutDescriptorsItWaitsSaysSoAndGoesOn) {
   while (!refused && clients.size() < 60) {
     clients.emplace_back(port);
     clients.back().send_raw(bytes_of("GET /x HTTP/1.1\r\nHost: x\r\n"));
-    refused = eventually(
-        [&] { return server.err_so_far().find("Too many open files") != std::string::npos; },
-        milliseconds(20));
+    refused = eventually([&] { return complaints(server.err_so_far()) > 0; }, milliseconds(20));
   }
   ASSERT_TRUE(refused);
   TestClient waiting(port);
   // It says so about once a second, and does not spin meanwhile.
-  EXPECT_TRUE(eventually([&] {
-    const std::string& err = server.err_so_far();
-    return std::count(err.begin(), err.end(), '\n') >= 2;
-  }));
+  EXPECT_TRUE(eventually([&] { return complaints(server.err_so_far()) >= 2; }));
   clients.clear();
   EXPECT_TRUE(waiting.request("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").ends_with("ok\n"));
   EXPECT_LT(stat(port, "loop_turns"), 2000U);
   server.signal(SIGTERM);
   EXPECT_EQ(server.wait(), 0);
-  EXPECT_LE(std::count(server.err().begin(), server.err().end(), '\n'), 6) << server.err();
+  EXPECT_LE(complaints(server.err()), 6U) << server.err();
 }
 
 TEST(Topic, ASlowSubscriberIsClosedAndHoldsUpNobody) {
