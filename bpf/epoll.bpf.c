@@ -84,12 +84,6 @@ struct thread {
   __u32 reserved;
 };
 
-struct worker_key {
-  __u64 epoll_id;
-  __u32 tid;
-  __s32 epfd;
-};
-
 struct {
   __uint(type, BPF_MAP_TYPE_TASK_STORAGE);
   __uint(map_flags, BPF_F_NO_PREALLOC);
@@ -123,7 +117,7 @@ struct {
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
   __uint(max_entries, 256);
-  __type(key, struct worker_key);
+  __type(key, struct epoll_worker_key);
   __type(value, __u32);
 } slot_of SEC(".maps");
 
@@ -195,7 +189,7 @@ static __always_inline struct eventpoll* eventpoll_of_descriptor(int epfd) {
   return eventpoll_of_file(file);
 }
 
-static __always_inline __u32 take_slot(const struct worker_key* key) {
+static __always_inline __u32 take_slot(const struct epoll_worker_key* key) {
   struct epoll_worker_stats* stats;
   __u32 slot;
   if (bpf_map_pop_elem(&free_slots, &slot)) return NO_SLOT;
@@ -230,7 +224,7 @@ static __always_inline struct epoll_worker_stats* own_stats(const struct thread*
 
 /* Points `thread` at its statistics for this instance. False when it cannot be followed. */
 static __always_inline bool follow_instance(struct thread* thread, __u64 epoll_id, int epfd) {
-  struct worker_key key = {
+  struct epoll_worker_key key = {
       .epoll_id = epoll_id, .tid = (__u32)bpf_get_current_pid_tgid(), .epfd = epfd};
   __u32* slot;
   thread->epoll_id = 0;
@@ -439,7 +433,8 @@ static __always_inline __u32 items_left(const struct thread* thread,
   const struct epitem* first = epitem_of_link(head);
   __u32 waiting = (__u32)instance->left + thread->fresh;
   if (!head || head == &ep->rdllist) return 0;
-  if (BPF_CORE_READ(first, event.events) & EPOLLET || waiting < batch) return listed - batch;
+  if (BPF_CORE_READ(first, event.events) & EPOLLET || waiting < batch || waiting > listed)
+    return listed - batch;
   return waiting - batch;
 }
 

@@ -52,6 +52,13 @@ enum epoll_counter {
   EPOLL_COUNTERS,
 };
 
+/* Who has a slot of the statistics array. */
+struct epoll_worker_key {
+  __u64 epoll_id;
+  __u32 tid;
+  __s32 epfd;
+};
+
 /* One epoll instance as one thread uses it. Written by that thread alone, so plain adds are exact.
  */
 struct epoll_worker_stats {
@@ -89,6 +96,7 @@ struct epoll_wait_record {
 #ifdef __cplusplus
 static_assert(sizeof(ns_histogram) == 8UL * (3 + EPULSE_NS_SLOTS));
 static_assert(sizeof(items_histogram) == 8UL * (3 + EPULSE_ITEMS_SLOTS));
+static_assert(sizeof(epoll_worker_key) == 16);
 static_assert(sizeof(epoll_wait_record) == 88);
 static_assert(sizeof(epoll_worker_stats) % 8 == 0);
 #else

@@ -23,18 +23,24 @@ uint64_t Actuator::apply(const Change& change, std::string_view reason) {
   try {
     std::visit([](const auto& c) { perform(c); }, prepared);
   } catch (const Error& error) {
-    settle_unmade(seq, error.what());
+    clear_up(seq, error.what());
     throw;
   }
   return seq;
 }
 
-void Actuator::settle_unmade(uint64_t seq, std::string_view why) {
+// A change that failed may have been made in part, so it is undone before it counts as not made.
+// What cannot be cleared up now stays pending, for undo_all() or the next start.
+void Actuator::clear_up(uint64_t seq, std::string_view why) {
+  const auto& all = journal_.pending();
+  const auto at = std::find_if(all.begin(), all.end(),
+                               [&](const IntentRecord& intent) { return intent.seq == seq; });
+  if (at == all.end()) return;
   try {
+    std::visit([](const auto& c) { actuate::undo(c); }, at->change);
     journal_.append_settled(seq, SettledRecord::Kind::kUndone, fmt::format("not made: {}", why));
   } catch (const Error&) {
-    // It stays pending; its undo finds the old value in place. The first error is the one to
-    // report.
+    // The first error is the one to report.
   }
 }
 

@@ -44,7 +44,7 @@ class Actuator {
   const std::vector<std::string>& complaints() const { return journal_.complaints(); }
 
  private:
-  void settle_unmade(uint64_t seq, std::string_view why);
+  void clear_up(uint64_t seq, std::string_view why);
   Outcome undo_one(const IntentRecord& intent);
 
   Journal journal_;

@@ -59,7 +59,9 @@ Daemon::Daemon(const Options& options)
   timer_.data = this;
   start_signal(interrupt_, SIGINT);
   start_signal(terminate_, SIGTERM);
-  start_signal(hang_up_, SIGHUP);  // a closed terminal must not leave changes behind
+  // A closed terminal, or a reader of our messages that ended first, must not leave changes behind.
+  start_signal(hang_up_, SIGHUP);
+  start_signal(quit_, SIGQUIT);
   start_polling(target_ended_, target_pidfd_,
                 [](uv_poll_t* handle, int, int) { self(handle).stop("the target ended"); });
   if (sampler_.descriptor() >= 0) {

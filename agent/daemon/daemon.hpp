@@ -51,6 +51,7 @@ class Daemon {
   uv_signal_t interrupt_{};
   uv_signal_t terminate_{};
   uv_signal_t hang_up_{};
+  uv_signal_t quit_{};
   uv_poll_t target_ended_{};
   uv_poll_t exceptions_{};
 };

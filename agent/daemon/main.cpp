@@ -1,14 +1,16 @@
 // epulsed: the agent. Options and configuration here, the loop in daemon.cpp.
 #include <fmt/format.h>
+#include <signal.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
-#include <map>
+#include <optional>
 
 #include "agent/daemon/daemon.hpp"
 #include "agent/error.hpp"
 #include "agent/kernel/process.hpp"
+#include "tools/cli/validators.hpp"
 
 namespace {
 
@@ -19,7 +21,7 @@ constexpr int kStatusError = 2;
 struct Arguments {
   pid_t pid = 0;
   std::string config_path;
-  std::optional<Mode> mode;
+  std::string mode;  // empty: as configured
   std::optional<std::string> state_dir;
   std::string backend = "auto";
   bool print_config = false;
@@ -27,21 +29,24 @@ struct Arguments {
 
 void add_options(CLI::App& app, Arguments& arguments) {
   app.set_version_flag("--version", EPULSE_VERSION);
-  app.add_option("-p,--pid", arguments.pid, "the process to watch")->check(CLI::PositiveNumber);
+  app.add_option("-p,--pid", arguments.pid, "the process to watch")
+      ->check(epulse::cli::process_id());
   app.add_option("-c,--config", arguments.config_path, "configuration file (TOML)");
-  const std::map<std::string, Mode> modes{{"auto", Mode::kAuto},
-                                          {"observe", Mode::kObserve},
-                                          {"advise", Mode::kAdvise},
-                                          {"apply", Mode::kApply}};
   app.add_option("-m,--mode", arguments.mode,
                  "auto (apply for epulse-ws, advise for others), observe, advise or apply")
-      ->transform(CLI::CheckedTransformer(modes));
+      ->check(CLI::IsMember({"auto", "observe", "advise", "apply"}));
   app.add_option("--state-dir", arguments.state_dir, "where the journal of changes is kept");
   app.add_option("--backend", arguments.backend, "auto, or procfs to do without BPF")
       ->check(CLI::IsMember({"auto", "procfs"}));
   app.add_flag("--print-config", arguments.print_config,
                "print a commented configuration with every default, and exit");
   app.footer("Example: epulsed -p $(pidof epulse-ws)");
+}
+
+Mode mode_of(const std::string& name) {
+  if (name == "observe") return Mode::kObserve;
+  if (name == "advise") return Mode::kAdvise;
+  return name == "apply" ? Mode::kApply : Mode::kAuto;
 }
 
 int run(const Arguments& arguments) {
@@ -53,7 +58,7 @@ int run(const Arguments& arguments) {
     epulse::fail("no target; give one with -p PID (`epulse list` shows them)");
   epulse::daemon::Options options;
   if (!arguments.config_path.empty()) options.config = epulse::config::load(arguments.config_path);
-  if (arguments.mode) options.config.agent.mode = *arguments.mode;
+  if (!arguments.mode.empty()) options.config.agent.mode = mode_of(arguments.mode);
   if (arguments.state_dir) options.config.agent.state_dir = *arguments.state_dir;
   options.allow_bpf = arguments.backend == "auto";
   options.pid = epulse::kernel::require_epoll_process(arguments.pid);
@@ -77,9 +82,11 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "epulsed: {}; see epulsed --help\n", error.what());
     return kStatusError;
   }
+  // `epulsed 2>&1 | tee log`, and tee ends first: we still have changes to restore.
+  signal(SIGPIPE, SIG_IGN);
   try {
     return run(arguments);
-  } catch (const epulse::Error& error) {
+  } catch (const std::exception& error) {
     fmt::print(stderr, "epulsed: {}\n", error.what());
     return kStatusError;
   }

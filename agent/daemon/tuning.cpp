@@ -1,7 +1,6 @@
 #include "agent/daemon/tuning.hpp"
 
 #include <spdlog/spdlog.h>
-#include <unistd.h>
 
 #include "agent/actuate/socket_sampler.hpp"
 #include "agent/error.hpp"
@@ -38,9 +37,10 @@ Tuning::Tuning(pid_t pid, const config::Config& config, config::Mode mode)
       config_(config),
       affinity_(affinity_limits(config.affinity)),
       sockets_(socket_limits(config.socket_buffers)) {
-  // A daemon that does not change anything still clears up after one that did.
-  const bool journal_exists = access((config.agent.state_dir + "/journal").c_str(), F_OK) == 0;
-  if (mode != config::Mode::kApply && !journal_exists) return;
+  // A daemon that does not change anything still clears up after one that did; otherwise it leaves
+  // the journal, and its lock, to others.
+  const bool applies = mode == config::Mode::kApply;
+  if (!applies && actuate::Journal::read(config.agent.state_dir).pending.empty()) return;
   actuator_ = std::make_unique<actuate::Actuator>(config.agent.state_dir);
   for (const std::string& complaint : actuator_->complaints()) spdlog::warn("{}", complaint);
   if (!actuator_->pending().empty()) {
@@ -48,6 +48,7 @@ Tuning::Tuning(pid_t pid, const config::Config& config, config::Mode mode)
                  actuator_->pending().size());
     log_outcomes(actuator_->recover());
   }
+  if (!applies) actuator_.reset();
 }
 
 void Tuning::step(const TargetSample& sample, uint64_t now_ns) {
@@ -146,7 +147,7 @@ bool Tuning::restore() {
   if (!actuator_) return true;
   try {
     return log_outcomes(actuator_->undo_all());
-  } catch (const Error& error) {
+  } catch (const std::exception& error) {
     spdlog::error("cannot restore: {}; `epulse undo --state-dir {}` tries again", error.what(),
                   config_.agent.state_dir);
     return false;

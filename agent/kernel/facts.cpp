@@ -3,6 +3,7 @@
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -53,6 +54,11 @@ Facts detect() {
   facts.release = names.release;
   facts.arch = names.machine;
   facts.effective_root = geteuid() == 0;
+  // PROC_PID_INIT_INO, include/linux/proc_ns.h: the inode of the first pid namespace.
+  constexpr ino_t kInitialPidNamespace = 0xEFFFFFFC;
+  struct stat pid_namespace {};
+  facts.host_pid_namespace = stat("/proc/self/ns/pid", &pid_namespace) != 0 ||
+                             pid_namespace.st_ino == kInitialPidNamespace;
   facts.lockdown_confidentiality =
       first_line("/sys/kernel/security/lockdown").find("[confidentiality]") != std::string::npos;
   // "0 0 0" on a kernel that keeps no scheduler statistics.

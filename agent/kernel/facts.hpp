@@ -12,7 +12,8 @@ struct Facts {
   bool btf = false;     // /sys/kernel/btf/vmlinux
   bool lockdown_confidentiality = false;
   bool effective_root = false;
-  int bpf_errno = 0;  // of creating a BPF map; 0: allowed
+  bool host_pid_namespace = true;  // the pids we see are the kernel's own
+  int bpf_errno = 0;               // of creating a BPF map; 0: allowed
   // Kernel functions by address, 0: absent or hidden.
   uint64_t ep_poll_callback = 0;
   uint64_t ep_eventpoll_poll = 0;

@@ -52,11 +52,10 @@ bool is_epoll(pid_t pid, int fd) {
          std::string_view(target, static_cast<size_t>(length)) == "anon_inode:[eventpoll]";
 }
 
-// A master like nginx's leaves the events to its children: " 24951 24952".
+// A master like nginx's leaves the events to its children: "24951 24952".
 std::string children_with_epoll(pid_t pid) {
   std::string found;
-  std::ifstream children(fmt::format("/proc/{}/task/{}/children", pid, pid));
-  for (pid_t child = 0; children >> child;) {
+  for (const pid_t child : children_of(pid)) {
     std::vector<int> fds;
     numeric_entries(fmt::format("/proc/{}/fd", child), fds);
     if (std::any_of(fds.begin(), fds.end(), [&](int fd) { return is_epoll(child, fd); })) {
@@ -124,6 +123,13 @@ std::string process_name(pid_t pid) {
   std::string name;
   std::getline(file, name);
   return name;
+}
+
+std::vector<pid_t> children_of(pid_t pid) {
+  std::ifstream file(fmt::format("/proc/{}/task/{}/children", pid, pid));
+  std::vector<pid_t> children;
+  for (pid_t child = 0; file >> child;) children.push_back(child);
+  return children;
 }
 
 bool thread_exists(pid_t pid, pid_t tid) {

@@ -33,8 +33,9 @@ std::optional<model::CpuSet> thread_affinity(pid_t tid);
 std::optional<ThreadStat> parse_thread_stat(const std::string& text);
 
 std::vector<pid_t> all_pids();
-std::vector<pid_t> thread_ids(pid_t pid);  // empty when the process is gone
-std::string process_name(pid_t pid);       // empty when gone
+std::vector<pid_t> thread_ids(pid_t pid);   // empty when the process is gone
+std::string process_name(pid_t pid);        // empty when gone
+std::vector<pid_t> children_of(pid_t pid);  // of its main thread
 bool thread_exists(pid_t pid, pid_t tid);
 
 struct EpollDescriptor {

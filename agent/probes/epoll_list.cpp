@@ -10,27 +10,38 @@
 
 namespace epulse::probes {
 
-std::vector<epoll_list_record> list_epolls(const kernel::Facts& facts) {
+struct EpollLister::State {
+  BpfObject<epoll_list_bpf> object{"epoll_list"};
+};
+
+EpollLister::EpollLister(const kernel::Facts& facts) : state_(std::make_unique<State>()) {
   if (facts.ep_eventpoll_poll == 0) {
-    fail("cannot tell epoll files: /proc/kallsyms hides ep_eventpoll_poll; run as root");
+    throw LoadError("cannot tell epoll files: /proc/kallsyms hides or lacks ep_eventpoll_poll");
   }
-  BpfObject<epoll_list_bpf> object("epoll_list");
+  auto& object = state_->object;
   object->rodata->ep_eventpoll_poll_address = facts.ep_eventpoll_poll;
   object.load();
   object.attach();
-  const int iterator = bpf_iter_create(bpf_link__fd(object->links.list_epolls));
+}
+
+EpollLister::~EpollLister() = default;
+
+std::vector<epoll_list_record> EpollLister::read() const {
+  const int iterator = bpf_iter_create(bpf_link__fd(state_->object->links.list_epolls));
   if (iterator < 0) fail("cannot start the task_file iterator: {}", errno_text(errno));
   std::vector<epoll_list_record> records;
   std::array<epoll_list_record, 128> buffer;
-  // The kernel writes whole records, so a read ends between two.
-  for (;;) {
-    const ssize_t bytes = read(iterator, buffer.data(), sizeof(buffer));
-    if (bytes < 0 && errno == EAGAIN) continue;
-    if (bytes <= 0) break;
-    records.insert(records.end(), buffer.begin(),
-                   buffer.begin() + bytes / static_cast<ssize_t>(sizeof(epoll_list_record)));
-  }
+  ssize_t bytes = 0;
+  do {
+    bytes = ::read(iterator, buffer.data(), sizeof(buffer));
+    // The kernel writes whole records, so a read ends between two.
+    for (ssize_t i = 0; i < bytes / static_cast<ssize_t>(sizeof(epoll_list_record)); ++i) {
+      records.push_back(buffer[static_cast<size_t>(i)]);
+    }
+  } while (bytes > 0 || (bytes < 0 && (errno == EAGAIN || errno == EINTR)));
+  const int error = errno;
   close(iterator);
+  if (bytes < 0) fail("the task_file iterator broke off: {}", errno_text(error));
   return records;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "agent/kernel/facts.hpp"
@@ -7,8 +8,22 @@
 
 namespace epulse::probes {
 
-// Every epoll descriptor of the host, from one pass of the kernel's task_file iterator. Descriptors
-// that share an instance appear once each. Throws Error where BPF is refused.
-std::vector<epoll_list_record> list_epolls(const kernel::Facts& facts);
+// Lists every epoll descriptor of the host by the kernel's task_file iterator; nothing runs between
+// two reads. Throws LoadError where BPF is refused.
+class EpollLister {
+ public:
+  explicit EpollLister(const kernel::Facts& facts);
+  ~EpollLister();
+  EpollLister(const EpollLister&) = delete;
+  EpollLister& operator=(const EpollLister&) = delete;
+
+  // One pass. Descriptors that share an instance appear once each. Throws Error when it is cut
+  // short.
+  std::vector<epoll_list_record> read() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 
 }  // namespace epulse::probes

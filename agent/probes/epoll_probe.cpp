@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "agent/kernel/process.hpp"
@@ -18,12 +20,10 @@
 namespace epulse::probes {
 namespace {
 
-// Mirrors `struct worker_key` of epoll.bpf.c.
-struct SlotKey {
-  uint64_t epoll_id;
-  uint32_t tid;
-  int32_t epfd;
-};
+// A failure after load: the caller may do without the probe, as when the load itself is refused.
+[[noreturn]] void refuse(const char* what, int error) {
+  throw LoadError(fmt::format("cannot {}: {}", what, errno_text(error)));
+}
 
 // A slot is 60 KB of kernel memory, allocated at load. Most threads wait on one instance.
 uint32_t slots_for(size_t threads) {
@@ -35,7 +35,7 @@ class WorkerSlots {
  public:
   WorkerSlots(int map, uint32_t count) : count_(count) {
     void* memory = mmap(nullptr, bytes(), PROT_READ | PROT_WRITE, MAP_SHARED, map, 0);
-    if (memory == MAP_FAILED) fail("cannot map the probe's statistics: {}", errno_text(errno));
+    if (memory == MAP_FAILED) refuse("map the probe's statistics", errno);
     slots_ = static_cast<epoll_worker_stats*>(memory);
   }
   ~WorkerSlots() { munmap(slots_, bytes()); }
@@ -56,7 +56,8 @@ class WorkerSlots {
 }  // namespace
 
 struct EpollProbe::State {
-  explicit State(WaitHandler handler) : on_wait(std::move(handler)) {}
+  State(const kernel::Facts& facts, WaitHandler handler)
+      : lister(facts), on_wait(std::move(handler)) {}
   ~State() {
     ring_buffer__free(ring);
     if (cost_measurement >= 0) close(cost_measurement);
@@ -64,8 +65,13 @@ struct EpollProbe::State {
   State(const State&) = delete;
   State& operator=(const State&) = delete;
 
+  using Epolls = std::set<std::pair<uint64_t, int32_t>>;  // instance, descriptor
+
+  Epolls epolls() const;
+  void sweep();
   void release(uint32_t slot);
 
+  EpollLister lister;
   BpfObject<epoll_bpf> object{"epoll"};
   WaitHandler on_wait;
   std::unique_ptr<WorkerSlots> slots;
@@ -77,9 +83,9 @@ struct EpollProbe::State {
 
 EpollProbe::EpollProbe(const EpollProbeOptions& options, const kernel::Facts& facts,
                        WaitHandler on_wait)
-    : state_(std::make_unique<State>(std::move(on_wait))) {
+    : state_(std::make_unique<State>(facts, std::move(on_wait))) {
   if (facts.ep_eventpoll_poll == 0 || facts.ep_poll_callback == 0) {
-    fail("cannot find ep_poll_callback in /proc/kallsyms (hidden or absent); run as root");
+    throw LoadError("/proc/kallsyms hides or lacks ep_poll_callback");
   }
   auto& object = state_->object;
   object->rodata->ep_eventpoll_poll_address = facts.ep_eventpoll_poll;
@@ -91,7 +97,7 @@ EpollProbe::EpollProbe(const EpollProbeOptions& options, const kernel::Facts& fa
   const uint32_t slots = slots_for(kernel::thread_ids(options.tgid).size());
   for (bpf_map* map : {object->maps.workers, object->maps.free_slots, object->maps.slot_of}) {
     if (const int error = bpf_map__set_max_entries(map, slots); error != 0) {
-      fail("cannot size the probe for {} workers: {}", slots, errno_text(error));
+      refuse("size the probe's maps", error);
     }
   }
   object.load();
@@ -102,30 +108,59 @@ EpollProbe::EpollProbe(const EpollProbeOptions& options, const kernel::Facts& fa
     bpf_map_update_elem(bpf_map__fd(object->maps.free_slots), nullptr, &slot, BPF_ANY);
   }
   const auto handle = [](void* context, void* data, size_t bytes) {
-    if (bytes >= sizeof(epoll_wait_record)) {
+    if (bytes < sizeof(epoll_wait_record)) return 0;
+    try {
       static_cast<State*>(context)->on_wait(*static_cast<const epoll_wait_record*>(data));
+    } catch (const std::exception&) {
+      return -ENOMEM;  // not through libbpf's C frames
     }
     return 0;
   };
   state_->ring = ring_buffer__new(bpf_map__fd(object->maps.waits), handle, state_.get(), nullptr);
-  if (state_->ring == nullptr) fail("cannot map the probe's ring buffer: {}", errno_text(errno));
+  if (state_->ring == nullptr) refuse("map the probe's ring buffer", errno);
   state_->attached_ns = kernel::monotonic_ns();
   object.attach();
   // After attach, so that an instance is either listed here or seen being created.
   const std::vector<char> zeros(bpf_map__value_size(object->maps.instances));
-  for (const epoll_list_record& epoll : list_epolls(facts)) {
-    if (epoll.tgid != static_cast<uint32_t>(options.tgid)) continue;
-    bpf_map_update_elem(bpf_map__fd(object->maps.instances), &epoll.epoll_id, zeros.data(),
-                        BPF_NOEXIST);
+  for (const auto& [epoll_id, epfd] : state_->epolls()) {
+    bpf_map_update_elem(bpf_map__fd(object->maps.instances), &epoll_id, zeros.data(), BPF_NOEXIST);
   }
 }
 
 EpollProbe::~EpollProbe() = default;
 
+EpollProbe::State::Epolls EpollProbe::State::epolls() const {
+  Epolls found;
+  for (const epoll_list_record& epoll : lister.read()) {
+    if (epoll.tgid == static_cast<uint32_t>(tgid)) found.emplace(epoll.epoll_id, epoll.epfd);
+  }
+  return found;
+}
+
+// A thread may go through any number of instances. Forgets those that the process has closed.
+void EpollProbe::State::sweep() {
+  const Epolls open = epolls();
+  const auto all = slots->all();
+  for (uint32_t slot = 0; slot < all.size(); ++slot) {
+    const epoll_worker_stats& stats = all[slot];
+    if (stats.in_use != 0 && !open.contains({stats.epoll_id, stats.epfd})) release(slot);
+  }
+  std::set<uint64_t> alive;
+  for (const auto& [epoll_id, epfd] : open) alive.insert(epoll_id);
+  const int instances = bpf_map__fd(object->maps.instances);
+  std::vector<uint64_t> closed;
+  uint64_t id = 0;
+  for (const uint64_t* last = nullptr; bpf_map_get_next_key(instances, last, &id) == 0;
+       last = &id) {
+    if (!alive.contains(id)) closed.push_back(id);
+  }
+  for (const uint64_t key : closed) bpf_map_delete_elem(instances, &key);
+}
+
 // Gives a dead thread's slot back: first the key, so that nobody finds it, then the memory.
 void EpollProbe::State::release(uint32_t slot) {
   epoll_worker_stats& stats = slots->all()[slot];
-  const SlotKey key{stats.epoll_id, stats.tid, stats.epfd};
+  const epoll_worker_key key{stats.epoll_id, stats.tid, stats.epfd};
   bpf_map_delete_elem(bpf_map__fd(object->maps.slot_of), &key);
   memset(&stats, 0, sizeof(stats));
   bpf_map_update_elem(bpf_map__fd(object->maps.free_slots), nullptr, &slot, BPF_ANY);
@@ -143,6 +178,8 @@ model::EpollSnapshot EpollProbe::read() {
     snapshot.workers.push_back(model::WorkerStats::from_raw(slots[slot]));
     if (ended) state_->release(slot);
   }
+  // Their last counts are in this snapshot.
+  if (snapshot.workers.size() > slots.size() / 2) state_->sweep();
   std::sort(snapshot.workers.begin(), snapshot.workers.end(),
             [](const auto& a, const auto& b) { return a.key < b.key; });
   const auto* counters = state_->object->bss;

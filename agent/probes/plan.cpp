@@ -15,6 +15,11 @@ std::string obstacle(const kernel::Facts& facts) {
                        facts.effective_root ? "the container or the kernel's lockdown forbids it"
                                             : "run as root or with CAP_BPF and CAP_PERFMON");
   }
+  if (!facts.host_pid_namespace) {
+    return "this is a pid namespace of its own, whose pids the kernel's probes do not know; run on "
+           "the "
+           "host, or the container with the host's pid namespace";
+  }
   if (facts.lockdown_confidentiality) {
     return "the kernel is locked down (confidentiality): BPF may not read kernel memory";
   }
@@ -24,8 +29,10 @@ std::string obstacle(const kernel::Facts& facts) {
   if (!facts.tp_sys_enter || !facts.tp_sys_exit) return "no sys_enter/sys_exit tracepoints";
   if (!facts.tp_sched_waking || !facts.tp_sched_switch) return "no sched tracepoints";
   if (!facts.tp_sk_data_ready) return "no sk_data_ready tracepoint (Linux 6.3)";
+  if (!facts.iter_task_file) return "no task_file iterator (Linux 5.8)";
   if (facts.ep_poll_callback == 0 || facts.ep_eventpoll_poll == 0) {
-    return "kernel addresses are hidden (kernel.kptr_restrict); run as root";
+    return facts.effective_root ? "kernel addresses are hidden (kernel.kptr_restrict is 2)"
+                                : "kernel addresses are hidden (kernel.kptr_restrict); run as root";
   }
   return {};
 }

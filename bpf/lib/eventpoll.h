@@ -49,8 +49,8 @@ static __always_inline const struct epitem* epitem_of_link(const struct list_hea
  * find back: so look at each item whether it is one. */
 static __noinline int eventpoll_depth(const struct eventpoll* ep, bool shared) {
   const struct list_head* head = &ep->rdllist;
-  const struct list_head* first = BPF_CORE_READ(ep, rdllist.next);
-  const struct list_head* at = first;
+  __u64 mark = eventpoll_scan_mark(ep);
+  const struct list_head* at = BPF_CORE_READ(ep, rdllist.next);
   int depth = 0;
   if (eventpoll_is_scanned(ep)) return EVENTPOLL_DEPTH_UNSEEN;
   while (depth < EVENTPOLL_WALK_MAX && at && at != head) {
@@ -58,7 +58,7 @@ static __noinline int eventpoll_depth(const struct eventpoll* ep, bool shared) {
     depth++;
     at = BPF_CORE_READ(at, next);
   }
-  if (eventpoll_is_scanned(ep) || BPF_CORE_READ(ep, rdllist.next) != first)
+  if (shared && (eventpoll_is_scanned(ep) || eventpoll_scan_mark(ep) != mark))
     return EVENTPOLL_DEPTH_UNSEEN;
   return depth;
 }

@@ -35,4 +35,24 @@ static __always_inline struct epitem* epitem_overflow_next(const struct epitem* 
   return BPF_CORE_READ((const struct epitem___ovflist_next*)item, ovflist_next);
 }
 
+/* "eventpoll: Fix epoll_wait() report false negative" (6.18) has a sequence count move with the
+ * start and the end of every scan. Before that, the list's ends have to tell. */
+struct seqcount___scan {
+  unsigned int sequence;
+} __attribute__((preserve_access_index));
+
+struct seqcount_spinlock___scan {
+  struct seqcount___scan seqcount;
+} __attribute__((preserve_access_index));
+
+struct eventpoll___scan {
+  struct seqcount_spinlock___scan seq;
+} __attribute__((preserve_access_index));
+
+static __always_inline __u64 eventpoll_scan_mark(const struct eventpoll* ep) {
+  const struct eventpoll___scan* counted = (const void*)ep;
+  if (bpf_core_field_exists(counted->seq)) return BPF_CORE_READ(counted, seq.seqcount.sequence);
+  return (__u64)BPF_CORE_READ(ep, rdllist.next) ^ (__u64)BPF_CORE_READ(ep, rdllist.prev) << 1;
+}
+
 #endif

@@ -32,7 +32,8 @@ Program::Program(std::vector<std::string> arguments)
 }
 
 Program::~Program() {
-  if (status_ < 0) {
+  if (status_ < 0) kill(pid_, SIGTERM);
+  if (wait(3) < 0) {
     kill(pid_, SIGKILL);
     waitpid(pid_, nullptr, 0);
   }

@@ -8,7 +8,8 @@
 
 namespace epulse::test {
 
-// A program as a child process, its output kept. Killed and reaped with the object.
+// A program as a child process, its output kept. Ended (asked, then killed) and reaped with the
+// object.
 class Program {
  public:
   // `arguments[0]` is the file to execute.

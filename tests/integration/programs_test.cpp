@@ -54,6 +54,9 @@ void expect_error(std::vector<std::string> arguments, const std::vector<std::str
   Program program(std::move(arguments));
   EXPECT_EQ(program.wait(), status);
   const std::string message = program.err();
+  if (status == 2) {
+    EXPECT_EQ(program.out(), "");
+  }
   EXPECT_EQ(std::count(message.begin(), message.end(), '\n'), 1) << message;
   for (const std::string& part : parts) EXPECT_TRUE(contains(message, part)) << message;
 }
@@ -95,6 +98,9 @@ TEST(BadInput, Arguments) {
   expect_error({EPULSE, "stat", "-p", "abc"}, {"abc"});
   expect_error({EPULSE, "stat", "-p", "-5"}, {"-5"});
   expect_error({EPULSE, "stat", "-p", "1", "0"}, {"interval"});
+  expect_error({EPULSE, "stat", "-p", "1", "nan"}, {"nan"});
+  expect_error({EPULSE, "--bogus"}, {"--bogus"});
+  expect_error({EPULSED, "-p", "1", "--mode", "foo"}, {"foo", "advise"});
   expect_error({EPULSE, "frobnicate"}, {"frobnicate"});
   expect_error({EPULSE, "record"}, {"nothing to record"});
   expect_error({EPULSED}, {"no target", "-p PID"});
@@ -295,6 +301,11 @@ class Scene {
                                  "--mode", mode, "--backend", backend});
   }
 
+  std::string agent_command(const std::string& mode) const {
+    return std::string(EPULSED) + " -p " + std::to_string(server_.pid()) + " -c " + config_ +
+           " --mode " + mode;
+  }
+
   using Masks = std::vector<std::pair<pid_t, model::CpuSet>>;
   Masks masks() const {
     Masks result;
@@ -336,6 +347,19 @@ TEST(Agent, MovesAWorkerAndRestoresItOnExit) {
   EXPECT_EQ(agent->wait(), 0) << agent->err();
   EXPECT_FALSE(scene.changed()) << agent->err();
   EXPECT_TRUE(contains(agent->err(), "restored")) << agent->err();
+}
+
+// As `epulsed 2>&1 | tee log` after Ctrl-C, when tee is the first to end.
+TEST(Agent, RestoresWhenNobodyReadsItsMessages) {
+  SKIP_ON_ONE_CPU();
+  Scene scene;
+  ASSERT_TRUE(scene.start());
+  const Program pipeline({"sh", "-c", scene.agent_command("apply") + " 2>&1 | head -n 1"});
+  ASSERT_TRUE(eventually([&] { return scene.changed(); })) << pipeline.out();
+  const std::vector<pid_t> children = kernel::children_of(pipeline.pid());
+  ASSERT_FALSE(children.empty());
+  for (const pid_t child : children) kill(child, SIGTERM);
+  EXPECT_TRUE(eventually([&] { return !scene.changed(); }));
 }
 
 TEST(Agent, WithoutBpfItActsOnTheSchedulersFigures) {
@@ -429,6 +453,17 @@ TEST_P(Interrupted, LeavesNoProcess) {
   EXPECT_EQ(run->wait(), 130) << run->out() << run->err();
   EXPECT_TRUE(eventually([&] { return session_members(run->pid()).empty(); }, 5));
   EXPECT_FALSE(std::filesystem::exists("/dev/shm/epulse-ws." + server));
+}
+
+TEST(Run, ASecondInterruptDoesNotStopTheClearingUp) {
+  const auto run = start_run();
+  ASSERT_TRUE(eventually([&] { return contains(run->out(), "mode apply"); }, 60)) << run->out();
+  for (int interrupt = 0; interrupt < 5; ++interrupt) {
+    kill(-run->pid(), SIGINT);
+    eventually([] { return false; }, 0.01);
+  }
+  EXPECT_EQ(run->wait(), 130) << run->out() << run->err();
+  EXPECT_TRUE(eventually([&] { return session_members(run->pid()).empty(); }, 5));
 }
 
 INSTANTIATE_TEST_SUITE_P(Run, Interrupted,

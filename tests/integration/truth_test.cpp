@@ -411,7 +411,193 @@ TEST(Truth, ATimeoutIsNoEmptyWakeUp) {
   EXPECT_EQ(stats.counters[EPOLL_COUNTER_EMPTY_WAKEUPS], 0U);
 }
 
+// What became ready in waits that the probe did not see must not age what comes later.
+TEST(Truth, AttachedWhileTheThreadIsBlockedNothingIsOld) {
+  Child<int> child([](int&) {
+    const int epoll = epoll_create1(0);
+    const Pair pair = unix_pair();
+    watch(epoll, pair.near, EPOLLIN | EPOLLET);
+    std::thread waiter([&] {
+      epoll_event event;
+      for (int wait = 0; wait < 3; ++wait) {
+        require(epoll_wait(epoll, &event, 1, 5000) == 1);
+        read_byte(pair.near);
+      }
+    });
+    // The first write comes after the second process has attached, into a wait it has not seen
+    // begin.
+    for (int write = 0; write < 3; ++write) {
+      sleep_ns(600'000'000);
+      write_byte(pair.far);
+    }
+    waiter.join();
+  });
+  std::thread work([&] { EXPECT_TRUE(child.work()); });
+  sleep_ns(50'000'000);
+  const auto probe = attach(child.pid());
+  work.join();
+  if (!probe) GTEST_SKIP() << "no tracepoint backend: " << probes::plan(kernel::detect()).why;
+  const model::WorkerStats stats = total(*probe);
+  EXPECT_GE(stats.counters[EPOLL_COUNTER_DELIVERIES], 2U);
+  EXPECT_LT(stats.stages[EPOLL_STAGE_READY_TO_DELIVERED].max(), 300'000'000U);
+  EXPECT_LT(stats.stages[EPOLL_STAGE_READY_TO_WOKEN].max(), 300'000'000U);
+}
+
+// Two processes watch one socket exclusively; the kernel signals the first alone.
+TEST(Truth, AnExclusiveWatcherThatWasNotSignalledIsNotReady) {
+  const Pair shared = unix_pair();
+  Child<int> first([&](int&) {
+    const int epoll = epoll_create1(0);
+    watch(epoll, shared.near, EPOLLIN | EPOLLEXCLUSIVE);
+    epoll_event event;
+    for (int wait = 0; wait < 20; ++wait) {
+      if (epoll_wait(epoll, &event, 1, 100) != 1) continue;
+      char byte = 0;
+      require(recv(shared.near, &byte, 1, MSG_DONTWAIT) <= 1);
+    }
+  });
+  Child<int> target([&](int&) {
+    const int epoll = epoll_create1(0);
+    watch(epoll, shared.near, EPOLLIN | EPOLLEXCLUSIVE);
+    const Pair own = unix_pair();
+    watch(epoll, own.near, EPOLLIN);
+    std::thread writer([&] {
+      for (int write = 0; write < 3; ++write) {
+        sleep_ns(30'000'000);
+        write_byte(shared.far);
+        sleep_ns(400'000'000);
+        write_byte(own.far);
+      }
+    });
+    epoll_event event;
+    for (int delivered = 0; delivered < 3;) {
+      require(epoll_wait(epoll, &event, 1, 5000) == 1);
+      if (event.data.fd == shared.near) {
+        char byte = 0;
+        require(recv(shared.near, &byte, 1, MSG_DONTWAIT) <= 1);
+      } else {
+        read_byte(own.near);
+        ++delivered;
+      }
+    }
+    writer.join();
+  });
+  ATTACH_OR_SKIP(probe, target.pid());
+  std::thread other([&] { EXPECT_TRUE(first.work()); });
+  sleep_ns(20'000'000);  // the first has registered first
+  ASSERT_TRUE(target.work());
+  other.join();
+  const model::WorkerStats stats = total(*probe);
+  EXPECT_GE(stats.counters[EPOLL_COUNTER_DELIVERIES], 3U);
+  EXPECT_LT(stats.stages[EPOLL_STAGE_READY_TO_DELIVERED].max(), 200'000'000U);
+  EXPECT_LT(stats.stages[EPOLL_STAGE_READY_TO_WOKEN].max(), 200'000'000U);
+}
+
+// A level-triggered socket signals again before the handler has read: delivered once, ready once.
+TEST(Truth, ASignalThatDeliversNothingIsNotAged) {
+  Child<int> child([](int&) {
+    const int epoll = epoll_create1(0);
+    const Pair a = unix_pair();
+    const Pair b = unix_pair();
+    watch(epoll, a.near, EPOLLIN);
+    watch(epoll, b.near, EPOLLIN);
+    epoll_event events[2];
+    for (int round = 0; round < 3; ++round) {
+      write_byte(a.far);
+      require(epoll_wait(epoll, events, 2, 1000) == 1);
+      write_byte(a.far);
+      read_byte(a.near);
+      read_byte(a.near);
+      sleep_ns(300'000'000);
+      write_byte(b.far);
+      require(epoll_wait(epoll, events, 2, 1000) == 1 && events[0].data.fd == b.near);
+      read_byte(b.near);
+    }
+  });
+  ATTACH_OR_SKIP(probe, child.pid());
+  ASSERT_TRUE(child.work());
+  const model::WorkerStats stats = total(*probe);
+  EXPECT_EQ(stats.counters[EPOLL_COUNTER_DELIVERIES], 6U);
+  EXPECT_EQ(stats.items[EPOLL_ITEMS_FRESH].sum(), 6U);
+  EXPECT_LT(stats.stages[EPOLL_STAGE_READY_TO_DELIVERED].max(), 150'000'000U);
+  EXPECT_EQ(stats.counters[EPOLL_COUNTER_UNTIMED], 3U);
+}
+
 // ---- threads and losses ----
+
+// Eight threads drain one instance of sixteen sockets: a walk must not stray into another's scan.
+TEST(Truth, DepthOfASharedInstanceIsNeverMoreThanItWatches) {
+  Child<int> child([](int&) {
+    const int epoll = epoll_create1(0);
+    std::vector<Pair> pairs;
+    for (int i = 0; i < 16; ++i) {
+      pairs.push_back(unix_pair());
+      watch(epoll, pairs.back().near, EPOLLIN);
+    }
+    std::atomic<bool> stop{false};
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 8; ++i) {
+      threads.emplace_back([&] {
+        epoll_event events[4];
+        char bytes[64];
+        while (!stop) {
+          const int ready = epoll_wait(epoll, events, 4, 10);
+          for (int k = 0; k < ready; ++k) {
+            require(recv(events[k].data.fd, bytes, sizeof(bytes), MSG_DONTWAIT) <= 64);
+          }
+        }
+      });
+    }
+    for (int write = 0; write < 200'000; ++write) {
+      require(send(pairs[static_cast<size_t>(write) % 16].far, "x", 1, MSG_DONTWAIT) <= 1);
+    }
+    stop = true;
+    for (std::thread& thread : threads) thread.join();
+  });
+  ATTACH_OR_SKIP(probe, child.pid());
+  ASSERT_TRUE(child.work());
+  const model::WorkerStats stats = total(*probe);
+  EXPECT_GT(stats.counters[EPOLL_COUNTER_DELIVERIES], 100U);
+  EXPECT_LE(stats.items[EPOLL_ITEMS_LISTED].max(), 16U);
+  EXPECT_LE(stats.items[EPOLL_ITEMS_LEFT].max(), 12U);
+}
+
+TEST(Truth, AThreadMayGoThroughAnyNumberOfInstances) {
+  constexpr int kInstances = 1009;  // far more than there are slots
+  Child<int> child([](int&) {
+    const Pair pair = unix_pair();
+    epoll_event event;
+    for (int i = 0; i < kInstances; ++i) {
+      const int epoll = epoll_create1(0);
+      watch(epoll, pair.near, EPOLLIN);
+      write_byte(pair.far);
+      require(epoll_wait(epoll, &event, 1, 1000) == 1);
+      read_byte(pair.near);
+      close(epoll);
+      if (i % 20 == 0) sleep_ns(20'000'000);  // a reader comes by now and then
+    }
+  });
+  ATTACH_OR_SKIP(probe, child.pid());
+  std::atomic<bool> done{false};
+  std::thread work([&] {
+    EXPECT_TRUE(child.work());
+    done = true;
+  });
+  model::EpollIntervals intervals(probe->attached_ns());
+  model::EpollTotal sum;
+  while (!done) {
+    sum.add(intervals.advance(probe->read()));
+    sleep_ns(5'000'000);
+  }
+  work.join();
+  sum.add(intervals.advance(probe->read()));
+  uint64_t deliveries = sum.total().losses.workers_dropped;
+  for (const auto& worker : sum.total().workers) {
+    deliveries += worker.counters[EPOLL_COUNTER_DELIVERIES];
+  }
+  EXPECT_EQ(deliveries, static_cast<uint64_t>(kInstances));
+  EXPECT_LT(sum.total().losses.workers_dropped, kInstances / 10);
+}
 
 TEST(Truth, ThreadsThatComeAndGoAreAllCounted) {
   constexpr int kThreads = 31;

@@ -26,6 +26,7 @@ std::vector<Fact> describe(const kernel::Facts& facts) {
       {"kernel", facts.release + " " + facts.arch},
       {"bpf() allowed", facts.bpf_errno == 0 ? "yes" : "no: " + errno_text(facts.bpf_errno)},
       {"root", yes(facts.effective_root)},
+      {"host's pid namespace", yes(facts.host_pid_namespace)},
       {"kernel BTF", yes(facts.btf)},
       {"lockdown for confidentiality", yes(facts.lockdown_confidentiality)},
       {"ep_poll_callback", address(facts.ep_poll_callback)},

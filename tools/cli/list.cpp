@@ -26,7 +26,7 @@ struct Row {
 
 std::vector<Row> rows_from_kernel(const kernel::Facts& facts) {
   std::vector<Row> rows;
-  for (const epoll_list_record& record : probes::list_epolls(facts)) {
+  for (const epoll_list_record& record : probes::EpollLister(facts).read()) {
     Row row;
     row.pid = static_cast<pid_t>(record.tgid);
     row.name.assign(record.comm, strnlen(record.comm, sizeof(record.comm)));
@@ -62,15 +62,18 @@ std::string known(const std::optional<Number>& value, const char* otherwise) {
 
 int run_list(bool json) {
   const kernel::Facts facts = kernel::detect();
-  const probes::Plan plan = probes::plan(facts);
   std::string absent;
   std::vector<Row> rows;
-  if (facts.bpf_errno == 0 && facts.iter_task_file && facts.ep_eventpoll_poll != 0) {
-    rows = rows_from_kernel(facts);
+  if (facts.bpf_errno == 0 && facts.host_pid_namespace) {
+    try {
+      rows = rows_from_kernel(facts);
+    } catch (const LoadError& error) {
+      absent = error.what();
+    }
   } else {
-    rows = rows_from_procfs();
-    absent = plan.why.empty() ? "no task_file iterator" : plan.why;
+    absent = probes::plan(facts).why;
   }
+  if (!absent.empty()) rows = rows_from_procfs();
   if (json) {
     for (const Row& row : rows) {
       fmt::print(

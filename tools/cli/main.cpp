@@ -6,6 +6,7 @@
 
 #include "agent/error.hpp"
 #include "tools/cli/commands.hpp"
+#include "tools/cli/validators.hpp"
 
 namespace {
 
@@ -26,9 +27,9 @@ void add_stat(CLI::App& app, StatOptions& options) {
   CLI::App* stat = app.add_subcommand("stat", "ready-queue depth and wake-up latency, live");
   stat->add_option("-p,--pid", options.pid, "the process to watch")
       ->required()
-      ->check(CLI::PositiveNumber);
+      ->check(process_id());
   stat->add_option("interval", options.interval_s, "seconds between two tables")
-      ->check(CLI::Range(0.01, 86400.0))
+      ->check(seconds(0.01, 86400))
       ->capture_default_str();
   stat->add_option("count", options.count, "tables before it ends; 0: until Ctrl-C or its end");
   stat->add_option("--backend", options.backend, "auto, tracepoint or procfs")
@@ -43,14 +44,14 @@ void add_stat(CLI::App& app, StatOptions& options) {
 void add_record(CLI::App& app, RecordOptions& options) {
   CLI::App* record = app.add_subcommand("record", "write what the probes see to a file");
   record->add_option("-p,--pid", options.pid, "the process to record; without, COMMAND itself")
-      ->check(CLI::PositiveNumber);
+      ->check(process_id());
   record->add_option("-o,--output", options.output, "the file")->capture_default_str();
   record->add_option("-I,--interval", options.interval_s, "seconds between two blocks")
-      ->check(CLI::Range(0.01, 3600.0))
+      ->check(seconds(0.01, 3600))
       ->capture_default_str();
   record
       ->add_option("-d,--duration", options.duration_s, "seconds; 0: until COMMAND ends or Ctrl-C")
-      ->check(CLI::Range(0.0, 1e9));
+      ->check(seconds(0, 1e9));
   record->add_option("--sample-every", options.sample_every, "also every Nth delivery by itself");
   record
       ->add_option("--exception-depth", options.exception_depth,
@@ -109,16 +110,16 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);
     // CLI11 would only say that a subcommand is required.
-    const bool unknown = argc > 1 && argv[1][0] != '-' && app.get_subcommands().empty();
+    const bool unknown = argc > 1 && app.get_subcommands().empty();
     fmt::print(stderr, "epulse: {}; see epulse --help\n",
-               unknown ? fmt::format("there is no command {}", argv[1]) : error.what());
+               unknown ? fmt::format("there is no command or option {}", argv[1]) : error.what());
     return kStatusError;
   }
   // Written into a closed pipe (`epulse report | head`): quiet.
   signal(SIGPIPE, SIG_DFL);
   try {
     return run(app, options);
-  } catch (const epulse::Error& error) {
+  } catch (const std::exception& error) {
     fflush(stdout);
     fmt::print(stderr, "epulse: {}\n", error.what());
     return kStatusError;

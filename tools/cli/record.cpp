@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -42,10 +43,7 @@ class Command {
   ~Command() {
     close(gate_);
     close(failure_);
-    if (pid_ > 0) {
-      kill(pid_, SIGTERM);
-      waitpid(pid_, nullptr, 0);
-    }
+    if (pid_ > 0) stop();
   }
   Command(const Command&) = delete;
   Command& operator=(const Command&) = delete;
@@ -61,7 +59,25 @@ class Command {
     }
   }
 
-  // Its exit status as a shell would give it; waits for it.
+  // Asks it to end, and after a while no longer asks. Returns its exit status as a shell would give
+  // it.
+  int stop() {
+    kill(pid_, SIGTERM);
+    for (int tenths = 0; tenths < 20; ++tenths) {
+      if (has_ended()) return finish();
+      poll(nullptr, 0, 100);
+    }
+    kill(pid_, SIGKILL);
+    return finish();
+  }
+
+  bool has_ended() const {
+    siginfo_t info{};
+    return waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid != 0;
+  }
+
+  // Waits for it.
   int finish() {
     int status = 0;
     waitpid(pid_, &status, 0);
@@ -139,8 +155,9 @@ int run_record(const RecordOptions& options) {
                             .sample_every = options.sample_every},
                            facts, [&](const epoll_wait_record& wait) { waits.push_back(wait); });
   watch.add_descriptor(probe.descriptor(), [&] { probe.consume(); });
-  record::RecordWriter writer(options.output);
   if (command) command->start();
+  // Only now: a command that cannot be run must not cost an earlier recording.
+  record::RecordWriter writer(options.output);
   watch.start(options.interval_s);
   writer.meta(describe(options, target));
 
@@ -170,18 +187,19 @@ int run_record(const RecordOptions& options) {
   }
   writer.finish();
 
+  // As a shell would have it: the command's own status, or that we were interrupted.
   int status = 0;
-  if (command && event == Watch::Event::kExited && kill(command->pid(), 0) == 0) {
-    // The target may have ended before the command; the command is then ended with us.
-    siginfo_t info{};
-    if (waitid(P_PID, static_cast<id_t>(command->pid()), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
-        info.si_pid != 0) {
-      status = command->finish();
-    }
-  }
+  if (command) status = command->has_ended() ? command->finish() : command->stop();
+  if (event == Watch::Event::kInterrupted) status = 128 + SIGINT;
   fmt::print(
       stderr, "epulse: {} deliveries and {} single waits over {} recorded in {} ({} bytes)\n",
       deliveries, recorded_waits, model::duration_text(elapsed_ns), options.output, writer.bytes());
+  if (deliveries == 0 && given == 0) {
+    fmt::print(stderr,
+               "epulse: no epoll_wait of {} itself returned with events; its children are not "
+               "followed: `exec` the server, or record it with -p PID\n",
+               options.command[0]);
+  }
   return status;
 }
 

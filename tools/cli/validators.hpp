@@ -1,0 +1,35 @@
+#pragma once
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <limits>
+#include <string>
+
+// Checks of option values, whose messages a person can read.
+namespace epulse::cli {
+
+// CLI11's own Range lets NaN through, which compares with nothing.
+inline CLI::Validator seconds(double low, double high) {
+  return {[=](const std::string& text) -> std::string {
+            char* end = nullptr;
+            const double value = strtod(text.c_str(), &end);
+            if (*end == '\0' && value >= low && value <= high) return {};
+            return fmt::format("{} is not a number of seconds from {:g} to {:g}", text, low, high);
+          },
+          "SECONDS"};
+}
+
+// A number that pid_t holds; whether there is such a process is asked later.
+inline CLI::Validator process_id() {
+  return {[](const std::string& text) -> std::string {
+            char* end = nullptr;
+            const long long value = strtoll(text.c_str(), &end, 10);
+            if (*end == '\0' && value > 0 && value <= std::numeric_limits<pid_t>::max()) return {};
+            return text + " is not a process id";
+          },
+          "PID"};
+}
+
+}  // namespace epulse::cli
