@@ -68,7 +68,8 @@ struct EpollProbe::State {
   using Epolls = std::set<std::pair<uint64_t, int32_t>>;  // instance, descriptor
 
   Epolls epolls() const;
-  void sweep();
+  std::set<uint32_t> closed_slots();
+  void forget_closed_instances(const Epolls& open);
   void release(uint32_t slot);
 
   EpollLister lister;
@@ -79,6 +80,7 @@ struct EpollProbe::State {
   pid_t tgid = 0;
   uint64_t attached_ns = 0;
   int cost_measurement = -1;
+  size_t used = 0;  // slots, at the last read
 };
 
 EpollProbe::EpollProbe(const EpollProbeOptions& options, const kernel::Facts& facts,
@@ -137,24 +139,34 @@ EpollProbe::State::Epolls EpollProbe::State::epolls() const {
   return found;
 }
 
-// A thread may go through any number of instances. Forgets those that the process has closed.
-void EpollProbe::State::sweep() {
-  const Epolls open = epolls();
+// A thread may go through any number of instances. The slots in use whose instance the process has
+// closed since: nothing more comes for them, unless the same descriptor and address are used again.
+std::set<uint32_t> EpollProbe::State::closed_slots() {
+  std::set<uint32_t> in_use;
   const auto all = slots->all();
   for (uint32_t slot = 0; slot < all.size(); ++slot) {
-    const epoll_worker_stats& stats = all[slot];
-    if (stats.in_use != 0 && !open.contains({stats.epoll_id, stats.epfd})) release(slot);
+    if (all[slot].in_use != 0) in_use.insert(slot);
   }
+  const Epolls open = epolls();
+  std::erase_if(in_use, [&](uint32_t slot) {
+    return open.contains({all[slot].epoll_id, all[slot].epfd});
+  });
+  forget_closed_instances(open);
+  return in_use;
+}
+
+void EpollProbe::State::forget_closed_instances(const Epolls& open) {
   std::set<uint64_t> alive;
   for (const auto& [epoll_id, epfd] : open) alive.insert(epoll_id);
-  const int instances = bpf_map__fd(object->maps.instances);
+  const int map = bpf_map__fd(object->maps.instances);
   std::vector<uint64_t> closed;
   uint64_t id = 0;
-  for (const uint64_t* last = nullptr; bpf_map_get_next_key(instances, last, &id) == 0;
-       last = &id) {
+  for (const uint64_t* last = nullptr; bpf_map_get_next_key(map, last, &id) == 0; last = &id) {
     if (!alive.contains(id)) closed.push_back(id);
   }
-  for (const uint64_t key : closed) bpf_map_delete_elem(instances, &key);
+  // Not before there is need: one may be open again by now, and would miss what is ready at first.
+  if (closed.size() < bpf_map__max_entries(object->maps.instances) / 2) return;
+  for (const uint64_t key : closed) bpf_map_delete_elem(map, &key);
 }
 
 // Gives a dead thread's slot back: first the key, so that nobody finds it, then the memory.
@@ -171,15 +183,19 @@ model::EpollSnapshot EpollProbe::read() {
   snapshot.time_ns = kernel::monotonic_ns();
   snapshot.duration_ns = snapshot.time_ns - state_->attached_ns;
   const auto slots = state_->slots->all();
+  std::set<uint32_t> closed;
+  if (state_->used > slots.size() / 2) closed = state_->closed_slots();
+  state_->used = 0;
   for (uint32_t slot = 0; slot < slots.size(); ++slot) {
     if (slots[slot].in_use == 0) continue;
+    ++state_->used;
     // Asked before the copy: what a thread that is gone has counted no longer changes.
     const bool ended = !kernel::thread_exists(state_->tgid, static_cast<pid_t>(slots[slot].tid));
-    snapshot.workers.push_back(model::WorkerStats::from_raw(slots[slot]));
-    if (ended) state_->release(slot);
+    const model::WorkerStats& copy =
+        snapshot.workers.emplace_back(model::WorkerStats::from_raw(slots[slot]));
+    const bool unchanged = slots[slot].counters[EPOLL_COUNTER_WAITS] == copy.waits();
+    if (ended || (closed.contains(slot) && unchanged)) state_->release(slot);
   }
-  // Their last counts are in this snapshot.
-  if (snapshot.workers.size() > slots.size() / 2) state_->sweep();
   std::sort(snapshot.workers.begin(), snapshot.workers.end(),
             [](const auto& a, const auto& b) { return a.key < b.key; });
   const auto* counters = state_->object->bss;
