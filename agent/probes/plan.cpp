@@ -38,8 +38,7 @@ std::string obstacle(const kernel::Facts& facts) {
 }
 
 constexpr const char* kSocketsOnly =
-    "sockets that become readable; other sources (eventfd, timerfd, pipe) and write events are "
-    "delivered but their readiness is not timed";
+    "exact for sockets that become readable; other sources and write events have no readiness time";
 
 Plan with_tracepoints() {
   Plan result{Backend::kTracepoint, "", {}};

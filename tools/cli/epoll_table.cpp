@@ -111,11 +111,11 @@ void print_summary(const model::EpollSnapshot& total, const record::ThreadNames&
                  items.quantile(0.99), items.max());
     }
     if (const uint64_t n = counter(EPOLL_COUNTER_UNTIMED); n != 0) {
-      fmt::print("   {} deliveries had no readiness time: not sockets, or only write events\n", n);
+      fmt::print("   {} deliveries had no certain readiness time (docs/metrics.md)\n", n);
     }
     if (const uint64_t n = counter(EPOLL_COUNTER_UNSEEN_DEPTH); n != 0) {
       fmt::print(
-          "   {} depths are lower bounds: another thread was draining, or over 4,096 items\n", n);
+          "   {} depths are lower bounds: another thread was draining, or over 2,048 items\n", n);
     }
     if (const uint64_t n = counter(EPOLL_COUNTER_INVALID); n != 0) {
       fmt::print("   {} absurd times left out\n", n);
