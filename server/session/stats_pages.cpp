@@ -9,8 +9,11 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <filesystem>
 #include <iterator>
+#include <string>
 #include <string_view>
+#include <system_error>
 
 #include "server/contract/stats_writer.hpp"
 #include "server/engine/file_descriptor.hpp"
@@ -47,12 +50,27 @@ constexpr std::array<Counter, 16> kCounters = {{
 static_assert(sizeof(epulse_stats_worker) == 8 + kCounters.size() * sizeof(__u64),
               "a counter of the stats page is missing in the text");
 
+// Servers that were killed could not unlink theirs. Only what nobody can be: a name without a
+// process.
+void unlink_pages_of_the_dead() {
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator("/dev/shm", ignored)) {
+    const std::string name = entry.path().filename().string();
+    constexpr std::string_view kPrefix = "epulse-ws.";
+    if (!name.starts_with(kPrefix)) continue;
+    const std::string pid = name.substr(kPrefix.size());
+    if (pid.empty() || pid.find_first_not_of("0123456789") != std::string::npos) continue;
+    if (!std::filesystem::exists("/proc/" + pid, ignored)) shm_unlink(("/" + name).c_str());
+  }
+}
+
 }  // namespace
 
 StatsPages::StatsPages(std::size_t workers)
     : name_(fmt::format("/epulse-ws.{}", getpid())),
       workers_(workers),
       bytes_((workers + 1) * EPULSE_STATS_PAGE_BYTES) {
+  unlink_pages_of_the_dead();
   shm_unlink(name_.c_str());  // Left by a process that had our pid and was killed.
   const FileDescriptor fd(shm_open(name_.c_str(), O_CREAT | O_EXCL | O_RDWR, kMode));
   if (!fd) {
