@@ -597,7 +597,8 @@ TEST(Truth, AThreadMayGoThroughAnyNumberOfInstances) {
     deliveries += worker.counters[EPOLL_COUNTER_DELIVERIES];
   }
   EXPECT_EQ(deliveries, static_cast<uint64_t>(kInstances));
-  EXPECT_LT(sum.total().losses.workers_dropped, kInstances / 10);
+  // Without slots given back it would be all but 128; how many are lost depends on the reader.
+  EXPECT_LT(sum.total().losses.workers_dropped, kInstances / 2);
 }
 
 TEST(Truth, ThreadsThatComeAndGoAreAllCounted) {
