@@ -2,7 +2,7 @@
 PRESET ?= release
 BIN    := build/$(PRESET)/bin
 
-.PHONY: build run test bench lint clean setup
+.PHONY: build run test bench kernels lint clean setup
 build: setup
 	@test -f build/$(PRESET)/build.ninja || cmake --preset $(PRESET)
 	cmake --build --preset $(PRESET)
@@ -20,6 +20,11 @@ test:
 
 bench: build
 	@EPULSE_BIN=$(BIN) tools/bench/run
+
+kernels:
+	@tools/setup build kernels
+	@$(MAKE) --no-print-directory build
+	@EPULSE_BIN=$(BIN) tools/kernels
 
 lint:
 	@tools/setup build lint
