@@ -68,10 +68,14 @@ void Session::on_data(ConnId id, std::span<std::uint8_t> input) {
   const Connection::Phase before = client->connection.phase();
   client->connection.receive(input, *engine_, *this);
   if (client->connection.phase() != before) client->phase_since_ns = engine_->now_ns();
-  // Who does not read its echo is not read either. A subscriber is: its backlog has a cap.
-  if (client->connection.phase() == Connection::Phase::kOpen && !client->topic &&
-      engine_->flush(id)) {
+  if (client->connection.phase() != Connection::Phase::kOpen || !engine_->flush(id)) return;
+  // Who does not read its echo is not read either. A subscriber is, up to the cap of its backlog:
+  // it may be sending pings and reading none of the pongs.
+  if (!client->topic) {
     engine_->pause_reading(id);
+  } else if (engine_->queued_bytes(id) > shared_.options.backlog_cap_bytes) {
+    client->connection.drop(*engine_);
+    stat_add(stats_.slow_closed, 1);
   }
 }
 

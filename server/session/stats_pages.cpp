@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -50,8 +51,9 @@ constexpr std::array<Counter, 16> kCounters = {{
 static_assert(sizeof(epulse_stats_worker) == 8 + kCounters.size() * sizeof(__u64),
               "a counter of the stats page is missing in the text");
 
-// Servers that were killed could not unlink theirs. Only what nobody can be: a name without a
-// process.
+// A server holds its page's lock for life, so a page that can be locked is a dead server's,
+// whatever pid namespace it was in. Servers that were killed could not unlink theirs. Only what
+// nobody can be: a name without a process.
 void unlink_pages_of_the_dead() {
   std::error_code ignored;
   for (const auto& entry : std::filesystem::directory_iterator("/dev/shm", ignored)) {
@@ -60,7 +62,8 @@ void unlink_pages_of_the_dead() {
     if (!name.starts_with(kPrefix)) continue;
     const std::string pid = name.substr(kPrefix.size());
     if (pid.empty() || pid.find_first_not_of("0123456789") != std::string::npos) continue;
-    if (!std::filesystem::exists("/proc/" + pid, ignored)) shm_unlink(("/" + name).c_str());
+    const FileDescriptor page(shm_open(("/" + name).c_str(), O_RDWR, 0));
+    if (page && flock(page.get(), LOCK_EX | LOCK_NB) == 0) shm_unlink(("/" + name).c_str());
   }
 }
 
@@ -71,15 +74,19 @@ StatsPages::StatsPages(std::size_t workers)
       workers_(workers),
       bytes_((workers + 1) * EPULSE_STATS_PAGE_BYTES) {
   unlink_pages_of_the_dead();
-  shm_unlink(name_.c_str());  // Left by a process that had our pid and was killed.
-  const FileDescriptor fd(shm_open(name_.c_str(), O_CREAT | O_EXCL | O_RDWR, kMode));
-  if (!fd) {
-    fail("cannot create shared memory {}: {}; is /dev/shm writable?", name_, errno_text(errno));
+  fd_ = FileDescriptor(shm_open(name_.c_str(), O_CREAT | O_EXCL | O_RDWR, kMode));
+  if (!fd_) {
+    fail(
+        "cannot create shared memory {}: {}; is /dev/shm writable, and not shared with a server of "
+        "the "
+        "same pid in another pid namespace?",
+        name_, errno_text(errno));
   }
+  flock(fd_.get(), LOCK_EX);
   void* base = MAP_FAILED;
   // fchmod: whoever watches us may have another uid, and the umask must not keep it out.
-  if (fchmod(fd.get(), kMode) == 0 && ftruncate(fd.get(), static_cast<off_t>(bytes_)) == 0) {
-    base = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+  if (fchmod(fd_.get(), kMode) == 0 && ftruncate(fd_.get(), static_cast<off_t>(bytes_)) == 0) {
+    base = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, fd_.get(), 0);
   }
   if (base == MAP_FAILED) {
     const int code = errno;

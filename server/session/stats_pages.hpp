@@ -4,6 +4,7 @@
 #include <string>
 
 #include "server/contract/stats_page.h"
+#include "server/engine/file_descriptor.hpp"
 
 namespace epulse::server {
 
@@ -16,7 +17,6 @@ class StatsPages {
   StatsPages& operator=(const StatsPages&) = delete;
   ~StatsPages();
 
-  std::size_t size() const { return workers_; }
   epulse_stats_worker& worker(std::size_t index);
   const epulse_stats_worker& worker(std::size_t index) const;
 
@@ -25,6 +25,7 @@ class StatsPages {
 
  private:
   std::string name_;
+  FileDescriptor fd_;  // its lock says that we live
   std::size_t workers_;
   std::size_t bytes_;
   char* base_ = nullptr;

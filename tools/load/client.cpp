@@ -159,7 +159,16 @@ void Client::handle(const ws::Event& event, ClientContext& context) {
   }
 }
 
+void Client::abandon_answers(ClientContext& context) {
+  if (state_ != State::kOpen) return;
+  const std::uint64_t now = clock_ns();
+  for (const std::uint64_t due : due_) context.counters.latency.record(now > due ? now - due : 0);
+  if (!due_.empty()) context.counters.error(ErrorKind::kTimeout, due_.size());
+  due_.clear();
+}
+
 void Client::check_answer(const ws::Event& event, ClientContext& context) {
+  if (!context.counting) return;
   const std::uint64_t now = clock_ns();
   Counters& counters = context.counters;
   if (due_.empty()) return counters.error(ErrorKind::kWrongEcho);
@@ -261,6 +270,8 @@ void Client::watch(int operation, bool output, ClientContext& context) const {
 
 void Client::lose(ErrorKind kind, ClientContext& context) {
   context.counters.error(kind);
+  if (!due_.empty()) context.counters.error(ErrorKind::kLost, due_.size());
+  due_.clear();
   die(context);
 }
 

@@ -22,6 +22,7 @@ struct ClientContext {
   const Target& target;
   Counters& counters;
   int epoll_fd;
+  bool counting = true;             // false from the end on
   std::uint64_t send_until_ns = 0;  // closed loop: an answer calls for the next message until then
   std::string first_failure{};      // of opening a connection
   std::vector<std::uint8_t> input = std::vector<std::uint8_t>(std::size_t{64} * 1024);
@@ -52,6 +53,8 @@ class Client {
   bool opening() const { return state_ == State::kConnecting || state_ == State::kHandshake; }
   std::uint32_t index() const { return index_; }
   std::uint64_t messages() const { return next_sequence_; }
+  // The end has come: counts what is in flight as unanswered.
+  void abandon_answers(ClientContext& context);
   std::size_t in_flight() const { return due_.size(); }
 
  private:

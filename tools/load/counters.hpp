@@ -17,9 +17,11 @@ enum class ErrorKind : std::uint8_t {
   kProtocol,   // the server broke RFC 6455
   kWrongEcho,  // a message came back changed, or uninvited
   kTimeout,    // not answered, or not even taken by the socket, until the end
+  kLost,       // in flight when its connection ended
+  kUnsent,     // due, but its connection was not there
 };
-constexpr std::array<std::string_view, 6> kErrorNames = {"connect",  "handshake",  "closed",
-                                                         "protocol", "wrong_echo", "timeout"};
+constexpr std::array<std::string_view, 8> kErrorNames = {
+    "connect", "handshake", "closed", "protocol", "wrong_echo", "timeout", "lost", "unsent"};
 using ErrorCounts = std::array<std::uint64_t, kErrorNames.size()>;
 
 // What one thread has seen; another reads it meanwhile.

@@ -66,7 +66,7 @@ void LoadThread::poll(std::uint64_t timeout_ns) {
   if (!coarse_timeouts_) {
     const timespec timeout = to_timespec(timeout_ns);
     n = epoll_pwait2(context_.epoll_fd, events.data(), kBatch, &timeout, nullptr);
-    coarse_timeouts_ = n < 0 && errno == ENOSYS;  // before Linux 5.11
+    coarse_timeouts_ = n < 0 && errno != EINTR;  // before Linux 5.11, or a seccomp policy
   }
   if (coarse_timeouts_) {
     // Rounded down: the rest of the time is spent in calls that do not wait, not in being late.
@@ -120,7 +120,10 @@ std::uint64_t LoadThread::send_due(std::uint64_t now) {
         start_ns_ + schedule_.due_ns(client.index(), next_message_ / clients_.size());
     if (due > now || due >= end_ns_ || sends == kSendsPerTurn) return due;
     ++next_message_;
-    if (client.state() != Client::State::kOpen) continue;
+    if (client.state() != Client::State::kOpen) {
+      counters_.error(ErrorKind::kUnsent);
+      continue;
+    }
     counters_.lag.record(clock_ns() - due);
     client.send_message(due, context_);
   }
@@ -136,9 +139,21 @@ void LoadThread::send_open_loop() {
     poll(next > now ? std::min(next - now, kLookAroundNs) : 0);
     now = clock_ns();
   }
+  if (!stopped() && !anyone_open()) return give_up_schedule();
   while (!stopped() && now < end_ns_) {
     poll(std::min(end_ns_ - now, kLookAroundNs));
     now = clock_ns();
+  }
+}
+
+// Nobody is connected any more: what is still due is part of the result all the same.
+void LoadThread::give_up_schedule() {
+  for (;; ++next_message_) {
+    const Client& client = *clients_[next_message_ % clients_.size()];
+    const std::uint64_t due =
+        start_ns_ + schedule_.due_ns(client.index(), next_message_ / clients_.size());
+    if (due >= end_ns_) return;
+    counters_.error(ErrorKind::kUnsent);
   }
 }
 
@@ -175,7 +190,10 @@ void LoadThread::collect_answers() {
     poll(kNsPerMs);
     left = in_flight();
   }
-  if (left > 0) counters_.error(ErrorKind::kTimeout, left);
+  context_.counting = false;
+  // Their age so far is a lower bound of their latency: without it the percentiles would not know
+  // of a server that stalls until the end.
+  for (const auto& client : clients_) client->abandon_answers(context_);
 }
 
 void LoadThread::close_all() {

@@ -41,6 +41,7 @@ class LoadThread {
   std::size_t count_opening() const;
   void wait_start();
   void send_open_loop();
+  void give_up_schedule();
   void send_closed_loop();
   void collect_answers();
   void close_all();

@@ -119,6 +119,7 @@ class Run {
       }
     }
     stop_ns_ = std::min(now, end);
+    received_in_time_ = totals().received;
     // The last, cut short by the end, unless there is next to nothing in it.
     if (step != 0 && stop_ns_ > interval_start_ns_ + step / 10) report_interval(stop_ns_);
   }
@@ -148,7 +149,8 @@ class Run {
   }
 
   int summarize() {
-    const Totals sum = totals();
+    Totals sum = totals();
+    sum.received_in_time = received_in_time_;
     const double elapsed_s = static_cast<double>(stop_ns_ - start_ns_) / 1e9;
     fmt::print("{}", options_.json ? summary_json(options_, sum, elapsed_s)
                                    : summary_text(options_, sum, elapsed_s));
@@ -162,6 +164,7 @@ class Run {
   std::vector<std::unique_ptr<LoadThread>> loads_;
   std::vector<std::thread> threads_;
   Totals last_;
+  std::uint64_t received_in_time_ = 0;
   std::uint64_t start_ns_ = 0;
   std::uint64_t stop_ns_ = 0;
   std::uint64_t interval_start_ns_ = 0;

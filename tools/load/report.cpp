@@ -80,7 +80,8 @@ std::string summary_text(const Options& options, const Totals& totals, double el
   fmt::format_to(append, "connections  {} of {} opened, {} bytes per message\n", totals.opened,
                  options.connections, options.size_bytes);
   fmt::format_to(append, "messages     {} sent, {} received in {:.2f} s: {:.0f} msg/s\n",
-                 totals.sent, totals.received, elapsed_s, per_second(totals.received, elapsed_s));
+                 totals.sent, totals.received, elapsed_s,
+                 per_second(totals.received_in_time, elapsed_s));
   fmt::format_to(append, "latency      p50 {}  p90 {}  p99 {}  p99.9 {}  max {}\n",
                  duration_text(latency.quantile_ns(0.5)), duration_text(latency.quantile_ns(0.9)),
                  duration_text(latency.quantile_ns(0.99)),
@@ -117,7 +118,7 @@ std::string summary_json(const Options& options, const Totals& totals, double el
       "\n",
       options.open_loop() ? "open" : "closed", options.connections, totals.opened,
       options.size_bytes, elapsed_s, options.rate, totals.sent, totals.received,
-      per_second(totals.received, elapsed_s), us(latency.quantile_ns(0.5)),
+      per_second(totals.received_in_time, elapsed_s), us(latency.quantile_ns(0.5)),
       us(latency.quantile_ns(0.9)), us(latency.quantile_ns(0.99)), us(latency.quantile_ns(0.999)),
       us(latency.max_ns), us(totals.lag.quantile_ns(0.99)), generator_was_late(totals),
       totals.error_total(), errors);

@@ -12,6 +12,7 @@ namespace epulse::load {
 struct Totals {
   std::uint64_t sent = 0;
   std::uint64_t received = 0;
+  std::uint64_t received_in_time = 0;  // of these, before the end: what the rate is made of
   std::uint64_t connected = 0;
   std::uint64_t opened = 0;
   ErrorCounts errors{};
