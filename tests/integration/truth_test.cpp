@@ -537,6 +537,7 @@ TEST(Truth, DepthOfASharedInstanceIsNeverMoreThanItWatches) {
     }
     std::atomic<bool> stop{false};
     std::vector<std::thread> threads;
+    threads.reserve(8);
     for (int i = 0; i < 8; ++i) {
       threads.emplace_back([&] {
         epoll_event events[4];
