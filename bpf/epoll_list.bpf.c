@@ -1,5 +1,5 @@
 /* Every epoll instance of the host, by iterating over all open files (iter/task_file). Nothing per
- * event; one pass costs about 0.1 us per open file. */
+ * event. */
 #include "epoll_list.h"
 
 #include "lib/bpf.h"
