@@ -79,7 +79,10 @@ class Engine {
   virtual void pause_reading(ConnId conn) = 0;
   virtual void resume_reading(ConnId conn) = 0;
 
-  // Sends what is queued, then FIN, and waits for the peer's.
+  // Bytes that the peer has not acknowledged: queued here or in the kernel. Costs a system call.
+  virtual std::size_t unacknowledged_bytes(ConnId conn) const = 0;
+
+  // Sends what is queued, then FIN, and waits for the peer's, which may have come before.
   virtual void finish(ConnId conn) = 0;
   // Resets; what is queued is dropped.
   virtual void abort(ConnId conn) = 0;

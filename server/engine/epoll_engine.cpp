@@ -1,6 +1,8 @@
 #include "server/engine/epoll_engine.hpp"
 
+#include <linux/sockios.h>
 #include <spdlog/spdlog.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -134,15 +136,23 @@ void EpollEngine::receive(Conn& conn) {
     if (errno == EAGAIN || errno == EINTR) return;
     return close_conn(conn, CloseReason::kError);
   }
-  if (n == 0) {
-    return close_conn(conn, conn.fin_sent ? CloseReason::kFinished : CloseReason::kPeer);
-  }
+  if (n == 0) return stream_ended(conn);
   const auto bytes = static_cast<std::size_t>(n);
   stat_add(stats_.bytes_in, bytes);
   current_ = &conn;
   handler_.on_data(conn.id(), std::span(input_).first(bytes));
   flush_cork(conn);
   current_ = nullptr;
+}
+
+void EpollEngine::stream_ended(Conn& conn) {
+  if (conn.finishing && conn.output) {
+    // It says no more but still listens, and what it was promised has not left.
+    conn.fin_seen = true;
+    conn.paused = true;  // The end of the stream would be reported in every turn.
+    return update_interest(conn);
+  }
+  close_conn(conn, conn.fin_sent ? CloseReason::kFinished : CloseReason::kPeer);
 }
 
 void EpollEngine::tick_if_due() {
@@ -358,6 +368,7 @@ void EpollEngine::output_done(Conn& conn) {
     conn.fin_sent = true;
     // Fails only when the connection is gone, which the next read tells.
     shutdown(conn.fd, SHUT_WR);
+    if (conn.fin_seen) close_conn(conn, CloseReason::kFinished);
   }
 }
 
@@ -405,6 +416,14 @@ std::size_t EpollEngine::queued_bytes(ConnId id) const {
   if (conn == nullptr) return 0;
   const std::size_t corked = conn == current_ ? corked_ : 0;
   return corked + (conn->output ? conn->output->bytes() : 0);
+}
+
+std::size_t EpollEngine::unacknowledged_bytes(ConnId id) const {
+  const Conn* conn = find(id);
+  if (conn == nullptr) return 0;
+  int in_kernel = 0;
+  if (ioctl(conn->fd, SIOCOUTQ, &in_kernel) != 0) in_kernel = 0;  // Not a TCP socket any more.
+  return queued_bytes(id) + static_cast<std::size_t>(in_kernel);
 }
 
 bool EpollEngine::flush(ConnId id) {

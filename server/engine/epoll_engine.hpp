@@ -37,6 +37,7 @@ class EpollEngine final : public Engine {
   void send(ConnId id, std::span<const Part> parts) override;
   void send_shared(ConnId id, SharedBytes bytes) override;
   std::size_t queued_bytes(ConnId id) const override;
+  std::size_t unacknowledged_bytes(ConnId id) const override;
   bool flush(ConnId id) override;
   void pause_reading(ConnId id) override;
   void resume_reading(ConnId id) override;
@@ -56,6 +57,7 @@ class EpollEngine final : public Engine {
     bool dirty = false;      // in dirty_
     bool finishing = false;  // FIN is to follow the output
     bool fin_sent = false;
+    bool fin_seen = false;  // the peer's, while output was still queued
 
     ConnId id() const { return {slot, generation}; }
   };
@@ -74,6 +76,7 @@ class EpollEngine final : public Engine {
   void dispatch(const epoll_event& event);
   void handle_conn(Conn& conn, std::uint32_t events);
   void receive(Conn& conn);
+  void stream_ended(Conn& conn);
   void tick_if_due();
   void end_turn();
   void count_turn(std::size_t events);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -53,7 +54,7 @@ Session::Client* Session::find(ConnId id) {
 void Session::on_accept(ConnId id) {
   if (id.slot >= clients_.size()) clients_.resize(id.slot + 1);
   Client& client = clients_[id.slot].emplace(id, shared_.options.max_message_bytes);
-  client.phase_since_ns = engine_->now_ns();
+  enter_phase(client);
   client.heard_ns = engine_->now_ns();
   client.refused = shared_.connections.fetch_add(1) >= shared_.options.max_connections;
   ++live_;
@@ -67,7 +68,7 @@ void Session::on_data(ConnId id, std::span<std::uint8_t> input) {
   client->pinged = false;
   const Connection::Phase before = client->connection.phase();
   client->connection.receive(input, *engine_, *this);
-  if (client->connection.phase() != before) client->phase_since_ns = engine_->now_ns();
+  if (client->connection.phase() != before) enter_phase(*client);
   if (client->connection.phase() != Connection::Phase::kOpen || !engine_->flush(id)) return;
   // Who does not read its echo is not read either. A subscriber is, up to the cap of its backlog:
   // it may be sending pings and reading none of the pongs.
@@ -270,7 +271,7 @@ void Session::sweep_client(Client& client) {
       return;
     case Connection::Phase::kClosing:
     case Connection::Phase::kFinished:
-      if (now - client.phase_since_ns >= options.close_timeout_ns) engine_->abort(id);
+      if (close_is_stuck(client)) engine_->abort(id);
       return;
     case Connection::Phase::kOpen:
       break;
@@ -284,6 +285,24 @@ void Session::sweep_client(Client& client) {
   }
 }
 
+void Session::enter_phase(Client& client) {
+  client.phase_since_ns = engine_->now_ns();
+  client.moved_ns = engine_->now_ns();
+  client.unsent = std::numeric_limits<std::size_t>::max();
+}
+
+// Its close frame stands behind all that it has not read yet: the peer's time to answer begins when
+// it has that. Who takes it in drops may do so for as long as a silent connection may live.
+bool Session::close_is_stuck(Client& client) {
+  const std::uint64_t now = engine_->now_ns();
+  const std::size_t unsent = engine_->unacknowledged_bytes(client.connection.id());
+  if (unsent < client.unsent) client.moved_ns = now;
+  client.unsent = unsent;
+  return now - client.moved_ns >= shared_.options.close_timeout_ns ||
+         now - client.phase_since_ns >=
+             std::max(shared_.options.idle_timeout_ns, shared_.options.close_timeout_ns);
+}
+
 // Ending.
 
 void Session::begin_drain() {
@@ -295,7 +314,7 @@ void Session::begin_drain() {
       engine_->abort(client->connection.id());
     } else if (client->connection.phase() == Connection::Phase::kOpen) {
       client->connection.close(ws::CloseCode::kGoingAway, "server is stopping", *engine_);
-      client->phase_since_ns = engine_->now_ns();
+      enter_phase(*client);
       engine_->resume_reading(client->connection.id());
     }
   }

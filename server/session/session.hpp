@@ -20,7 +20,7 @@ struct SessionOptions {
   std::size_t max_connections = 0;  // of the whole process
   std::size_t backlog_cap_bytes = std::size_t{1024} * 1024;
   std::uint64_t handshake_timeout_ns = 10'000'000'000;
-  std::uint64_t close_timeout_ns = 2'000'000'000;  // for the peer's half of a closing handshake
+  std::uint64_t close_timeout_ns = 2'000'000'000;  // for a closing peer that takes and says nothing
   std::uint64_t idle_timeout_ns = 300'000'000'000;
   std::uint64_t drain_timeout_ns = 2'000'000'000;
   std::uint64_t handler_delay_ns = 0;  // burnt per message, for demonstrations
@@ -66,10 +66,12 @@ class Session final : public Handler, public Application {
     std::uint32_t member_index = 0;
     std::uint64_t phase_since_ns = 0;
     std::uint64_t heard_ns = 0;
-    bool counted = false;    // in the gauge of open connections
-    bool refused = false;    // came above the limit
-    bool pinged = false;     // since it was last heard
-    bool throttled = false;  // in throttled_
+    std::uint64_t moved_ns = 0;  // while closing: when it was last seen to take output
+    std::size_t unsent = 0;      // while closing: bytes it had not acknowledged then
+    bool counted = false;        // in the gauge of open connections
+    bool refused = false;        // came above the limit
+    bool pinged = false;         // since it was last heard
+    bool throttled = false;      // in throttled_
   };
 
   Client* find(ConnId id);
@@ -87,6 +89,8 @@ class Session final : public Handler, public Application {
   void begin_drain();
   void sweep();
   void sweep_client(Client& client);
+  void enter_phase(Client& client);
+  bool close_is_stuck(Client& client);
   void stop_if_drained();
 
   SharedState& shared_;

@@ -30,6 +30,7 @@ class Recorder : public Handler {
 
   int port() const { return listeners_.address.port(); }
   EpollEngine& engine() { return engine_; }
+  std::uint64_t turns() const { return stats_.loop_turns; }
 
   // False when `ticks` (a quarter of a second each) went by first.
   bool run_until(std::function<bool()> condition, int ticks = 40) {
@@ -153,6 +154,40 @@ TEST(EpollEngine, FinishSendsEverythingThenFin) {
     return end;
   }));
   EXPECT_EQ(received.size(), text.size());
+}
+
+// The peer half-closes as soon as it has asked: it still gets the whole answer, and no turn is
+// spent on being told of its end again and again.
+TEST(EpollEngine, FinishSendsEverythingToAPeerThatHasEndedItsHalf) {
+  Recorder recorder;
+  TestClient client(recorder.port());
+  const std::string text(8'000'000, 'x');  // more than the socket takes at once
+  recorder.on_input = [&](ConnId conn) {
+    say(recorder.engine(), conn, text);
+    recorder.engine().finish(conn);
+  };
+  client.send_raw(bytes_of("go"));
+  shutdown(client.fd(), SHUT_WR);
+  const std::uint64_t turns = recorder.turns();
+  // Nobody reads: the end is seen with most of the answer still queued.
+  EXPECT_FALSE(recorder.run_until([&] { return !recorder.closed.empty(); }, 4));
+  EXPECT_LT(recorder.turns() - turns, 20U);
+  std::string received;
+  std::string buffer(1 << 16, ' ');
+  const auto all_read = [&] {
+    ssize_t n = 0;
+    while ((n = recv(client.fd(), buffer.data(), buffer.size(), MSG_DONTWAIT)) > 0) {
+      received.append(buffer, 0, static_cast<std::size_t>(n));
+    }
+    return n == 0;
+  };
+  bool end = false;
+  ASSERT_TRUE(recorder.run_until([&] {
+    end = end || all_read();
+    return end && !recorder.closed.empty();
+  }));
+  EXPECT_EQ(received.size(), text.size());
+  EXPECT_EQ(recorder.closed[0].second, CloseReason::kFinished);
 }
 
 TEST(EpollEngine, APausedConnectionIsNotRead) {

@@ -194,6 +194,50 @@ TEST(Closing, CloseIsEchoedWithItsCodeAndTheServerEndsFirst) {
   EXPECT_TRUE(eventually([&] { return stat(server.port(), "connections") == 0; }));
 }
 
+// The echo of a large message is still queued when the client's close frame is read, and the client
+// needs longer for it than the two seconds that a closing peer has for its answer.
+TEST(Closing, ASlowReaderGetsAllThatWasSaidBeforeTheCloseFrame) {
+  ServerChild server({"--workers", "1"});
+  TestClient client = TestClient::open(server.port(), "/", 4096);
+  const std::string text(8'000'000, 'x');
+  Bytes stream = client_frame(Opcode::kBinary, bytes_of(text));
+  const Bytes close = client_frame(Opcode::kClose, bytes_of("\x0F\xA0"));  // 4000
+  // The last bytes of the message come together with the close frame.
+  Bytes last(stream.end() - 10, stream.end());
+  stream.resize(stream.size() - 10);
+  last.insert(last.end(), close.begin(), close.end());
+  client.send_raw(stream);
+  ASSERT_TRUE(eventually([&] { return stat(server.port(), "bytes_in") >= stream.size(); }));
+  client.send_raw(last);
+  shutdown(client.fd(), SHUT_WR);
+  std::vector<std::uint8_t> received;
+  Bytes buffer(1 << 16);
+  for (int i = 0; i < 100; ++i) {  // for at least four seconds
+    std::this_thread::sleep_for(milliseconds(40));
+    const ssize_t n = recv(client.fd(), buffer.data(), 16384, MSG_DONTWAIT);
+    if (n > 0) received.insert(received.end(), buffer.begin(), buffer.begin() + n);
+  }
+  ssize_t n = 0;
+  while ((n = recv(client.fd(), buffer.data(), buffer.size(), 0)) > 0) {
+    received.insert(received.end(), buffer.begin(), buffer.begin() + n);
+  }
+  EXPECT_EQ(n, 0) << "the stream ends with FIN, not with a reset";
+  ASSERT_EQ(received.size(), 10 + text.size() + 4);  // two headers, two bytes of code
+  EXPECT_EQ(text_of(std::span(received).last(4)), "\x88\x02\x0F\xA0");
+  EXPECT_TRUE(eventually([&] { return stat(server.port(), "connections") == 0; }));
+}
+
+// Who takes nothing at all is not waited for.
+TEST(Closing, AClientThatReadsNothingIsCutOff) {
+  ServerChild server({"--workers", "1"});
+  TestClient client = TestClient::open(server.port(), "/", 4096);
+  Bytes stream = client_frame(Opcode::kBinary, bytes_of(std::string(8'000'000, 'x')));
+  const Bytes close = client_frame(Opcode::kClose, bytes_of("\x0F\xA0"));
+  stream.insert(stream.end(), close.begin(), close.end());
+  client.send_raw(stream);
+  EXPECT_TRUE(eventually([&] { return stat(server.port(), "connections") == 0; }));
+}
+
 TEST(Http, HealthStatsAndRefusals) {
   ServerChild server;
   const int port = server.port();
