@@ -16,12 +16,12 @@
 
 #include "lib/eventpoll.h"
 #include "lib/syscalls.h"
+#include "lib/target.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
 const volatile __u64 ep_eventpoll_poll_address = 0;
 const volatile __u64 ep_poll_callback_address = 0;
-const volatile __u32 target_tgid = 0;
 const volatile __u32 exception_depth = 0;     /* 0: off */
 const volatile __u64 exception_wakeup_ns = 0; /* 0: off */
 const volatile __u32 sample_every = 0;        /* 0: off */
@@ -290,7 +290,7 @@ int BPF_PROG(on_syscall_enter, struct pt_regs* regs, long nr) {
   __u64 now;
   int epfd, depth;
   if (!is_epoll_wait(nr)) return 0;
-  if (bpf_get_current_pid_tgid() >> 32 != target_tgid) return 0;
+  if (!current_is_target()) return 0;
   thread =
       bpf_task_storage_get(&threads, bpf_get_current_task_btf(), 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
   if (!thread) return 0;
@@ -341,7 +341,7 @@ int BPF_PROG(on_waking, struct task_struct* task) {
   struct instance* instance;
   __u64 *signal_ns, now;
   __u32 zero = 0;
-  if ((__u32)task->tgid != target_tgid) return 0;
+  if (!is_target((__u32)task->tgid)) return 0;
   thread = bpf_task_storage_get(&threads, task, 0, 0);
   /* A second wake-up before it runs says that the first came before it slept. */
   if (!thread || !thread->in_wait || thread->running_ns) return 0;
@@ -387,8 +387,8 @@ static __always_inline void on_switched_in(struct task_struct* task) {
 
 SEC("tp_btf/sched_switch")
 int BPF_PROG(on_switch, bool preempted, struct task_struct* prev, struct task_struct* next) {
-  if ((__u32)prev->tgid == target_tgid) on_switched_out(prev, preempted);
-  if ((__u32)next->tgid == target_tgid) on_switched_in(next);
+  if (is_target((__u32)prev->tgid)) on_switched_out(prev, preempted);
+  if (is_target((__u32)next->tgid)) on_switched_in(next);
   return 0;
 }
 
@@ -503,7 +503,7 @@ int BPF_PROG(on_syscall_exit, struct pt_regs* regs, long result) {
   struct epoll_worker_stats* stats;
   struct thread* thread;
   __u64 now;
-  if (bpf_get_current_pid_tgid() >> 32 != target_tgid) return 0;
+  if (!current_is_target()) return 0;
   if (is_epoll_create(syscall_number(regs))) {
     struct eventpoll* created = eventpoll_of_descriptor((int)result);
     if (created) know_instance((__u64)created, BPF_ANY); /* a reused address starts afresh */
