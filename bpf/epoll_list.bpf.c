@@ -8,9 +8,6 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-const volatile __u64 ep_eventpoll_poll_address = 0;
-const volatile __u64 ep_poll_callback_address = 0;
-
 SEC("iter/task_file")
 int list_epolls(struct bpf_iter__task_file* ctx) {
   struct task_struct* task = ctx->task;
@@ -27,7 +24,7 @@ int list_epolls(struct bpf_iter__task_file* ctx) {
   record.tid = (__u32)task->pid;
   record.epfd = (__s32)ctx->fd;
   record.depth = depth;
-  record.waiters = (__u32)list_length(&ep->wq.head, EVENTPOLL_WALK_MAX);
+  record.waiters = (__u32)eventpoll_waiters(ep);
   BPF_CORE_READ_STR_INTO(&record.comm, task, group_leader, comm);
   bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
   return 0;

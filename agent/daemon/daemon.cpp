@@ -50,9 +50,9 @@ Daemon& self(void* handle) {
 
 Daemon::Daemon(const Options& options)
     : options_(options),
-      sampler_(options.pid, options.config.probes, options.allow_bpf),
+      sampler_(options.pid, options.config.probes, options.backend),
       tuning_(options.pid, options.config, effective_mode(options.config.agent.mode, sampler_)),
-      alerts_(alert_rules(options.config.alerts, sampler_.why_no_bpf().empty())),
+      alerts_(alert_rules(options.config.alerts, sampler_.has_bpf())),
       target_pidfd_(open_target(options.pid)) {
   uv_loop_init(&loop_);
   uv_timer_init(&loop_, &timer_);
@@ -102,10 +102,11 @@ void Daemon::start_signal(uv_signal_t& handle, int number) {
 
 int Daemon::run() {
   const std::string name = kernel::process_name(options_.pid);
-  if (sampler_.why_no_bpf().empty()) {
-    spdlog::info("watching {}[{}], tracepoint backend", name, options_.pid);
+  const probes::Plan& plan = sampler_.plan();
+  if (sampler_.has_bpf()) {
+    spdlog::info("watching {}[{}], {} backend", name, options_.pid, to_string(plan.backend));
   } else {
-    spdlog::warn("watching {}[{}], procfs backend: {}", name, options_.pid, sampler_.why_no_bpf());
+    spdlog::warn("watching {}[{}], procfs backend: {}", name, options_.pid, plan.why);
     spdlog::warn("absent: queue depth and every stage but woken to running, which is a mean");
   }
   spdlog::info("mode {}{}; changes are restored on exit",

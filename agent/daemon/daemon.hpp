@@ -14,7 +14,7 @@ namespace epulse::daemon {
 struct Options {
   pid_t pid = 0;
   config::Config config;
-  bool allow_bpf = true;
+  std::string backend = "auto";  // as for probes::attach()
 };
 
 // One target, watched until it ends or we are told to stop: sample, alert, tune, and restore in the

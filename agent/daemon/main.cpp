@@ -36,8 +36,9 @@ void add_options(CLI::App& app, Arguments& arguments) {
                  "auto (apply for epulse-ws, advise for others), observe, advise or apply")
       ->check(CLI::IsMember({"auto", "observe", "advise", "apply"}));
   app.add_option("--state-dir", arguments.state_dir, "where the journal of changes is kept");
-  app.add_option("--backend", arguments.backend, "auto, or procfs to do without BPF")
-      ->check(CLI::IsMember({"auto", "procfs"}));
+  app.add_option("--backend", arguments.backend,
+                 "auto, fentry, kprobe, tracepoint, or procfs to do without BPF")
+      ->capture_default_str();
   app.add_flag("--print-config", arguments.print_config,
                "print a commented configuration with every default, and exit");
   app.footer("Example: epulsed -p $(pidof epulse-ws)");
@@ -60,7 +61,7 @@ int run(const Arguments& arguments) {
   if (!arguments.config_path.empty()) options.config = epulse::config::load(arguments.config_path);
   if (!arguments.mode.empty()) options.config.agent.mode = mode_of(arguments.mode);
   if (arguments.state_dir) options.config.agent.state_dir = *arguments.state_dir;
-  options.allow_bpf = arguments.backend == "auto";
+  options.backend = arguments.backend;
   options.pid = epulse::kernel::require_epoll_process(arguments.pid);
   spdlog::set_default_logger(spdlog::stderr_color_mt("epulsed"));
   spdlog::set_pattern("%H:%M:%S epulsed %^%l%$ %v");

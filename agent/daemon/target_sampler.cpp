@@ -3,9 +3,6 @@
 #include <algorithm>
 #include <set>
 
-#include "agent/error.hpp"
-#include "agent/probes/plan.hpp"
-
 namespace epulse::daemon {
 namespace {
 
@@ -22,37 +19,27 @@ bool is_late(const model::ThreadSched& thread) {
 
 }  // namespace
 
-TargetSampler::TargetSampler(pid_t pid, const config::Probes& options, bool allow_bpf)
-    : pid_(pid), sched_(pid), page_(kernel::StatsPage::open(pid)) {
-  if (!allow_bpf) {
-    why_no_bpf_ = "asked for with --backend procfs";
-    return;
-  }
-  const kernel::Facts facts = kernel::detect();
-  const probes::Plan plan = probes::plan(facts);
-  why_no_bpf_ = plan.why;
-  if (plan.backend != probes::Backend::kTracepoint) return;
-  try {
-    probe_ = std::make_unique<probes::EpollProbe>(
-        probes::EpollProbeOptions{.tgid = pid,
-                                  .exception_depth = static_cast<uint32_t>(options.exception_depth),
-                                  .exception_wakeup_ns = options.exception_wakeup_us * 1000,
-                                  .sample_every = static_cast<uint32_t>(options.sample_every)},
-        facts, [this](const epoll_wait_record& wait) {
-          if (exceptions_.size() < kExceptionsMax) exceptions_.push_back(wait);
-        });
-    intervals_.emplace(probe_->attached_ns());
-  } catch (const LoadError& error) {
-    why_no_bpf_ = error.what();
-  }
+TargetSampler::TargetSampler(pid_t pid, const config::Probes& options, const std::string& backend)
+    : pid_(pid),
+      sched_(pid),
+      page_(kernel::StatsPage::open(pid)),
+      attached_(probes::attach({.tgid = pid,
+                                .exception_depth = static_cast<uint32_t>(options.exception_depth),
+                                .exception_wakeup_ns = options.exception_wakeup_us * 1000,
+                                .sample_every = static_cast<uint32_t>(options.sample_every)},
+                               backend, [this](const epoll_wait_record& wait) {
+                                 if (exceptions_.size() < kExceptionsMax)
+                                   exceptions_.push_back(wait);
+                               })) {
+  if (attached_.probe) intervals_.emplace(attached_.probe->attached_ns());
 }
 
 TargetSample TargetSampler::sample() {
   TargetSample sample;
   sample.sched = sched_.sample();
-  if (probe_) {
-    probe_->consume();
-    sample.epoll = intervals_->advance(probe_->read());
+  if (attached_.probe) {
+    attached_.probe->consume();
+    sample.epoll = intervals_->advance(attached_.probe->read());
     sample.exceptions.swap(exceptions_);
   }
   mark_workers(sample);

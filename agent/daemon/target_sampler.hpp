@@ -12,7 +12,7 @@
 #include "agent/kernel/stats_page.hpp"
 #include "agent/model/epoll_stats.hpp"
 #include "agent/model/sched.hpp"
-#include "agent/probes/epoll_probe.hpp"
+#include "agent/probes/attach.hpp"
 
 namespace epulse::daemon {
 
@@ -25,18 +25,19 @@ struct TargetSample {
 // Everything that is measured of one process, from whatever backend this host allows.
 class TargetSampler {
  public:
-  // Falls back to /proc when BPF is refused; why_no_bpf() then says why.
-  TargetSampler(pid_t pid, const config::Probes& options, bool allow_bpf);
+  // `backend` as for probes::attach(). Falls back to /proc when BPF is refused; plan() says why.
+  TargetSampler(pid_t pid, const config::Probes& options, const std::string& backend);
 
   TargetSample sample();
 
   pid_t pid() const { return pid_; }
   bool is_bundled_server() const { return page_ != nullptr; }
-  const std::string& why_no_bpf() const { return why_no_bpf_; }
+  const probes::Plan& plan() const { return attached_.plan; }
+  bool has_bpf() const { return attached_.probe != nullptr; }
   // Readable when exceptions wait; -1 without BPF.
-  int descriptor() const { return probe_ ? probe_->descriptor() : -1; }
+  int descriptor() const { return attached_.probe ? attached_.probe->descriptor() : -1; }
   void consume() {
-    if (probe_) probe_->consume();
+    if (attached_.probe) attached_.probe->consume();
   }
 
  private:
@@ -45,10 +46,9 @@ class TargetSampler {
   pid_t pid_;
   kernel::SchedSampler sched_;
   std::unique_ptr<kernel::StatsPage> page_;
-  std::unique_ptr<probes::EpollProbe> probe_;
-  std::optional<model::EpollIntervals> intervals_;
   std::vector<epoll_wait_record> exceptions_;
-  std::string why_no_bpf_;
+  probes::Attached attached_;
+  std::optional<model::EpollIntervals> intervals_;
 };
 
 }  // namespace epulse::daemon

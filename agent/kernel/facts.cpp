@@ -30,12 +30,9 @@ int errno_of_creating_a_map() {
   return 0;
 }
 
-void read_btf(Facts& facts) {
-  const std::unique_ptr<btf, decltype(&btf__free)> kernel(btf__load_vmlinux_btf(), btf__free);
-  if (!kernel || libbpf_get_error(kernel.get()) != 0) return;
-  facts.btf = true;
+void read_btf(Facts& facts, const btf* kernel) {
   const auto has_type = [&](const char* name, uint32_t kind) {
-    return btf__find_by_name_kind(kernel.get(), name, kind) > 0;
+    return btf__find_by_name_kind(kernel, name, kind) > 0;
   };
   facts.tp_sk_data_ready = has_type("btf_trace_sk_data_ready", BTF_KIND_TYPEDEF);
   facts.tp_sched_waking = has_type("btf_trace_sched_waking", BTF_KIND_TYPEDEF);
@@ -43,6 +40,27 @@ void read_btf(Facts& facts) {
   facts.tp_sys_enter = has_type("btf_trace_sys_enter", BTF_KIND_TYPEDEF);
   facts.tp_sys_exit = has_type("btf_trace_sys_exit", BTF_KIND_TYPEDEF);
   facts.iter_task_file = has_type("bpf_iter__task_file", BTF_KIND_STRUCT);
+  facts.rdonly_cast = has_type("bpf_rdonly_cast", BTF_KIND_FUNC);
+}
+
+// Of attaching a program that does nothing to a function that is seldom called, for an instant.
+int errno_of_a_trampoline(const btf* kernel) {
+  const int function = btf__find_by_name_kind(kernel, "do_epoll_create", BTF_KIND_FUNC);
+  if (function < 0) return ENOENT;
+  const bpf_insn nothing[] = {
+      {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .src_reg = 0, .off = 0, .imm = 0},
+      {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
+  LIBBPF_OPTS(bpf_prog_load_opts, options);
+  options.expected_attach_type = BPF_TRACE_FENTRY;
+  options.attach_btf_id = static_cast<uint32_t>(function);
+  const int program =
+      bpf_prog_load(BPF_PROG_TYPE_TRACING, "epulse_detect", "GPL", nothing, 2, &options);
+  if (program < 0) return errno;
+  const int link = bpf_raw_tracepoint_open(nullptr, program);
+  const int error = link < 0 ? errno : 0;
+  if (link >= 0) close(link);
+  close(program);
+  return error;
 }
 
 }  // namespace
@@ -65,14 +83,19 @@ Facts detect() {
   const std::string schedstat = first_line("/proc/self/schedstat");
   facts.schedstat = !schedstat.empty() && schedstat != "0 0 0";
 
-  const auto addresses = kernel_addresses({"ep_poll_callback", "ep_eventpoll_poll"});
-  facts.ep_poll_callback = addresses.find("ep_poll_callback")->second;
-  facts.ep_eventpoll_poll = addresses.find("ep_eventpoll_poll")->second;
+  facts.functions =
+      kernel_addresses({"ep_poll_callback", "ep_eventpoll_poll", "do_epoll_wait", "do_epoll_create",
+                        "ep_send_events", "ep_send_events_proc", "ep_done_scan"});
+  facts.kprobes = !first_line("/sys/bus/event_source/devices/kprobe/type").empty();
 
   libbpf_set_print(nullptr);
   facts.bpf_errno = errno_of_creating_a_map();
-  read_btf(facts);
+  const std::unique_ptr<btf, decltype(&btf__free)> kernel(btf__load_vmlinux_btf(), btf__free);
+  facts.btf = kernel != nullptr && libbpf_get_error(kernel.get()) == 0;
+  facts.trampoline_errno = ENOSYS;
+  if (facts.btf) read_btf(facts, kernel.get());
   if (facts.bpf_errno == 0) {
+    if (facts.btf) facts.trampoline_errno = errno_of_a_trampoline(kernel.get());
     facts.task_storage = libbpf_probe_bpf_map_type(BPF_MAP_TYPE_TASK_STORAGE, nullptr) == 1;
     facts.ring_buffer = libbpf_probe_bpf_map_type(BPF_MAP_TYPE_RINGBUF, nullptr) == 1;
   }

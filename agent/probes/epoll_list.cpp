@@ -15,11 +15,12 @@ struct EpollLister::State {
 };
 
 EpollLister::EpollLister(const kernel::Facts& facts) : state_(std::make_unique<State>()) {
-  if (facts.ep_eventpoll_poll == 0) {
+  if (!facts.has("ep_eventpoll_poll")) {
     throw LoadError("cannot tell epoll files: /proc/kallsyms hides or lacks ep_eventpoll_poll");
   }
   auto& object = state_->object;
-  object->rodata->ep_eventpoll_poll_address = facts.ep_eventpoll_poll;
+  object->rodata->ep_eventpoll_poll_address = facts.address("ep_eventpoll_poll");
+  object->rodata->fast_reads = facts.rdonly_cast;
   object.load();
   object.attach();
 }

@@ -30,6 +30,72 @@ uint32_t slots_for(size_t threads) {
   return static_cast<uint32_t>(std::clamp<size_t>(threads * 2 + 64, 128, 4096));
 }
 
+// The programs of a backend, beside those of the scheduler that all have.
+std::vector<bpf_program*> chosen_programs(const epoll_bpf& object, const Plan& plan) {
+  const auto& programs = object.progs;
+  std::vector<bpf_program*> chosen = {programs.on_waking, programs.on_switch};
+  const auto add = [&](std::initializer_list<bpf_program*> more) {
+    chosen.insert(chosen.end(), more);
+  };
+  const bool fentry = plan.backend == Backend::kFentry;
+  if (fentry) {
+    add({programs.enter_callback, programs.enter_wait, programs.exit_wait, programs.exit_create});
+  } else if (plan.backend == Backend::kKprobe) {
+    add({programs.probe_callback, programs.probe_wait, programs.probe_wait_return,
+         programs.probe_create_return});
+  } else {
+    add({programs.on_data_ready, programs.on_syscall_enter, programs.on_syscall_exit});
+  }
+  switch (plan.drain) {
+    case DrainHook::kNone:
+      break;
+    case DrainHook::kSendEvents:
+      add({fentry ? programs.enter_send_events : programs.probe_send_events});
+      break;
+    case DrainHook::kSendEventsProc:
+      add({fentry ? programs.enter_send_events_proc : programs.probe_send_events_proc});
+      break;
+    case DrainHook::kDoneScan:
+      add({fentry ? programs.enter_done_scan : programs.probe_done_scan});
+      break;
+  }
+  return chosen;
+}
+
+// Everything that is fixed before load.
+void configure(epoll_bpf& object, const EpollProbeOptions& options, const kernel::Facts& facts,
+               const Plan& plan, uint32_t slots) {
+  auto& constants = *object.rodata;
+  constants.ep_eventpoll_poll_address = facts.address("ep_eventpoll_poll");
+  constants.ep_poll_callback_address = facts.address("ep_poll_callback");
+  constants.target_tgid = static_cast<uint32_t>(options.tgid);
+  constants.exception_depth = options.exception_depth;
+  constants.exception_wakeup_ns = options.exception_wakeup_ns;
+  constants.sample_every = options.sample_every;
+  constants.fast_reads = plan.fast_reads;
+  constants.task_storage = plan.task_storage;
+  constants.drain_is_hooked =
+      plan.drain == DrainHook::kSendEvents || plan.drain == DrainHook::kSendEventsProc;
+
+  const std::vector<bpf_program*> chosen = chosen_programs(object, plan);
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, object.obj) {
+    bpf_program__set_autoload(program,
+                              std::find(chosen.begin(), chosen.end(), program) != chosen.end());
+  }
+  const auto& maps = object.maps;
+  if (plan.task_storage) {
+    bpf_map__set_max_entries(maps.threads_by_tid, 1);
+  } else {
+    bpf_map__set_autocreate(maps.threads, false);
+  }
+  for (bpf_map* map : {maps.workers, maps.free_slots, maps.slot_of}) {
+    if (const int error = bpf_map__set_max_entries(map, slots); error != 0) {
+      refuse("size the probe's maps", error);
+    }
+  }
+}
+
 // The `workers` array, mapped: reading it costs no system call.
 class WorkerSlots {
  public:
@@ -78,31 +144,20 @@ struct EpollProbe::State {
   std::unique_ptr<WorkerSlots> slots;
   ring_buffer* ring = nullptr;
   pid_t tgid = 0;
+  bool task_storage = true;
   uint64_t attached_ns = 0;
   int cost_measurement = -1;
   size_t used = 0;  // slots, at the last read
 };
 
 EpollProbe::EpollProbe(const EpollProbeOptions& options, const kernel::Facts& facts,
-                       WaitHandler on_wait)
+                       const Plan& plan, WaitHandler on_wait)
     : state_(std::make_unique<State>(facts, std::move(on_wait))) {
-  if (facts.ep_eventpoll_poll == 0 || facts.ep_poll_callback == 0) {
-    throw LoadError("/proc/kallsyms hides or lacks ep_poll_callback");
-  }
   auto& object = state_->object;
-  object->rodata->ep_eventpoll_poll_address = facts.ep_eventpoll_poll;
-  object->rodata->ep_poll_callback_address = facts.ep_poll_callback;
-  object->rodata->target_tgid = static_cast<uint32_t>(options.tgid);
-  object->rodata->exception_depth = options.exception_depth;
-  object->rodata->exception_wakeup_ns = options.exception_wakeup_ns;
-  object->rodata->sample_every = options.sample_every;
   const uint32_t slots = slots_for(kernel::thread_ids(options.tgid).size());
-  for (bpf_map* map : {object->maps.workers, object->maps.free_slots, object->maps.slot_of}) {
-    if (const int error = bpf_map__set_max_entries(map, slots); error != 0) {
-      refuse("size the probe's maps", error);
-    }
-  }
+  configure(*object, options, facts, plan, slots);
   object.load();
+  state_->task_storage = plan.task_storage;
 
   state_->tgid = options.tgid;
   state_->slots = std::make_unique<WorkerSlots>(bpf_map__fd(object->maps.workers), slots);
@@ -130,6 +185,13 @@ EpollProbe::EpollProbe(const EpollProbeOptions& options, const kernel::Facts& fa
 }
 
 EpollProbe::~EpollProbe() = default;
+
+void EpollProbe::check_load(const EpollProbeOptions& options, const kernel::Facts& facts,
+                            const Plan& plan) {
+  BpfObject<epoll_bpf> object("epoll");
+  configure(*object, options, facts, plan, 1);
+  object.load();
+}
 
 EpollProbe::State::Epolls EpollProbe::State::epolls() const {
   Epolls found;
@@ -194,6 +256,9 @@ model::EpollSnapshot EpollProbe::read() {
     const model::WorkerStats& copy =
         snapshot.workers.emplace_back(model::WorkerStats::from_raw(slots[slot]));
     const bool unchanged = slots[slot].counters[EPOLL_COUNTER_WAITS] == copy.waits();
+    if (ended && !state_->task_storage) {
+      bpf_map_delete_elem(bpf_map__fd(state_->object->maps.threads_by_tid), &copy.key.tid);
+    }
     if (ended || (closed.contains(slot) && unchanged)) state_->release(slot);
   }
   std::sort(snapshot.workers.begin(), snapshot.workers.end(),

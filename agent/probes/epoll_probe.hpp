@@ -10,6 +10,7 @@
 
 #include "agent/kernel/facts.hpp"
 #include "agent/model/epoll_stats.hpp"
+#include "agent/probes/plan.hpp"
 
 namespace epulse::probes {
 
@@ -33,9 +34,14 @@ class EpollProbe {
  public:
   using WaitHandler = std::function<void(const epoll_wait_record&)>;
 
-  // Throws Error when BPF is refused, with the cause and a remedy.
-  EpollProbe(const EpollProbeOptions& options, const kernel::Facts& facts, WaitHandler on_wait);
+  // By a BPF backend. Throws LoadError when the kernel refuses it, with the cause and a remedy.
+  EpollProbe(const EpollProbeOptions& options, const kernel::Facts& facts, const Plan& plan,
+             WaitHandler on_wait);
   ~EpollProbe();
+
+  // Has the verifier look at the programs of `plan` and drops them. Throws LoadError.
+  static void check_load(const EpollProbeOptions& options, const kernel::Facts& facts,
+                         const Plan& plan);
 
   // Cumulative since attach. A worker whose thread has ended is in one more snapshot, then its slot
   // is reused.

@@ -1,14 +1,26 @@
 #pragma once
 
+#include <map>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "agent/kernel/facts.hpp"
 
 namespace epulse::probes {
 
-enum class Backend { kTracepoint, kProcfs };
+// Best first.
+enum class Backend { kFentry, kKprobe, kTracepoint, kProcfs };
 enum class Quality { kExact, kEstimated, kAbsent };
+
+// Where the kernel tells how deep the ready list is, by what it has not inlined.
+enum class DrainHook {
+  kNone,            // we look when the thread enters epoll_wait and when it gets a CPU
+  kSendEvents,      // ep_send_events() (7.0)
+  kSendEventsProc,  // ep_send_events_proc() (up to 5.10): the list itself, under its lock
+  kDoneScan,        // ep_done_scan() (5.11): what the scan left, counted; the depth as for kNone
+};
 
 struct MetricPlan {
   std::string name;
@@ -18,17 +30,25 @@ struct MetricPlan {
 
 struct Plan {
   Backend backend;
-  std::string why;  // why not the better one; empty for the best
+  DrainHook drain;
+  bool task_storage;  // else threads are kept in a hash map
+  bool fast_reads;    // by bpf_rdonly_cast
+  std::string why;    // why not a better one; empty for the best
   std::vector<MetricPlan> metrics;
 };
 
-// What can be measured, given the facts. Pure: tested without a kernel.
-Plan plan(const kernel::Facts& facts);
+// Backends that are out of the question, and why: refused by the kernel at load, or not asked for.
+using Refusals = std::map<Backend, std::string>;
 
-// The plan for a host where `plan` was too hopeful: loading failed, for this reason.
-Plan without_bpf(const kernel::Facts& facts, const std::string& why);
+// What can be measured, given the facts. Pure: tested without a kernel.
+Plan plan(const kernel::Facts& facts, const Refusals& refusals = {});
+
+// All but one, for a user who asks for it.
+Refusals only(Backend backend);
 
 const char* to_string(Backend backend);
+// Nullopt for no name of a backend.
+std::optional<Backend> backend_named(std::string_view name);
 const char* to_string(Quality quality);
 
 }  // namespace epulse::probes

@@ -3,6 +3,7 @@
 #define EPULSE_BPF_LIB_KERNEL_FIXES_H
 
 #include "lib/bpf.h"
+#include "lib/kernel_read.h"
 
 #define TASK_INTERRUPTIBLE 1
 
@@ -30,9 +31,9 @@ struct epitem___ovflist_next {
 #define EP_UNACTIVE_PTR ((void*)-1L)
 
 static __always_inline struct epitem* epitem_overflow_next(const struct epitem* item) {
-  const struct epitem___next* old = (const void*)item;
-  if (bpf_core_field_exists(old->next)) return BPF_CORE_READ(old, next);
-  return BPF_CORE_READ((const struct epitem___ovflist_next*)item, ovflist_next);
+  if (bpf_core_field_exists(struct epitem___next, next))
+    return KERNEL_READ(struct epitem___next, item, next);
+  return KERNEL_READ(struct epitem___ovflist_next, item, ovflist_next);
 }
 
 /* "eventpoll: Fix epoll_wait() report false negative" (6.18) has a sequence count move with the
@@ -50,9 +51,10 @@ struct eventpoll___scan {
 } __attribute__((preserve_access_index));
 
 static __always_inline __u64 eventpoll_scan_mark(const struct eventpoll* ep) {
-  const struct eventpoll___scan* counted = (const void*)ep;
-  if (bpf_core_field_exists(counted->seq)) return BPF_CORE_READ(counted, seq.seqcount.sequence);
-  return (__u64)BPF_CORE_READ(ep, rdllist.next) ^ (__u64)BPF_CORE_READ(ep, rdllist.prev) << 1;
+  if (bpf_core_field_exists(struct eventpoll___scan, seq))
+    return KERNEL_READ(struct eventpoll___scan, ep, seq.seqcount.sequence);
+  return (__u64)KERNEL_READ(struct eventpoll, ep, rdllist.next) ^
+         (__u64)KERNEL_READ(struct eventpoll, ep, rdllist.prev) << 1;
 }
 
 #endif

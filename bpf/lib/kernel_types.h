@@ -44,19 +44,19 @@ struct file {
   void* private_data;
 };
 
-typedef struct wait_queue_entry {
+struct wait_queue_entry {
   unsigned int flags;
   void* private;
   void* func;
   struct list_head entry;
-} wait_queue_entry_t;
+};
 
-typedef struct wait_queue_head {
+struct wait_queue_head {
   struct list_head head;
-} wait_queue_head_t;
+};
 
 struct socket_wq {
-  wait_queue_head_t wait;
+  struct wait_queue_head wait;
 };
 
 struct sock {
@@ -76,11 +76,11 @@ struct epitem {
 
 struct eppoll_entry {
   struct epitem* base;
-  wait_queue_entry_t wait;
+  struct wait_queue_entry wait;
 };
 
 struct eventpoll {
-  wait_queue_head_t wq;
+  struct wait_queue_head wq;
   struct list_head rdllist;
   struct epitem* ovflist;
 };

@@ -9,11 +9,13 @@
 // failure to set up is an Error, which main prints.
 namespace epulse::cli {
 
+class Watch;
+
 struct StatOptions {
   pid_t pid = 0;
   double interval_s = 1;
   uint64_t count = 0;            // 0: until interrupted
-  std::string backend = "auto";  // auto, tracepoint, procfs
+  std::string backend = "auto";  // or the name of one
   bool cost = false;             // also what the probes themselves cost
 };
 
@@ -47,6 +49,6 @@ int run_undo(const UndoOptions& options);
 
 // `epulse stat` where BPF is refused: the scheduler's own figures and the bundled server's stats
 // page.
-int run_procfs_stat(const StatOptions& options, const std::string& why);
+int run_procfs_stat(const StatOptions& options, Watch& watch, const std::string& why);
 
 }  // namespace epulse::cli

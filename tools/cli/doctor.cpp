@@ -3,8 +3,7 @@
 
 #include "agent/error.hpp"
 #include "agent/model/text.hpp"
-#include "agent/probes/epoll_probe.hpp"
-#include "agent/probes/plan.hpp"
+#include "agent/probes/attach.hpp"
 #include "tools/cli/commands.hpp"
 
 namespace epulse::cli {
@@ -19,9 +18,11 @@ struct Fact {
 
 std::vector<Fact> describe(const kernel::Facts& facts) {
   const auto yes = [](bool value) { return std::string(value ? "yes" : "no"); };
-  const auto address = [](uint64_t value) {
-    return value == 0 ? std::string("absent or hidden") : std::string("found");
-  };
+  std::string found;
+  for (const auto& [name, address] : facts.functions) {
+    if (address != 0) found += (found.empty() ? "" : " ") + name;
+  }
+  if (found.empty()) found = "none: absent or hidden";
   return {
       {"kernel", facts.release + " " + facts.arch},
       {"bpf() allowed", facts.bpf_errno == 0 ? "yes" : "no: " + errno_text(facts.bpf_errno)},
@@ -29,8 +30,10 @@ std::vector<Fact> describe(const kernel::Facts& facts) {
       {"host's pid namespace", yes(facts.host_pid_namespace)},
       {"kernel BTF", yes(facts.btf)},
       {"lockdown for confidentiality", yes(facts.lockdown_confidentiality)},
-      {"ep_poll_callback", address(facts.ep_poll_callback)},
-      {"ep_eventpoll_poll", address(facts.ep_eventpoll_poll)},
+      {"BPF trampolines (fentry)",
+       facts.trampoline_errno == 0 ? "yes" : "no: " + errno_text(facts.trampoline_errno)},
+      {"kprobes", yes(facts.kprobes)},
+      {"kernel functions found", found},
       {"tracepoint sk_data_ready", yes(facts.tp_sk_data_ready)},
       {"tracepoints sched_waking, sched_switch",
        yes(facts.tp_sched_waking && facts.tp_sched_switch)},
@@ -42,26 +45,14 @@ std::vector<Fact> describe(const kernel::Facts& facts) {
   };
 }
 
-// The plan says what should work; only loading shows that it does. Attached to ourselves, for an
-// instant.
-std::string load_failure(const kernel::Facts& facts) {
-  try {
-    const probes::EpollProbe probe({.tgid = getpid()}, facts, [](const epoll_wait_record&) {});
-    return {};
-  } catch (const Error& error) {
-    return error.what();
-  }
-}
-
 }  // namespace
 
 int run_doctor(bool json) {
   const kernel::Facts facts = kernel::detect();
-  probes::Plan plan = probes::plan(facts);
-  if (plan.backend == probes::Backend::kTracepoint) {
-    const std::string failure = load_failure(facts);
-    if (!failure.empty()) plan = probes::without_bpf(facts, failure);
-  }
+  // The plan says what should work; only loading shows that it does. Attached to ourselves, for an
+  // instant.
+  const probes::Plan plan =
+      probes::attach({.tgid = getpid()}, "auto", [](const epoll_wait_record&) {}).plan;
   size_t absent = 0;
   for (const auto& metric : plan.metrics)
     absent += metric.quality == probes::Quality::kAbsent ? 1 : 0;
@@ -86,13 +77,15 @@ int run_doctor(bool json) {
     fmt::print("facts\n");
     for (const Fact& fact : describe(facts)) fmt::print("  {:40} {}\n", fact.name, fact.value);
     fmt::print("plan\n  {:40} {}{}\n", "backend", probes::to_string(plan.backend),
-               plan.why.empty() ? ", loaded and attached" : "");
+               plan.backend == probes::Backend::kProcfs ? "" : ", loaded and attached");
     if (!plan.why.empty()) fmt::print("  {:40} {}\n", "why not better", plan.why);
     fmt::print("metrics\n");
     for (const auto& metric : plan.metrics) {
       fmt::print("  {:22} {:10} {}\n", metric.name, probes::to_string(metric.quality), metric.why);
     }
   }
+  // As Nagios has it: fine, warning, critical.
+  if (plan.backend == probes::Backend::kProcfs) return 2;
   return absent == 0 ? 0 : 1;
 }
 

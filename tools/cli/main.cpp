@@ -31,9 +31,9 @@ void add_stat(CLI::App& app, StatOptions& options) {
   stat->add_option("interval", options.interval_s, "seconds between two tables")
       ->check(seconds(0.01, 86400))
       ->capture_default_str();
-  stat->add_option("count", options.count, "tables before it ends; 0: until Ctrl-C or its end");
-  stat->add_option("--backend", options.backend, "auto, tracepoint or procfs")
-      ->check(CLI::IsMember({"auto", "tracepoint", "procfs"}))
+  stat->add_option("count", options.count, "tables before it ends; 0: until Ctrl-C or its end")
+      ->check(CLI::NonNegativeNumber);
+  stat->add_option("--backend", options.backend, "auto, fentry, kprobe, tracepoint or procfs")
       ->capture_default_str();
   stat->add_flag("--cost", options.cost, "also print what the probes themselves cost");
   stat->footer(
@@ -101,8 +101,9 @@ int main(int argc, char** argv) {
   add_stat(app, options.stat);
   add_record(app, options.record);
   add_report(app, options.report);
-  CLI::App* doctor = app.add_subcommand(
-      "doctor", "what can be measured here, and why not more; status 1 when something is absent");
+  CLI::App* doctor = app.add_subcommand("doctor",
+                                        "what can be measured here, and why not more; status 1 "
+                                        "when something is absent, 2 without BPF");
   doctor->add_flag("-j,--json", options.doctor_json, "JSON");
   add_undo(app, options.undo);
   try {

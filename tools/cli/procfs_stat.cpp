@@ -60,9 +60,7 @@ void print_interval(const model::SchedInterval& interval, const ServerCounters& 
 
 }  // namespace
 
-int run_procfs_stat(const StatOptions& options, const std::string& why) {
-  Watch watch;
-  watch.add_process(options.pid);
+int run_procfs_stat(const StatOptions& options, Watch& watch, const std::string& why) {
   const auto page = kernel::StatsPage::open(options.pid);
   fmt::print("# {}[{}], procfs backend, every {} s\n", kernel::process_name(options.pid),
              options.pid, options.interval_s);

@@ -13,8 +13,7 @@
 #include "agent/export/record_writer.hpp"
 #include "agent/kernel/process.hpp"
 #include "agent/model/text.hpp"
-#include "agent/probes/epoll_probe.hpp"
-#include "agent/probes/plan.hpp"
+#include "agent/probes/attach.hpp"
 #include "tools/cli/commands.hpp"
 #include "tools/cli/thread_names.hpp"
 #include "tools/cli/watch.hpp"
@@ -111,7 +110,7 @@ class Command {
   std::string name_;
 };
 
-record::Meta describe(const RecordOptions& options, pid_t target) {
+record::Meta describe(const RecordOptions& options, pid_t target, probes::Backend backend) {
   utsname names{};
   uname(&names);
   std::string command;
@@ -123,7 +122,7 @@ record::Meta describe(const RecordOptions& options, pid_t target) {
   record::Meta meta{
       {"target", fmt::format("{}[{}]", kernel::process_name(target), target)},
       {"host", fmt::format("{}, Linux {} {}", names.nodename, names.release, names.machine)},
-      {"backend", "tracepoint"},
+      {"backend", probes::to_string(backend)},
       {"started", fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", utc.tm_year + 1900,
                               utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec)}};
   if (!command.empty()) meta["command"] = command;
@@ -137,10 +136,6 @@ int run_record(const RecordOptions& options) {
     fail("nothing to record: give -p PID, or a command after --");
   }
   const pid_t given = options.pid == 0 ? 0 : kernel::require_epoll_process(options.pid);
-  const kernel::Facts facts = kernel::detect();
-  const probes::Plan plan = probes::plan(facts);
-  if (plan.backend != probes::Backend::kTracepoint) fail("cannot record: {}", plan.why);
-
   Watch watch;
   std::unique_ptr<Command> command;
   if (!options.command.empty()) command = std::make_unique<Command>(options.command);
@@ -149,17 +144,20 @@ int run_record(const RecordOptions& options) {
   if (command && command->pid() != target) watch.add_process(command->pid());
 
   std::vector<epoll_wait_record> waits;
-  probes::EpollProbe probe({.tgid = target,
-                            .exception_depth = options.exception_depth,
-                            .exception_wakeup_ns = options.exception_wakeup_us * 1000,
-                            .sample_every = options.sample_every},
-                           facts, [&](const epoll_wait_record& wait) { waits.push_back(wait); });
+  const probes::Attached attached =
+      probes::attach({.tgid = target,
+                      .exception_depth = options.exception_depth,
+                      .exception_wakeup_ns = options.exception_wakeup_us * 1000,
+                      .sample_every = options.sample_every},
+                     "auto", [&](const epoll_wait_record& wait) { waits.push_back(wait); });
+  if (!attached.probe) fail("cannot record: {}", attached.plan.why);
+  probes::EpollProbe& probe = *attached.probe;
   watch.add_descriptor(probe.descriptor(), [&] { probe.consume(); });
   if (command) command->start();
   // Only now: a command that cannot be run must not cost an earlier recording.
   record::RecordWriter writer(options.output);
   watch.start(options.interval_s);
-  writer.meta(describe(options, target));
+  writer.meta(describe(options, target, attached.plan.backend));
 
   record::ThreadNames names;
   model::EpollIntervals intervals(probe.attached_ns());

@@ -3,8 +3,7 @@
 #include "agent/error.hpp"
 #include "agent/kernel/process.hpp"
 #include "agent/model/text.hpp"
-#include "agent/probes/epoll_probe.hpp"
-#include "agent/probes/plan.hpp"
+#include "agent/probes/attach.hpp"
 #include "tools/cli/commands.hpp"
 #include "tools/cli/epoll_table.hpp"
 #include "tools/cli/thread_names.hpp"
@@ -25,14 +24,12 @@ void print_costs(const std::vector<probes::ProgramCost>& costs, uint64_t duratio
   }
 }
 
-int run_epoll_stat(const StatOptions& options, const kernel::Facts& facts) {
-  Watch watch;
-  watch.add_process(options.pid);
-  probes::EpollProbe probe({.tgid = options.pid}, facts, [](const epoll_wait_record&) {});
+int run_epoll_stat(const StatOptions& options, Watch& watch, const probes::Attached& attached) {
+  probes::EpollProbe& probe = *attached.probe;
   if (options.cost) probe.measure_cost();
   watch.add_descriptor(probe.descriptor(), [&] { probe.consume(); });
-  fmt::print("# {}[{}], tracepoint backend, every {} s\n", kernel::process_name(options.pid),
-             options.pid, options.interval_s);
+  fmt::print("# {}[{}], {} backend, every {} s\n", kernel::process_name(options.pid), options.pid,
+             probes::to_string(attached.plan.backend), options.interval_s);
 
   watch.start(options.interval_s);
   EpollTable table;
@@ -65,20 +62,12 @@ int run_epoll_stat(const StatOptions& options, const kernel::Facts& facts) {
 int run_stat(const StatOptions& given) {
   StatOptions options = given;
   options.pid = kernel::require_epoll_process(given.pid);
-  if (options.backend == "procfs")
-    return run_procfs_stat(options, "asked for with --backend procfs");
-  const kernel::Facts facts = kernel::detect();
-  const probes::Plan plan = probes::plan(facts);
-  if (plan.backend == probes::Backend::kProcfs) {
-    if (options.backend == "tracepoint") fail("no tracepoint backend on this host: {}", plan.why);
-    return run_procfs_stat(options, plan.why);
-  }
-  try {
-    return run_epoll_stat(options, facts);
-  } catch (const LoadError& error) {
-    if (options.backend == "tracepoint") throw;
-    return run_procfs_stat(options, error.what());
-  }
+  Watch watch;
+  watch.add_process(options.pid);
+  const probes::Attached attached =
+      probes::attach({.tgid = options.pid}, options.backend, [](const epoll_wait_record&) {});
+  if (!attached.probe) return run_procfs_stat(options, watch, attached.plan.why);
+  return run_epoll_stat(options, watch, attached);
 }
 
 }  // namespace epulse::cli

@@ -1,0 +1,63 @@
+/* A drain: the kernel takes what is on the ready list for one epoll_wait. */
+#ifndef EPULSE_BPF_EPOLL_DRAINS_H
+#define EPULSE_BPF_EPOLL_DRAINS_H
+
+#include "epoll/state.h"
+#include "lib/eventpoll.h"
+
+#define IN_FLIGHT_NS 20000 /* from a signal to the ready list, interrupts included */
+
+/* When the oldest item that a saturated drain left became ready: the head's time, since
+ * ep_done_scan() puts leftovers back in front. 0 when its readiness was not seen. */
+static __always_inline __u64 oldest_left_ns(const struct eventpoll* ep) {
+  __u64 first = eventpoll_first_link(ep);
+  struct item* item;
+  __u64 key;
+  if (!first || first == eventpoll_ready_head(ep)) return 0;
+  key = (__u64)epitem_of_link(first);
+  item = bpf_map_lookup_elem(&items, &key);
+  return item ? item->ready_ns : 0;
+}
+
+/* What the drain that starts now will find. */
+static __always_inline void start_drain(struct thread* thread, struct instance* instance,
+                                        int listed) {
+  __u64 ready_total = instance->ready_total;
+  __u64 oldest = instance->oldest_left_ns;
+  thread->oldest_ready_ns = oldest ? oldest : instance->first_ready_ns;
+  thread->fresh += (__u32)(ready_total - instance->drained_total);
+  thread->listed = listed;
+  thread->drain_started = 1;
+  instance->first_ready_ns = 0;
+  instance->drained_total = ready_total;
+  __sync_fetch_and_add(&instance->drains, 1);
+}
+
+/* The thread finds nothing listed. What was signalled before this has been delivered by a wait that
+ * we did not see (before attach, in another process) or was idle; what was signalled just now may
+ * be on its way to the list. */
+static __always_inline void forget_readiness(struct instance* instance, __u64 now) {
+  instance->oldest_left_ns = 0;
+  instance->left = 0;
+  if (!instance->first_ready_ns || now < instance->first_ready_ns + IN_FLIGHT_NS) return;
+  instance->first_ready_ns = 0;
+  instance->drained_total = instance->ready_total;
+}
+
+/* A hook at the start of the kernel's scan: `listed` items are on the list. */
+static __always_inline void on_scan_started(const struct eventpoll* ep, int listed) {
+  struct thread* thread = current_thread();
+  struct instance* instance;
+  if (!thread || !thread->in_wait || thread->epoll_id != (__u64)ep) return;
+  instance = bpf_map_lookup_elem(&instances, &ep);
+  if (instance) start_drain(thread, instance, listed);
+}
+
+/* A hook at the end of the kernel's scan: what `leftover` lists goes back undelivered. */
+static __always_inline void on_scan_ended(const struct eventpoll* ep, __u64 leftover) {
+  struct thread* thread = current_thread();
+  if (!thread || !thread->in_wait || thread->epoll_id != (__u64)ep) return;
+  thread->left = list_length(leftover);
+}
+
+#endif

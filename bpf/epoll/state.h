@@ -1,0 +1,161 @@
+/* What the epoll probe keeps in the kernel, and how it is set up before load. */
+#ifndef EPULSE_BPF_EPOLL_STATE_H
+#define EPULSE_BPF_EPOLL_STATE_H
+
+#include "epoll.h"
+#include "lib/bpf.h"
+
+const volatile __u32 exception_depth = 0;     /* 0: off */
+const volatile __u64 exception_wakeup_ns = 0; /* 0: off */
+const volatile __u32 sample_every = 0;        /* 0: off */
+/* A hook at the start of every drain tells its depth; without one the thread looks for itself when
+ * it enters epoll_wait and when it gets a CPU. */
+const volatile bool drain_is_hooked = false;
+/* Threads are kept in task-local storage (Linux 5.11), else in a hash map. */
+const volatile bool task_storage = true;
+
+/* An instance of the target: there at attach (user space lists it), created since, or waited on. */
+struct instance {
+  __u64 ready_total;    /* items signalled so far */
+  __u64 drained_total;  /* ... when the last drain started */
+  __u64 first_ready_ns; /* first signal since then; 0: none */
+  __u64 last_ready_ns;  /* last signal ever */
+  __u64 drains;         /* drains started: the epoch of `struct item` */
+  /* A saturated drain leaves items. The list is first in, first out, so what became ready at this
+   * time or later is still on it, and what did before has been delivered. 0: nothing left, or
+   * unknown. */
+  __u64 oldest_left_ns;
+  __u64 left; /* items that the last drain, being saturated, left undelivered */
+  __u32 last_tid;
+  __u32 shared; /* more than one thread waits on it */
+};
+
+/* A watched file's last signal. */
+struct item {
+  __u64 ready_ns;
+  __u64 epoch; /* instance.drains + 1 at that time: counted once between two drains */
+};
+
+#define LEFT_UNKNOWN (-1)
+
+/* A target thread, from its first epoll_wait on. */
+struct thread {
+  __u64 epoll_id;
+  __u64 enter_ns;
+  __u64 exit_ns; /* of the last delivery; 0 when that wait delivered nothing */
+  __u64 waking_ns;
+  __u64 running_ns;
+  __u64 oldest_ready_ns; /* of the items that the drain will find; 0: unknown */
+  __u64 ready_to_woken_ns;
+  __u32 tid;
+  __u32 slot;
+  __s32 epfd;
+  __u32 in_wait;
+  __u32 max_events;
+  __s32 listed;
+  __u32 fresh;
+  __u32 drain_started;
+  __u32 until_sample;
+  __s32 left; /* as the end of the scan showed it; LEFT_UNKNOWN */
+};
+
+struct {
+  __uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, int);
+  __type(value, struct thread);
+} threads SEC(".maps");
+
+/* For kernels without task-local storage; user space deletes those that have ended. */
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 4096);
+  __type(key, __u32);
+  __type(value, struct thread);
+} threads_by_tid SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 4096);
+  __type(key, __u64);
+  __type(value, struct instance);
+} instances SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, 65536);
+  __type(key, __u64); /* address of the epitem */
+  __type(value, struct item);
+} items SEC(".maps");
+
+/* When this CPU last signalled an item of the target: the wake-up that follows is its doing. */
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, __u64);
+} last_signal_ns SEC(".maps");
+
+/* Where a (instance, thread) pair has its statistics. */
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 256);
+  __type(key, struct epoll_worker_key);
+  __type(value, __u32);
+} slot_of SEC(".maps");
+
+/* User space maps this one and reads it without a system call. */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, 256);
+  __type(key, __u32);
+  __type(value, struct epoll_worker_stats);
+} workers SEC(".maps");
+
+/* Indices of `workers` that nobody uses; user space fills it, and gives back those of dead threads.
+ */
+struct {
+  __uint(type, BPF_MAP_TYPE_STACK);
+  __uint(max_entries, 256);
+  __uint(value_size, sizeof(__u32));
+} free_slots SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_RINGBUF);
+  __uint(max_entries, 1024 * 1024);
+} waits SEC(".maps");
+
+__u64 waits_dropped = 0;     /* records that found the ring buffer full */
+__u64 workers_dropped = 0;   /* epoll_wait calls of threads that found no slot */
+__u64 instances_dropped = 0; /* ... of instances that found no room */
+
+static __always_inline struct thread* thread_of(struct task_struct* task) {
+  __u32 tid;
+  if (task_storage) return bpf_task_storage_get(&threads, task, 0, 0);
+  tid = (__u32)task->pid;
+  return bpf_map_lookup_elem(&threads_by_tid, &tid);
+}
+
+static __always_inline struct thread* current_thread(void) {
+  __u32 tid;
+  if (task_storage) return bpf_task_storage_get(&threads, bpf_get_current_task_btf(), 0, 0);
+  tid = (__u32)bpf_get_current_pid_tgid();
+  return bpf_map_lookup_elem(&threads_by_tid, &tid);
+}
+
+static __always_inline struct thread* new_current_thread(void) {
+  struct thread unused = {};
+  struct thread* thread;
+  __u32 tid;
+  if (task_storage)
+    return bpf_task_storage_get(&threads, bpf_get_current_task_btf(), 0,
+                                BPF_LOCAL_STORAGE_GET_F_CREATE);
+  tid = (__u32)bpf_get_current_pid_tgid();
+  thread = bpf_map_lookup_elem(&threads_by_tid, &tid);
+  if (thread) return thread;
+  bpf_map_update_elem(&threads_by_tid, &tid, &unused, BPF_NOEXIST);
+  return bpf_map_lookup_elem(&threads_by_tid, &tid);
+}
+
+#endif

@@ -1,0 +1,191 @@
+/* epoll_wait from its call to its return. */
+#ifndef EPULSE_BPF_EPOLL_WAITS_H
+#define EPULSE_BPF_EPOLL_WAITS_H
+
+#include "epoll/drains.h"
+#include "epoll/stats.h"
+#include "epoll/workers.h"
+
+/* Ring-buffer consumers are woken when this much waits, else they come by themselves. */
+#define RING_WAKEUP_BYTES (64 * 1024)
+
+/* A thread of the target, the current one, calls epoll_wait. */
+static __always_inline void on_wait_begins(int epfd, __u32 max_events) {
+  struct thread* thread = new_current_thread();
+  struct epoll_worker_stats* stats;
+  struct instance* instance;
+  struct eventpoll* ep;
+  __u64 now;
+  int depth = 0;
+  if (!thread) return;
+  now = bpf_ktime_get_ns();
+
+  if (thread->exit_ns) {
+    stats = own_stats(thread);
+    if (stats) record_stage(stats, &stats->stages[EPOLL_STAGE_HANDLER], thread->exit_ns, now);
+    thread->exit_ns = 0;
+  }
+
+  ep = eventpoll_of_descriptor(epfd);
+  thread->in_wait = 0;
+  if (!ep) return;
+  instance = bpf_map_lookup_elem(&instances, &ep);
+  if (!instance || thread->epoll_id != (__u64)ep || thread->epfd != epfd || !own_stats(thread)) {
+    if (!follow_instance(thread, (__u64)ep, epfd)) return;
+    instance = bpf_map_lookup_elem(&instances, &ep);
+    if (!instance) return;
+  }
+  if (instance->last_tid != thread->tid) {
+    if (instance->last_tid) instance->shared = 1;
+    instance->last_tid = thread->tid;
+  }
+
+  thread->enter_ns = now;
+  thread->waking_ns = 0;
+  thread->running_ns = 0;
+  thread->oldest_ready_ns = 0;
+  thread->ready_to_woken_ns = 0;
+  thread->listed = 0;
+  thread->fresh = 0;
+  thread->drain_started = 0;
+  thread->left = LEFT_UNKNOWN;
+  thread->max_events = max_events;
+  thread->in_wait = 1;
+  if (drain_is_hooked) {
+    if (eventpoll_is_idle(ep)) forget_readiness(instance, now);
+    return;
+  }
+  depth = eventpoll_depth(ep, instance->shared);
+  if (depth)
+    start_drain(thread, instance, depth);
+  else
+    forget_readiness(instance, now);
+}
+
+static __always_inline void report_wait(struct thread* thread, const struct epoll_wait_record* wait,
+                                        bool first) {
+  struct epoll_wait_record* record;
+  __u32 reasons = first ? EPOLL_WAIT_FIRST : 0;
+  if (exception_depth && wait->items[EPOLL_ITEMS_LISTED] > exception_depth)
+    reasons |= EPOLL_WAIT_DEEP;
+  if (exception_wakeup_ns && wait->stage_ns[EPOLL_STAGE_WOKEN_TO_RUNNING] > exception_wakeup_ns)
+    reasons |= EPOLL_WAIT_LATE;
+  if (sample_every) {
+    if (!thread->until_sample) {
+      reasons |= EPOLL_WAIT_SAMPLED;
+      thread->until_sample = sample_every;
+    }
+    thread->until_sample--;
+  }
+  if (!reasons) return;
+  record = bpf_ringbuf_reserve(&waits, sizeof(*record), 0);
+  if (!record) {
+    __sync_fetch_and_add(&waits_dropped, 1);
+    return;
+  }
+  *record = *wait;
+  record->reasons = reasons;
+  bpf_ringbuf_submit(record, bpf_ringbuf_query(&waits, BPF_RB_AVAIL_DATA) >= RING_WAKEUP_BYTES
+                                 ? BPF_RB_FORCE_WAKEUP
+                                 : BPF_RB_NO_WAKEUP);
+}
+
+/* How many items a saturated drain left undelivered. Where no hook has counted them: a
+ * level-triggered item is listed again once it is delivered, behind the leftovers, so for those the
+ * list's length says too much. Count what was waiting instead, as long as that explains the batch
+ * (only what was signalled is known to wait). */
+static __always_inline __u32 items_left(const struct thread* thread,
+                                        const struct instance* instance, __u32 listed,
+                                        __u32 batch) {
+  const struct eventpoll* ep = (const void*)thread->epoll_id;
+  __u64 first = eventpoll_first_link(ep);
+  __u32 waiting = (__u32)instance->left + thread->fresh;
+  if (thread->left != LEFT_UNKNOWN) return (__u32)thread->left;
+  if (!first || first == eventpoll_ready_head(ep)) return 0;
+  if (KERNEL_READ(struct epitem, epitem_of_link(first), event.events) & EPOLLET ||
+      waiting < batch || waiting > listed)
+    return listed - batch;
+  return waiting - batch;
+}
+
+static __always_inline void on_delivered(struct thread* thread, struct epoll_worker_stats* stats,
+                                         __u32 batch, __u64 now) {
+  struct instance* instance = bpf_map_lookup_elem(&instances, &thread->epoll_id);
+  struct epoll_wait_record wait = {};
+  bool saturated = batch >= thread->max_events;
+  __u32 listed, left;
+  if (!instance) return;
+  /* The queue filled between our look at it and the kernel's. */
+  if (!thread->drain_started || (!thread->fresh && !thread->oldest_ready_ns))
+    start_drain(thread, instance, thread->listed);
+
+  /* What was delivered was listed, whatever the walk saw an instant earlier. */
+  listed = thread->listed > (__s32)batch ? (__u32)thread->listed : batch;
+  /* An item signalled between our look and the kernel's is delivered now, counted next time. */
+  if (thread->fresh > listed) thread->fresh = listed;
+  /* A drain that was not saturated delivers all that is ready. More signals than deliveries: some
+   * item was signalled again before its handler read it, and found idle. Which one is not known, so
+   * neither is the age of the oldest that was delivered. */
+  if (!saturated && thread->fresh > batch) {
+    thread->fresh = batch;
+    thread->oldest_ready_ns = 0;
+  }
+  left = saturated ? items_left(thread, instance, listed, batch) : 0;
+  instance->left = left;
+  instance->oldest_left_ns = left ? oldest_left_ns((const void*)thread->epoll_id) : 0;
+  if (thread->listed == EVENTPOLL_DEPTH_UNSEEN || thread->listed >= EVENTPOLL_WALK_MAX)
+    stats->counters[EPOLL_COUNTER_UNSEEN_DEPTH]++;
+  stats->counters[EPOLL_COUNTER_DELIVERIES]++;
+  if (saturated) stats->counters[EPOLL_COUNTER_SATURATED]++;
+  if (!thread->oldest_ready_ns) stats->counters[EPOLL_COUNTER_UNTIMED]++;
+
+  record_items(&stats->items[EPOLL_ITEMS_LISTED], listed);
+  record_items(&stats->items[EPOLL_ITEMS_FRESH], thread->fresh);
+  record_items(&stats->items[EPOLL_ITEMS_LEFT], left);
+  record_items(&stats->items[EPOLL_ITEMS_BATCH], batch);
+  wait.items[EPOLL_ITEMS_LISTED] = listed;
+  wait.items[EPOLL_ITEMS_FRESH] = thread->fresh;
+  wait.items[EPOLL_ITEMS_LEFT] = left;
+  wait.items[EPOLL_ITEMS_BATCH] = batch;
+
+  if (thread->ready_to_woken_ns) {
+    record_ns(&stats->stages[EPOLL_STAGE_READY_TO_WOKEN], thread->ready_to_woken_ns);
+    wait.stage_ns[EPOLL_STAGE_READY_TO_WOKEN] = thread->ready_to_woken_ns;
+  }
+  wait.stage_ns[EPOLL_STAGE_WOKEN_TO_RUNNING] =
+      record_stage(stats, &stats->stages[EPOLL_STAGE_WOKEN_TO_RUNNING],
+                   thread->running_ns ? thread->waking_ns : 0, thread->running_ns);
+  wait.stage_ns[EPOLL_STAGE_RUNNING_TO_DELIVERED] = record_stage(
+      stats, &stats->stages[EPOLL_STAGE_RUNNING_TO_DELIVERED], thread->running_ns, now);
+  wait.stage_ns[EPOLL_STAGE_READY_TO_DELIVERED] = record_stage(
+      stats, &stats->stages[EPOLL_STAGE_READY_TO_DELIVERED], thread->oldest_ready_ns, now);
+
+  wait.time_ns = now;
+  wait.epoll_id = thread->epoll_id;
+  wait.tid = stats->tid;
+  wait.epfd = thread->epfd;
+  wait.cpu = bpf_get_smp_processor_id();
+  report_wait(thread, &wait, stats->counters[EPOLL_COUNTER_DELIVERIES] == 1);
+}
+
+/* The current thread, of the target, returns from epoll_wait. */
+static __always_inline void on_wait_ends(long result) {
+  struct thread* thread = current_thread();
+  struct epoll_worker_stats* stats;
+  __u64 now;
+  if (!thread || !thread->in_wait) return;
+  thread->in_wait = 0;
+  stats = own_stats(thread);
+  if (!stats) return;
+  stats->counters[EPOLL_COUNTER_WAITS]++;
+  stats->max_events = thread->max_events;
+  if (result > 0) {
+    now = bpf_ktime_get_ns();
+    on_delivered(thread, stats, (__u32)result, now);
+    thread->exit_ns = now;
+  } else {
+    stats->counters[result ? EPOLL_COUNTER_ERRORS : EPOLL_COUNTER_TIMEOUTS]++;
+  }
+}
+
+#endif

@@ -1,0 +1,57 @@
+/* The blocked thread is woken and gets a CPU. */
+#ifndef EPULSE_BPF_EPOLL_WAKEUPS_H
+#define EPULSE_BPF_EPOLL_WAKEUPS_H
+
+#include "epoll/drains.h"
+#include "epoll/workers.h"
+
+/* `task`, of the target, is being woken by whoever runs on this CPU. */
+static __always_inline void on_woken(struct task_struct* task) {
+  struct thread* thread = thread_of(task);
+  struct instance* instance;
+  __u64 *signal_ns, now;
+  __u32 zero = 0;
+  /* A second wake-up before it runs says that the first came before it slept. */
+  if (!thread || !thread->in_wait || thread->running_ns) return;
+  now = bpf_ktime_get_ns();
+  thread->waking_ns = now;
+  thread->ready_to_woken_ns = 0;
+  instance = bpf_map_lookup_elem(&instances, &thread->epoll_id);
+  signal_ns = bpf_map_lookup_elem(&last_signal_ns, &zero);
+  if (!instance || !signal_ns) return;
+  /* ep_poll_callback() wakes from within the signal, so on its CPU; else the waker is no watched
+   * file. */
+  if (*signal_ns == instance->last_ready_ns && *signal_ns >= thread->enter_ns)
+    thread->ready_to_woken_ns = now - *signal_ns;
+}
+
+static __always_inline void on_switched_out(struct task_struct* task, bool preempted) {
+  struct thread* thread = thread_of(task);
+  struct epoll_worker_stats* stats;
+  if (!thread || !thread->in_wait || !thread->running_ns || preempted) return;
+  /* Sleeping on the instance's mutex or on a page is uninterruptible; ep_poll() sleeps
+   * interruptibly. */
+  if (!task_sleeps_interruptibly(task)) return;
+  stats = own_stats(thread);
+  if (stats) stats->counters[EPOLL_COUNTER_EMPTY_WAKEUPS]++;
+  thread->waking_ns = 0;
+  thread->running_ns = 0;
+  thread->ready_to_woken_ns = 0;
+  thread->drain_started = 0;
+}
+
+static __always_inline void on_switched_in(struct task_struct* task) {
+  struct thread* thread = thread_of(task);
+  struct epoll_worker_stats* stats;
+  struct instance* instance;
+  if (!thread || !thread->in_wait || !thread->waking_ns || thread->running_ns) return;
+  thread->running_ns = bpf_ktime_get_ns();
+  stats = own_stats(thread);
+  if (stats) stats->counters[EPOLL_COUNTER_WAKEUPS]++;
+  if (drain_is_hooked) return;
+  instance = bpf_map_lookup_elem(&instances, &thread->epoll_id);
+  if (!instance) return;
+  start_drain(thread, instance, eventpoll_depth((const void*)thread->epoll_id, instance->shared));
+}
+
+#endif

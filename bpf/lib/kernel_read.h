@@ -1,0 +1,21 @@
+/* Reading kernel memory that no verifier type leads to. Where the kernel has bpf_rdonly_cast (6.2)
+ * a read is one load instruction that yields 0 on a fault; elsewhere it is a helper call, some ten
+ * times dearer. */
+#ifndef EPULSE_BPF_LIB_KERNEL_READ_H
+#define EPULSE_BPF_LIB_KERNEL_READ_H
+
+#include "lib/bpf.h"
+
+/* Set before load: the kernel has bpf_rdonly_cast. */
+const volatile bool fast_reads = false;
+
+extern void* bpf_rdonly_cast(const void* object, __u32 btf_id) __ksym __weak;
+
+#define KERNEL_CAST(type, address) \
+  ((type*)bpf_rdonly_cast((const void*)(address), bpf_core_type_id_kernel(type)))
+
+/* The value of a field of the `type` at `address`; `field` may be nested (event.events). */
+#define KERNEL_READ(type, address, field) \
+  (fast_reads ? KERNEL_CAST(type, address)->field : BPF_CORE_READ((type*)(address), field))
+
+#endif
