@@ -1,0 +1,160 @@
+// How many: depth, batch, backlog.
+#include "tests/integration/truth.hpp"
+
+#include <fmt/format.h>
+#include <sched.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include "agent/error.hpp"
+#include "agent/kernel/sched_sampler.hpp"
+
+namespace epulse::test {
+namespace {
+
+using kernel::monotonic_ns;
+
+constexpr int kRounds = 13;
+
+struct DepthCase {
+  int sockets;
+  uint32_t trigger;  // 0: level
+  bool tcp;
+};
+
+class Depth : public testing::TestWithParam<DepthCase> {};
+
+TEST_P(Depth, ComesOutExactly) {
+  covers({"depth listed", "depth fresh", "batch"});
+  const DepthCase param = GetParam();
+  Child<int> child([&](int&) {
+    const int epoll = epoll_create1(0);
+    std::vector<Pair> pairs;
+    for (int i = 0; i < param.sockets; ++i) {
+      pairs.push_back(param.tcp ? tcp_pair() : unix_pair());
+      watch(epoll, pairs.back().near, EPOLLIN | param.trigger);
+    }
+    std::vector<epoll_event> events(1024);
+    for (int round = 0; round < kRounds; ++round) {
+      for (const Pair& pair : pairs) write_byte(pair.far);
+      require(epoll_wait(epoll, events.data(), 1024, 1000) == param.sockets);
+      for (const Pair& pair : pairs) read_byte(pair.near);
+    }
+  });
+  ATTACH_OR_SKIP(probe, child.pid());
+  ASSERT_TRUE(child.work());
+  const model::WorkerStats stats = total(*probe);
+  const auto n = static_cast<uint64_t>(param.sockets);
+  EXPECT_EQ(stats.counters[EPOLL_COUNTER_DELIVERIES], kRounds);
+  EXPECT_EQ(stats.events(), n * kRounds);
+  for (const auto items : {EPOLL_ITEMS_LISTED, EPOLL_ITEMS_FRESH, EPOLL_ITEMS_BATCH}) {
+    EXPECT_EQ(stats.items[items].count(), kRounds) << model::kItemsNames[items];
+    EXPECT_EQ(stats.items[items].sum(), n * kRounds) << model::kItemsNames[items];
+    EXPECT_EQ(stats.items[items].quantile(0), n) << model::kItemsNames[items];
+    EXPECT_EQ(stats.items[items].max(), n) << model::kItemsNames[items];
+  }
+  EXPECT_EQ(stats.items[EPOLL_ITEMS_LEFT].max(), 0U);
+  EXPECT_EQ(stats.counters[EPOLL_COUNTER_UNTIMED], 0U);
+  EXPECT_EQ(stats.counters[EPOLL_COUNTER_INVALID], 0U);
+  EXPECT_EQ(stats.stages[EPOLL_STAGE_READY_TO_DELIVERED].count(), kRounds);
+}
+
+std::vector<DepthCase> depth_cases() {
+  std::vector<DepthCase> cases;
+  for (const int sockets : {1, 2, 7, 61, 509}) {
+    for (const uint32_t trigger : {0U, static_cast<uint32_t>(EPOLLET)}) {
+      for (const bool tcp : {false, true}) cases.push_back({sockets, trigger, tcp});
+    }
+  }
+  return cases;
+}
+
+INSTANTIATE_TEST_SUITE_P(Truth, Depth, testing::ValuesIn(depth_cases()), [](const auto& param) {
+  return fmt::format("{}{}{}", param.param.sockets, param.param.trigger == 0 ? "Level" : "Edge",
+                     param.param.tcp ? "Tcp" : "Unix");
+});
+
+// A batch smaller than the queue: 61 sockets in batches of 16.
+class Backlog : public testing::TestWithParam<uint32_t> {};
+
+TEST_P(Backlog, IsWhatTheBatchLeft) {
+  covers({"backlog left", "depth listed", "depth fresh", "batch", "ready to delivered"});
+  struct Result {
+    uint64_t oldest_ns;  // of the last batch
+  };
+  Child<Result> child([&](Result& result) {
+    const int epoll = epoll_create1(0);
+    std::vector<Pair> pairs;
+    for (int i = 0; i < 61; ++i) {
+      pairs.push_back(unix_pair());
+      watch(epoll, pairs.back().near, EPOLLIN | GetParam());
+    }
+    uint64_t last_written_ns = 0;
+    for (size_t i = 0; i < pairs.size(); ++i) {
+      if (i == 48) sleep_ns(20'000'000);  // the last batch is younger than the first
+      if (i == 48) last_written_ns = monotonic_ns();
+      write_byte(pairs[i].far);
+    }
+    epoll_event events[16];
+    for (const int expected : {16, 16, 16, 13}) {
+      sleep_ns(5'000'000);
+      require(epoll_wait(epoll, events, 16, 1000) == expected);
+      if (expected == 13) result.oldest_ns = monotonic_ns() - last_written_ns;
+      for (int i = 0; i < expected; ++i) read_byte(events[i].data.fd);
+    }
+  });
+  ATTACH_OR_SKIP(probe, child.pid(), {.sample_every = 1});
+  ASSERT_TRUE(child.work());
+  const model::WorkerStats stats = total(*probe);
+  EXPECT_EQ(stats.counters[EPOLL_COUNTER_SATURATED], 3U);
+  EXPECT_EQ(stats.items[EPOLL_ITEMS_LEFT].sum(), 45U + 29 + 13 + 0);
+  EXPECT_EQ(stats.items[EPOLL_ITEMS_LEFT].max(), 45U);
+  EXPECT_EQ(stats.items[EPOLL_ITEMS_FRESH].sum(), 61U);
+  EXPECT_EQ(stats.items[EPOLL_ITEMS_BATCH].sum(), 61U);
+  if (GetParam() != 0) {
+    // Level-triggered items are listed again after delivery, so only here is the list what is left.
+    EXPECT_EQ(stats.items[EPOLL_ITEMS_LISTED].sum(), 61U + 45 + 29 + 13);
+    const auto& age = stats.stages[EPOLL_STAGE_READY_TO_DELIVERED];
+    EXPECT_EQ(age.count(), 4U);
+    expect_close(age.quantile(0.01), child.result().oldest_ns, "age of the youngest batch");
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Truth, Backlog, testing::Values(0U, static_cast<uint32_t>(EPOLLET)),
+                         [](const auto& param) { return param.param == 0 ? "Level" : "Edge"; });
+
+TEST(Truth, SourcesThatAreNoSocketsCountInDepthAndBatch) {
+  covers({"depth listed", "depth fresh", "batch"});
+  Child<int> child([](int&) {
+    const int epoll = epoll_create1(0);
+    std::vector<int> events_fds;
+    for (int i = 0; i < 7; ++i) {
+      events_fds.push_back(eventfd(0, 0));
+      watch(epoll, events_fds.back(), EPOLLIN | EPOLLET);
+    }
+    epoll_event events[64];
+    for (int round = 0; round < kRounds; ++round) {
+      for (const int fd : events_fds) require(eventfd_write(fd, 1) == 0);
+      require(epoll_wait(epoll, events, 64, 1000) == 7);
+    }
+  });
+  ATTACH_OR_SKIP(probe, child.pid());
+  ASSERT_TRUE(child.work());
+  const model::WorkerStats stats = total(*probe);
+  EXPECT_EQ(stats.items[EPOLL_ITEMS_LISTED].sum(), 7U * kRounds);
+  EXPECT_EQ(stats.items[EPOLL_ITEMS_BATCH].sum(), 7U * kRounds);
+  // Only the callback's own probe sees an eventfd become ready.
+  const bool sees_all = attached.plan.backend != probes::Backend::kTracepoint;
+  EXPECT_EQ(stats.items[EPOLL_ITEMS_FRESH].sum(), sees_all ? 7U * kRounds : 0U);
+  EXPECT_EQ(stats.counters[EPOLL_COUNTER_UNTIMED], sees_all ? 0U : static_cast<uint64_t>(kRounds));
+}
+
+}  // namespace
+}  // namespace epulse::test

@@ -1,0 +1,327 @@
+// How long: the stages, and which wake-ups were empty.
+#include "tests/integration/truth.hpp"
+
+#include <fmt/format.h>
+#include <sched.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include "agent/error.hpp"
+#include "agent/kernel/sched_sampler.hpp"
+
+namespace epulse::test {
+namespace {
+
+using kernel::monotonic_ns;
+
+constexpr int kRounds = 13;
+
+struct Times {
+  uint64_t sum_ns;
+  uint64_t count;
+  int skipped;
+};
+
+TEST(Truth, ReadyToDeliveredWhenTheThreadIsBusy) {
+  covers({"ready to delivered"});
+  Child<Times> child([](Times& times) {
+    const int epoll = epoll_create1(0);
+    const Pair pair = tcp_pair();
+    watch(epoll, pair.near, EPOLLIN);
+    epoll_event event;
+    for (const uint64_t delay_ms : {1U, 3U, 10U, 30U}) {
+      const uint64_t start = monotonic_ns();
+      write_byte(pair.far);
+      sleep_ns(delay_ms * 1'000'000);
+      require(epoll_wait(epoll, &event, 1, 1000) == 1);
+      times.sum_ns += monotonic_ns() - start;
+      ++times.count;
+      read_byte(pair.near);
+    }
+  });
+  ATTACH_OR_SKIP(probe, child.pid());
+  ASSERT_TRUE(child.work());
+  const auto age = total(*probe).stages[EPOLL_STAGE_READY_TO_DELIVERED];
+  ASSERT_EQ(age.count(), child.result().count);
+  expect_close(age.sum() / age.count(), child.result().sum_ns / age.count(), "mean age");
+}
+
+TEST(Truth, HandlerTimeIsBetweenReturnAndNextWait) {
+  covers({"handler"});
+  Child<Times> child([](Times& times) {
+    const int epoll = epoll_create1(0);
+    const Pair pair = unix_pair();
+    watch(epoll, pair.near, EPOLLIN);
+    epoll_event event;
+    uint64_t returned = 0;
+    for (int round = 0; round <= 8; ++round) {
+      write_byte(pair.far);
+      if (returned != 0) {
+        times.sum_ns += monotonic_ns() - returned;
+        ++times.count;
+      }
+      require(epoll_wait(epoll, &event, 1, 1000) == 1);
+      returned = monotonic_ns();
+      read_byte(pair.near);
+      sleep_ns(5'000'000);
+    }
+  });
+  ATTACH_OR_SKIP(probe, child.pid());
+  ASSERT_TRUE(child.work());
+  const auto handler = total(*probe).stages[EPOLL_STAGE_HANDLER];
+  ASSERT_EQ(handler.count(), child.result().count);
+  expect_close(handler.sum() / handler.count(), child.result().sum_ns / handler.count(), "mean");
+}
+
+void pin(int cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(static_cast<size_t>(cpu), &set);
+  require(sched_setaffinity(0, sizeof(set), &set) == 0);
+}
+
+int a_cpu() {
+  cpu_set_t set;
+  require(sched_getaffinity(0, sizeof(set), &set) == 0);
+  for (int cpu = CPU_SETSIZE - 1; cpu >= 0; --cpu) {
+    if (CPU_ISSET(static_cast<size_t>(cpu), &set)) return cpu;
+  }
+  return 0;
+}
+
+// A real-time thread on the waiters' CPU: writes a byte, keeps the CPU for a known time, sleeps,
+// again. Whoever waits for the byte is woken at once and runs when the hog sleeps. `times` gets how
+// long it kept the CPU, or why it could not.
+void write_and_hog(int fd, int cpu, int rounds, Times& times) {
+  pin(cpu);
+  const sched_param priority{1};
+  if (sched_setscheduler(0, SCHED_FIFO, &priority) != 0) times.skipped = errno;
+  for (int round = 0; round < rounds; ++round) {
+    sleep_ns(20'000'000);  // the waiters are back in epoll_wait
+    write_byte(fd);
+    const uint64_t written = monotonic_ns();
+    while (times.skipped == 0 && monotonic_ns() < written + 8'000'000) {
+    }
+    times.sum_ns += monotonic_ns() - written;
+    ++times.count;
+  }
+}
+
+#define SKIP_WITHOUT_REALTIME(child)                                       \
+  if (const int error = (child).result().skipped; error != 0) {            \
+    GTEST_SKIP() << "no real-time scheduling here: " << errno_text(error); \
+  }
+
+TEST(Truth, WokenToRunningIsTheRunQueueDelay) {
+  covers({"ready to woken", "woken to running", "running to delivered", "ready to delivered"});
+  Child<Times> child([](Times& times) {
+    constexpr int kWaits = 5;
+    const int epoll = epoll_create1(0);
+    const Pair pair = unix_pair();
+    watch(epoll, pair.near, EPOLLIN);
+    const int cpu = a_cpu();
+    std::thread waiter([&] {
+      pin(cpu);
+      epoll_event event;
+      for (int wait = 0; wait < kWaits; ++wait) {
+        require(epoll_wait(epoll, &event, 1, 5000) == 1);
+        read_byte(pair.near);
+      }
+    });
+    std::thread(write_and_hog, pair.far, cpu, kWaits, std::ref(times)).join();
+    waiter.join();
+  });
+  ATTACH_OR_SKIP(probe, child.pid());
+  ASSERT_TRUE(child.work());
+  SKIP_WITHOUT_REALTIME(child);
+  const model::WorkerStats stats = total(*probe);
+  const auto& delay = stats.stages[EPOLL_STAGE_WOKEN_TO_RUNNING];
+  ASSERT_EQ(delay.count(), child.result().count);
+  EXPECT_EQ(stats.counters[EPOLL_COUNTER_WAKEUPS], child.result().count);
+  expect_close(delay.sum() / delay.count(), child.result().sum_ns / delay.count(), "mean");
+  EXPECT_EQ(stats.stages[EPOLL_STAGE_READY_TO_WOKEN].count(), child.result().count);
+  const auto& woken = stats.stages[EPOLL_STAGE_READY_TO_WOKEN];
+  const auto& delivered = stats.stages[EPOLL_STAGE_RUNNING_TO_DELIVERED];
+  const auto& whole = stats.stages[EPOLL_STAGE_READY_TO_DELIVERED];
+  EXPECT_LT(woken.sum() / woken.count(), slack_ns());
+  EXPECT_EQ(delivered.count(), child.result().count);
+  EXPECT_LT(delivered.sum() / delivered.count(), 5 * slack_ns());
+  // The three follow one another from the same signal to the same return.
+  ASSERT_EQ(whole.count(), child.result().count);
+  EXPECT_NEAR(static_cast<double>(whole.sum()),
+              static_cast<double>(woken.sum() + delay.sum() + delivered.sum()),
+              static_cast<double>(child.result().count * 1000));
+}
+
+// Two threads on one CPU, each with its own epoll on one socket: both are woken for every byte, the
+// first to run takes it.
+TEST(Truth, EmptyWakeUpsAreCounted) {
+  covers({"empty wake-ups"});
+  static constexpr int kBytes = 31;
+  Child<Times> child([](Times& times) {
+    const Pair pair = unix_pair();
+    const int cpu = a_cpu();
+    std::atomic<int> taken{0};
+    const auto wait = [&] {
+      pin(cpu);
+      const int epoll = epoll_create1(0);
+      watch(epoll, pair.near, EPOLLIN);
+      epoll_event event;
+      while (taken < kBytes) {
+        if (epoll_wait(epoll, &event, 1, 200) <= 0) continue;
+        char byte = 0;
+        if (recv(pair.near, &byte, 1, MSG_DONTWAIT) == 1) ++taken;
+      }
+    };
+    std::thread first(wait);
+    std::thread second(wait);
+    std::thread(write_and_hog, pair.far, cpu, kBytes, std::ref(times)).join();
+    first.join();
+    second.join();
+  });
+  ATTACH_OR_SKIP(probe, child.pid());
+  ASSERT_TRUE(child.work());
+  SKIP_WITHOUT_REALTIME(child);
+  const model::WorkerStats stats = total(*probe);
+  EXPECT_GE(stats.counters[EPOLL_COUNTER_DELIVERIES], static_cast<uint64_t>(kBytes));
+  // The two may swap places in between, so not exactly one a byte.
+  EXPECT_NEAR(static_cast<double>(stats.counters[EPOLL_COUNTER_EMPTY_WAKEUPS]), kBytes, 3);
+}
+
+TEST(Truth, ATimeoutIsNoEmptyWakeUp) {
+  covers({"empty wake-ups"});
+  Child<int> child([](int&) {
+    const int epoll = epoll_create1(0);
+    epoll_event event;
+    for (int round = 0; round < kRounds; ++round) require(epoll_wait(epoll, &event, 1, 2) == 0);
+  });
+  ATTACH_OR_SKIP(probe, child.pid());
+  ASSERT_TRUE(child.work());
+  const model::WorkerStats stats = total(*probe);
+  EXPECT_EQ(stats.counters[EPOLL_COUNTER_TIMEOUTS], static_cast<uint64_t>(kRounds));
+  EXPECT_EQ(stats.counters[EPOLL_COUNTER_EMPTY_WAKEUPS], 0U);
+}
+
+// What became ready in waits that the probe did not see must not age what comes later.
+TEST(Truth, AttachedWhileTheThreadIsBlockedNothingIsOld) {
+  Child<int> child([](int&) {
+    const int epoll = epoll_create1(0);
+    const Pair pair = unix_pair();
+    watch(epoll, pair.near, EPOLLIN | EPOLLET);
+    std::thread waiter([&] {
+      epoll_event event;
+      for (int wait = 0; wait < 4; ++wait) {
+        require(epoll_wait(epoll, &event, 1, 5000) == 1);
+        read_byte(pair.near);
+      }
+    });
+    // The first write comes after the second process has attached, into a wait it has not seen
+    // begin.
+    for (int write = 0; write < 4; ++write) {
+      sleep_ns(700'000'000);
+      write_byte(pair.far);
+    }
+    waiter.join();
+  });
+  std::thread work([&] { EXPECT_TRUE(child.work()); });
+  sleep_ns(50'000'000);
+  const auto attached = attach(child.pid());
+  work.join();
+  const auto& probe = attached.probe;
+  if (!probe) GTEST_SKIP() << attached.plan.why;
+  const model::WorkerStats stats = total(*probe);
+  // How many it saw whole depends on how long loading took.
+  EXPECT_GE(stats.counters[EPOLL_COUNTER_DELIVERIES], 1U);
+  EXPECT_LT(stats.stages[EPOLL_STAGE_READY_TO_DELIVERED].max(), 350'000'000U);
+  EXPECT_LT(stats.stages[EPOLL_STAGE_READY_TO_WOKEN].max(), 350'000'000U);
+}
+
+// Two processes watch one socket exclusively; the kernel signals the first alone.
+TEST(Truth, AnExclusiveWatcherThatWasNotSignalledIsNotReady) {
+  const Pair shared = unix_pair();
+  Child<int> first([&](int&) {
+    const int epoll = epoll_create1(0);
+    watch(epoll, shared.near, EPOLLIN | EPOLLEXCLUSIVE);
+    epoll_event event;
+    for (int wait = 0; wait < 20; ++wait) {
+      if (epoll_wait(epoll, &event, 1, 100) != 1) continue;
+      char byte = 0;
+      require(recv(shared.near, &byte, 1, MSG_DONTWAIT) <= 1);
+    }
+  });
+  Child<int> target([&](int&) {
+    const int epoll = epoll_create1(0);
+    watch(epoll, shared.near, EPOLLIN | EPOLLEXCLUSIVE);
+    const Pair own = unix_pair();
+    watch(epoll, own.near, EPOLLIN);
+    std::thread writer([&] {
+      for (int write = 0; write < 3; ++write) {
+        sleep_ns(30'000'000);
+        write_byte(shared.far);
+        sleep_ns(400'000'000);
+        write_byte(own.far);
+      }
+    });
+    epoll_event event;
+    for (int delivered = 0; delivered < 3;) {
+      require(epoll_wait(epoll, &event, 1, 5000) == 1);
+      if (event.data.fd == shared.near) {
+        char byte = 0;
+        require(recv(shared.near, &byte, 1, MSG_DONTWAIT) <= 1);
+      } else {
+        read_byte(own.near);
+        ++delivered;
+      }
+    }
+    writer.join();
+  });
+  ATTACH_OR_SKIP(probe, target.pid());
+  std::thread other([&] { EXPECT_TRUE(first.work()); });
+  sleep_ns(20'000'000);  // the first has registered first
+  ASSERT_TRUE(target.work());
+  other.join();
+  const model::WorkerStats stats = total(*probe);
+  EXPECT_GE(stats.counters[EPOLL_COUNTER_DELIVERIES], 3U);
+  EXPECT_LT(stats.stages[EPOLL_STAGE_READY_TO_DELIVERED].max(), 200'000'000U);
+  EXPECT_LT(stats.stages[EPOLL_STAGE_READY_TO_WOKEN].max(), 200'000'000U);
+}
+
+// A level-triggered socket signals again before the handler has read: delivered once, ready once.
+TEST(Truth, ASignalThatDeliversNothingIsNotAged) {
+  Child<int> child([](int&) {
+    const int epoll = epoll_create1(0);
+    const Pair a = unix_pair();
+    const Pair b = unix_pair();
+    watch(epoll, a.near, EPOLLIN);
+    watch(epoll, b.near, EPOLLIN);
+    epoll_event events[2];
+    for (int round = 0; round < 3; ++round) {
+      write_byte(a.far);
+      require(epoll_wait(epoll, events, 2, 1000) == 1);
+      write_byte(a.far);
+      read_byte(a.near);
+      read_byte(a.near);
+      sleep_ns(300'000'000);
+      write_byte(b.far);
+      require(epoll_wait(epoll, events, 2, 1000) == 1 && events[0].data.fd == b.near);
+      read_byte(b.near);
+    }
+  });
+  ATTACH_OR_SKIP(probe, child.pid());
+  ASSERT_TRUE(child.work());
+  const model::WorkerStats stats = total(*probe);
+  EXPECT_EQ(stats.counters[EPOLL_COUNTER_DELIVERIES], 6U);
+  EXPECT_EQ(stats.items[EPOLL_ITEMS_FRESH].sum(), 6U);
+  EXPECT_LT(stats.stages[EPOLL_STAGE_READY_TO_DELIVERED].max(), 150'000'000U);
+  EXPECT_EQ(stats.counters[EPOLL_COUNTER_UNTIMED], 3U);
+}
+
+}  // namespace
+}  // namespace epulse::test

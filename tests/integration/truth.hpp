@@ -1,0 +1,56 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <initializer_list>
+#include <string_view>
+
+#include "agent/model/epoll_stats.hpp"
+#include "agent/probes/attach.hpp"
+#include "tests/integration/child.hpp"
+
+// What the truth tests share: known workloads against the probe, whose figures must come out
+// exactly.
+namespace epulse::test {
+
+// Inside a child, a failed check ends it: the parent sees work() fail.
+void require(bool condition);
+
+struct Pair {
+  int near;  // in the epoll set
+  int far;   // written to
+};
+
+Pair unix_pair();
+Pair tcp_pair();
+void write_byte(int fd);
+void read_byte(int fd);
+void watch(int epoll, int fd, uint32_t events);
+void sleep_ns(uint64_t ns);
+
+// The metrics that the running test shows to be right. With EPULSE_MATRIX set the program prints,
+// for each metric, what the plan says of it and whether all tests that cover it passed.
+void covers(std::initializer_list<std::string_view> metrics);
+
+// The probe on `pid`, by the backend that EPULSE_BACKEND names, else the best that this host has;
+// none where it has no BPF (plan.why). A backend that was asked for by name and is not there is a
+// failure, not a skip.
+probes::Attached attach(
+    pid_t pid, probes::EpollProbeOptions options = {},
+    probes::EpollProbe::WaitHandler handler = [](const epoll_wait_record&) {});
+
+#define ATTACH_OR_SKIP(probe, ...)           \
+  const auto attached = attach(__VA_ARGS__); \
+  const auto& probe = attached.probe;        \
+  if (!probe) GTEST_SKIP() << attached.plan.why
+
+// All workers of the process, summed.
+model::WorkerStats total(probes::EpollProbe& probe);
+
+// Within 5 % or 20 us. EPULSE_SLACK_US widens the 20 us, for emulated CPUs.
+void expect_close(uint64_t measured_ns, uint64_t expected_ns, const char* what);
+// Tests of what is an instant on a real CPU.
+uint64_t slack_ns();
+
+}  // namespace epulse::test
