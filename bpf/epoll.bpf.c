@@ -94,19 +94,19 @@ int BPF_PROG(exit_create, int flags, int epfd) {
 
 SEC("fentry/ep_send_events")
 int BPF_PROG(enter_send_events, struct eventpoll* ep) {
-  if (current_is_target()) on_scan_started(ep, eventpoll_depth(ep, true));
+  if (current_is_target()) on_scan_starts(ep, 0);
   return 0;
 }
 
 SEC("fentry/ep_send_events_proc")
 int BPF_PROG(enter_send_events_proc, struct eventpoll* ep, struct list_head* ready) {
-  if (current_is_target()) on_scan_started(ep, list_length((__u64)ready));
+  if (current_is_target()) on_scan_starts(ep, (__u64)ready);
   return 0;
 }
 
 SEC("fentry/ep_done_scan")
 int BPF_PROG(enter_done_scan, struct eventpoll* ep, struct list_head* leftover) {
-  if (current_is_target()) on_scan_ended(ep, (__u64)leftover);
+  if (current_is_target()) on_scan_ends(ep, (__u64)leftover);
   return 0;
 }
 
@@ -138,18 +138,18 @@ int BPF_KRETPROBE(probe_create_return, int epfd) {
 
 SEC("kprobe/ep_send_events")
 int BPF_KPROBE(probe_send_events, struct eventpoll* ep) {
-  if (current_is_target()) on_scan_started(ep, eventpoll_depth(ep, true));
+  if (current_is_target()) on_scan_starts(ep, 0);
   return 0;
 }
 
 SEC("kprobe/ep_send_events_proc")
 int BPF_KPROBE(probe_send_events_proc, struct eventpoll* ep, struct list_head* ready) {
-  if (current_is_target()) on_scan_started(ep, list_length((__u64)ready));
+  if (current_is_target()) on_scan_starts(ep, (__u64)ready);
   return 0;
 }
 
 SEC("kprobe/ep_done_scan")
 int BPF_KPROBE(probe_done_scan, struct eventpoll* ep, struct list_head* leftover) {
-  if (current_is_target()) on_scan_ended(ep, (__u64)leftover);
+  if (current_is_target()) on_scan_ends(ep, (__u64)leftover);
   return 0;
 }

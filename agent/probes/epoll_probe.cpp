@@ -55,10 +55,8 @@ std::vector<bpf_program*> chosen_programs(const epoll_bpf& object, const Plan& p
     case DrainHook::kSendEventsProc:
       add({fentry ? programs.enter_send_events_proc : programs.probe_send_events_proc});
       break;
-    case DrainHook::kDoneScan:
-      add({fentry ? programs.enter_done_scan : programs.probe_done_scan});
-      break;
   }
+  if (plan.scan_end) add({fentry ? programs.enter_done_scan : programs.probe_done_scan});
   return chosen;
 }
 
@@ -74,8 +72,7 @@ void configure(epoll_bpf& object, const EpollProbeOptions& options, const kernel
   constants.sample_every = options.sample_every;
   constants.fast_reads = plan.fast_reads;
   constants.task_storage = plan.task_storage;
-  constants.drain_is_hooked =
-      plan.drain == DrainHook::kSendEvents || plan.drain == DrainHook::kSendEventsProc;
+  constants.drain_is_hooked = plan.drain != DrainHook::kNone;
 
   const std::vector<bpf_program*> chosen = chosen_programs(object, plan);
   bpf_program* program = nullptr;

@@ -70,7 +70,6 @@ DrainHook drain_hook(const kernel::Facts& facts, Backend backend) {
   if (backend == Backend::kTracepoint) return DrainHook::kNone;
   if (facts.has("ep_send_events")) return DrainHook::kSendEvents;
   if (facts.has("ep_send_events_proc")) return DrainHook::kSendEventsProc;
-  if (facts.has("ep_done_scan")) return DrainHook::kDoneScan;
   return DrainHook::kNone;
 }
 
@@ -141,13 +140,15 @@ std::string text_of(const std::vector<Rejection>& rejections) {
 }  // namespace
 
 Plan plan(const kernel::Facts& facts, const Refusals& refusals) {
-  Plan result{Backend::kProcfs, DrainHook::kNone, facts.task_storage, facts.rdonly_cast, {}, {}};
+  Plan result{
+      Backend::kProcfs, DrainHook::kNone, false, facts.task_storage, facts.rdonly_cast, {}, {}};
   std::vector<Rejection> rejections;
   for (const Backend backend : kBpfBackends) {
     const std::string why = why_not(facts, refusals, backend);
     if (why.empty()) {
       result.backend = backend;
       result.drain = drain_hook(facts, backend);
+      result.scan_end = backend != Backend::kTracepoint && facts.has("ep_done_scan");
       result.why = text_of(rejections);
       result.metrics = bpf_metrics(backend);
       return result;

@@ -19,7 +19,6 @@ enum class DrainHook {
   kNone,            // we look when the thread enters epoll_wait and when it gets a CPU
   kSendEvents,      // ep_send_events() (7.0)
   kSendEventsProc,  // ep_send_events_proc() (up to 5.10): the list itself, under its lock
-  kDoneScan,        // ep_done_scan() (5.11): what the scan left, counted; the depth as for kNone
 };
 
 struct MetricPlan {
@@ -31,6 +30,7 @@ struct MetricPlan {
 struct Plan {
   Backend backend;
   DrainHook drain;
+  bool scan_end;      // ep_done_scan() (5.11) tells what a scan left, and that one has been
   bool task_storage;  // else threads are kept in a hash map
   bool fast_reads;    // by bpf_rdonly_cast
   std::string why;    // why not a better one; empty for the best

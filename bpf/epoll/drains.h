@@ -19,6 +19,14 @@ static __always_inline __u64 oldest_left_ns(const struct eventpoll* ep) {
   return item ? item->ready_ns : 0;
 }
 
+/* Items listed now, EVENTPOLL_DEPTH_UNSEEN when another thread scanned meanwhile. */
+static __always_inline int instance_depth(const struct eventpoll* ep,
+                                          const struct instance* instance) {
+  __u64 scans = *(const volatile __u64*)&instance->scans;
+  int depth = eventpoll_depth(ep, instance->shared);
+  return scans == *(const volatile __u64*)&instance->scans ? depth : EVENTPOLL_DEPTH_UNSEEN;
+}
+
 /* What the drain that starts now will find. */
 static __always_inline void start_drain(struct thread* thread, struct instance* instance,
                                         int listed) {
@@ -44,19 +52,24 @@ static __always_inline void forget_readiness(struct instance* instance, __u64 no
   instance->drained_total = instance->ready_total;
 }
 
-/* A hook at the start of the kernel's scan: `listed` items are on the list. */
-static __always_inline void on_scan_started(const struct eventpoll* ep, int listed) {
+/* The kernel is about to take the current thread's items from the ready list; from `taken`, a list
+ * of its own, when that is given (not 0). */
+static __always_inline void on_scan_starts(const struct eventpoll* ep, __u64 taken) {
   struct thread* thread = current_thread();
   struct instance* instance;
   if (!thread || !thread->in_wait || thread->epoll_id != (__u64)ep) return;
   instance = bpf_map_lookup_elem(&instances, &ep);
-  if (instance) start_drain(thread, instance, listed);
+  if (!instance) return;
+  start_drain(thread, instance, taken ? list_length(taken) : instance_depth(ep, instance));
 }
 
-/* A hook at the end of the kernel's scan: what `leftover` lists goes back undelivered. */
-static __always_inline void on_scan_ended(const struct eventpoll* ep, __u64 leftover) {
+/* The kernel, holding the instance's mutex, puts back what `leftover` lists, undelivered. */
+static __always_inline void on_scan_ends(const struct eventpoll* ep, __u64 leftover) {
   struct thread* thread = current_thread();
+  struct instance* instance;
   if (!thread || !thread->in_wait || thread->epoll_id != (__u64)ep) return;
+  instance = bpf_map_lookup_elem(&instances, &ep);
+  if (instance) instance->scans++;
   thread->left = list_length(leftover);
 }
 

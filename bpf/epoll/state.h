@@ -25,7 +25,8 @@ struct instance {
    * time or later is still on it, and what did before has been delivered. 0: nothing left, or
    * unknown. */
   __u64 oldest_left_ns;
-  __u64 left; /* items that the last drain, being saturated, left undelivered */
+  __u64 left;  /* items that the last drain, being saturated, left undelivered */
+  __u64 scans; /* scans ended, where a hook tells */
   __u32 last_tid;
   __u32 shared; /* more than one thread waits on it */
 };

@@ -6,7 +6,8 @@
 #include "lib/bpf.h"
 
 static __always_inline void record_ns(struct ns_histogram* histogram, __u64 value) {
-  __u32 slot = epulse_hist_slot(value, EPULSE_NS_EXACT_BITS, EPULSE_NS_MAX_BITS);
+  __u64 slot = epulse_hist_slot(value, EPULSE_NS_EXACT_BITS, EPULSE_NS_MAX_BITS);
+  barrier_var(slot); /* compared as 64 bits: Linux 5.10 learns nothing from its lower half */
   if (slot < EPULSE_NS_SLOTS) histogram->slots[slot]++;
   histogram->count++;
   histogram->sum += value;
@@ -14,7 +15,8 @@ static __always_inline void record_ns(struct ns_histogram* histogram, __u64 valu
 }
 
 static __always_inline void record_items(struct items_histogram* histogram, __u64 value) {
-  __u32 slot = epulse_hist_slot(value, EPULSE_ITEMS_EXACT_BITS, EPULSE_ITEMS_MAX_BITS);
+  __u64 slot = epulse_hist_slot(value, EPULSE_ITEMS_EXACT_BITS, EPULSE_ITEMS_MAX_BITS);
+  barrier_var(slot);
   if (slot < EPULSE_ITEMS_SLOTS) histogram->slots[slot]++;
   histogram->count++;
   histogram->sum += value;

@@ -16,7 +16,7 @@ static __always_inline void on_wait_begins(int epfd, __u32 max_events) {
   struct instance* instance;
   struct eventpoll* ep;
   __u64 now;
-  int depth = 0;
+  int depth;
   if (!thread) return;
   now = bpf_ktime_get_ns();
 
@@ -55,7 +55,7 @@ static __always_inline void on_wait_begins(int epfd, __u32 max_events) {
     if (eventpoll_is_idle(ep)) forget_readiness(instance, now);
     return;
   }
-  depth = eventpoll_depth(ep, instance->shared);
+  depth = instance_depth(ep, instance);
   if (depth)
     start_drain(thread, instance, depth);
   else

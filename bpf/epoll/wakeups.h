@@ -51,7 +51,7 @@ static __always_inline void on_switched_in(struct task_struct* task) {
   if (drain_is_hooked) return;
   instance = bpf_map_lookup_elem(&instances, &thread->epoll_id);
   if (!instance) return;
-  start_drain(thread, instance, eventpoll_depth((const void*)thread->epoll_id, instance->shared));
+  start_drain(thread, instance, instance_depth((const void*)thread->epoll_id, instance));
 }
 
 #endif

@@ -53,8 +53,8 @@ struct eventpoll___scan {
 static __always_inline __u64 eventpoll_scan_mark(const struct eventpoll* ep) {
   if (bpf_core_field_exists(struct eventpoll___scan, seq))
     return KERNEL_READ(struct eventpoll___scan, ep, seq.seqcount.sequence);
-  return (__u64)KERNEL_READ(struct eventpoll, ep, rdllist.next) ^
-         (__u64)KERNEL_READ(struct eventpoll, ep, rdllist.prev) << 1;
+  /* Not by a cast, whose pointers the verifier will not have mixed. */
+  return (__u64)BPF_CORE_READ(ep, rdllist.next) ^ (__u64)BPF_CORE_READ(ep, rdllist.prev) << 1;
 }
 
 #endif

@@ -126,11 +126,9 @@ uint64_t slack_ns() {
   return microseconds == nullptr ? 20'000 : strtoull(microseconds, nullptr, 10) * 1000;
 }
 
-void expect_close(uint64_t measured_ns, uint64_t expected_ns, const char* what) {
-  const double tolerance =
-      std::max(0.05 * static_cast<double>(expected_ns), static_cast<double>(slack_ns()));
-  EXPECT_NEAR(static_cast<double>(measured_ns), static_cast<double>(expected_ns), tolerance)
-      << what;
+void expect_within(uint64_t measured_ns, const Bounds& bounds) {
+  EXPECT_GE(measured_ns, bounds.inner_ns);
+  EXPECT_LE(measured_ns, bounds.outer_ns);
 }
 
 }  // namespace epulse::test

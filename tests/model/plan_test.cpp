@@ -76,8 +76,9 @@ TEST(Plan, TheDrainHookIsWhatTheKernelHasNotInlined) {
   kernel::Facts facts = all_facts();
   facts.functions["ep_send_events"] = 0;
   EXPECT_EQ(plan(facts).drain, DrainHook::kNone);
+  EXPECT_FALSE(plan(facts).scan_end);
   facts.functions["ep_done_scan"] = 1;
-  EXPECT_EQ(plan(facts).drain, DrainHook::kDoneScan);
+  EXPECT_TRUE(plan(facts).scan_end);
   facts.functions["ep_send_events_proc"] = 1;
   EXPECT_EQ(plan(facts).drain, DrainHook::kSendEventsProc);
 }

@@ -44,7 +44,12 @@ int run_list(bool json);
 int run_stat(const StatOptions& options);
 int run_record(const RecordOptions& options);
 int run_report(const ReportOptions& options);
-int run_doctor(bool json);
+struct DoctorOptions {
+  bool json = false;
+  std::string backend = "auto";
+};
+
+int run_doctor(const DoctorOptions& options);
 int run_undo(const UndoOptions& options);
 
 // `epulse stat` where BPF is refused: the scheduler's own figures and the bundled server's stats

@@ -47,17 +47,17 @@ std::vector<Fact> describe(const kernel::Facts& facts) {
 
 }  // namespace
 
-int run_doctor(bool json) {
+int run_doctor(const DoctorOptions& options) {
   const kernel::Facts facts = kernel::detect();
   // The plan says what should work; only loading shows that it does. Attached to ourselves, for an
   // instant.
   const probes::Plan plan =
-      probes::attach({.tgid = getpid()}, "auto", [](const epoll_wait_record&) {}).plan;
+      probes::attach({.tgid = getpid()}, options.backend, [](const epoll_wait_record&) {}).plan;
   size_t absent = 0;
   for (const auto& metric : plan.metrics)
     absent += metric.quality == probes::Quality::kAbsent ? 1 : 0;
 
-  if (json) {
+  if (options.json) {
     fmt::print(R"({{"schema_version":1,"backend":"{}","why":{},"facts":{{)",
                probes::to_string(plan.backend), json_text(plan.why));
     const char* separator = "";

@@ -16,7 +16,7 @@ constexpr int kStatusError = 2;
 
 struct Options {
   bool list_json = false;
-  bool doctor_json = false;
+  DoctorOptions doctor;
   StatOptions stat;
   RecordOptions record;
   ReportOptions report;
@@ -84,7 +84,7 @@ int run(const CLI::App& app, const Options& options) {
   if (app.got_subcommand("stat")) return run_stat(options.stat);
   if (app.got_subcommand("record")) return run_record(options.record);
   if (app.got_subcommand("report")) return run_report(options.report);
-  if (app.got_subcommand("doctor")) return run_doctor(options.doctor_json);
+  if (app.got_subcommand("doctor")) return run_doctor(options.doctor);
   return run_undo(options.undo);
 }
 
@@ -104,7 +104,9 @@ int main(int argc, char** argv) {
   CLI::App* doctor = app.add_subcommand("doctor",
                                         "what can be measured here, and why not more; status 1 "
                                         "when something is absent, 2 without BPF");
-  doctor->add_flag("-j,--json", options.doctor_json, "JSON");
+  doctor->add_flag("-j,--json", options.doctor.json, "JSON");
+  doctor->add_option("--backend", options.doctor.backend,
+                     "only this one; an error when it is absent");
   add_undo(app, options.undo);
   try {
     app.parse(argc, argv);
