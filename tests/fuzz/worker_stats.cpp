@@ -84,17 +84,23 @@ std::string word(size_t offset, uint64_t value) {
 std::vector<std::string> seeds() {
   std::string bytes = word(offsetof(epoll_worker_stats, tid), 4711);
   for (size_t i = 0; i < EPOLL_COUNTERS; ++i) {
-    bytes += word(offsetof(epoll_worker_stats, counters) + i * 8, 3);
+    bytes += word(offsetof(epoll_worker_stats, counters) + i * sizeof(uint64_t), 3);
   }
   for (size_t i = 0; i < EPOLL_STAGES; ++i) {
     const size_t at = offsetof(epoll_worker_stats, stages) + i * sizeof(ns_histogram);
-    bytes += word(at, 3) + word(at + 8, 3000) + word(at + 16, 2000) + word(at + 24 + 8 * 99, 3);
+    bytes += word(at, 3) + word(at + 8, 3000) + word(at + 16, 2000) +
+             word(at + offsetof(ns_histogram, slots[99]), 3);
   }
   for (size_t i = 0; i < EPOLL_ITEMS; ++i) {
     const size_t at = offsetof(epoll_worker_stats, items) + i * sizeof(items_histogram);
-    bytes += word(at, 3) + word(at + 8, 9) + word(at + 16, 3) + word(at + 24 + 8 * 3, 3);
+    bytes += word(at, 3) + word(at + 8, 9) + word(at + 16, 3) +
+             word(at + offsetof(items_histogram, slots[3]), 3);
   }
-  return {bytes, bytes + bytes};
+  // One value, as large as they get: chance alone would take long to come by it.
+  const size_t handler =
+      offsetof(epoll_worker_stats, stages) + EPOLL_STAGE_HANDLER * sizeof(ns_histogram);
+  const std::string largest = word(handler, 1) + word(handler + 8, ~0ULL);
+  return {bytes, bytes + bytes, bytes + largest};
 }
 
 }  // namespace epulse::fuzz

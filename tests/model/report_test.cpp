@@ -21,7 +21,7 @@ std::string report(const model::Histogram& handler) {
   return testing::internal::GetCapturedStdout();
 }
 
-// A worker is read while it counts: the count may be there before the slot. It divided by zero.
+// No probe counts so, but a file may say it. It divided by zero.
 TEST(Report, ACountWithoutSlotsHasNoBars) {
   const std::vector<__u64> slots(model::kNsShape.slots());
   const std::string text = report(model::Histogram(model::kNsShape, 1, 500, 500, slots.data()));

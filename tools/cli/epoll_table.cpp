@@ -154,7 +154,7 @@ void print_histogram(const char* title, const model::Histogram& histogram, bool 
   while (first < last && octaves[first] == 0) ++first;
   while (last > first && octaves[last] == 0) --last;
   const uint64_t most = *std::max_element(octaves.begin(), octaves.end());
-  if (most == 0) return;  // read while its first value was being counted, or made up
+  if (most == 0) return;  // a file says so; the probe fills the slot first
   const auto text = [&](uint64_t value) {
     return durations ? duration_text(value) : fmt::format("{}", value);
   };
