@@ -2,7 +2,7 @@
 PRESET ?= release
 BIN    := build/$(PRESET)/bin
 
-.PHONY: build run test bench kernels lint clean setup
+.PHONY: build run test bench kernels fuzz lint clean setup
 build: setup
 	@test -f build/$(PRESET)/build.ninja || cmake --preset $(PRESET)
 	cmake --build --preset $(PRESET)
@@ -25,6 +25,11 @@ kernels:
 	@tools/setup build kernels
 	@$(MAKE) --no-print-directory build
 	@EPULSE_BIN=$(BIN) tools/kernels
+
+fuzz:
+	@tools/setup build fuzz
+	@$(MAKE) --no-print-directory build PRESET=fuzz
+	@tools/fuzz
 
 lint:
 	@tools/setup build lint

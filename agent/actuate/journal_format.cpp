@@ -11,7 +11,7 @@
 namespace epulse::actuate {
 namespace {
 
-constexpr size_t kCrcDigits = 8;
+constexpr size_t kCrcChars = 9;  // eight digits and a space
 
 // Keeps a value on one line and, unless it is the last field, in one word.
 std::string escape(std::string_view text, bool one_word) {
@@ -187,19 +187,7 @@ std::string body_of(const Record& record) {
                      escape(settled.why, false));
 }
 
-}  // namespace
-
-std::string encode(const Record& record) {
-  const std::string body = body_of(record);
-  return fmt::format("{:08x} {}\n", crc32(body), body);
-}
-
-std::optional<Record> decode(std::string_view line) {
-  if (line.size() <= kCrcDigits + 1 || line[kCrcDigits] != ' ') return std::nullopt;
-  const std::string_view body = line.substr(kCrcDigits + 1);
-  // Compared as text, so that a damaged digit which still parses is damage too.
-  if (fmt::format("{:08x}", crc32(body)) != line.substr(0, kCrcDigits)) return std::nullopt;
-
+std::optional<Record> decode_body(std::string_view body) {
   Fields fields(body);
   const auto seq = fields.plain_number<uint64_t>();
   const std::string_view kind = fields.word();
@@ -216,6 +204,22 @@ std::optional<Record> decode(std::string_view line) {
   settled.why = fields.last_text("why");
   if (!fields.ok()) return std::nullopt;
   return settled;
+}
+
+}  // namespace
+
+std::string encode(const Record& record) {
+  const std::string body = body_of(record);
+  return fmt::format("{:08x} {}\n", crc32(body), body);
+}
+
+std::optional<Record> decode(std::string_view line) {
+  if (line.size() <= kCrcChars) return std::nullopt;
+  const auto record = decode_body(line.substr(kCrcChars));
+  // All of it compared as text, the checksum included: a field that reads as another value than it
+  // says (a number out of range), or a damaged digit of the checksum itself, is damage too.
+  if (!record || encode(*record) != fmt::format("{}\n", line)) return std::nullopt;
+  return record;
 }
 
 JournalState replay(std::string_view text, std::string_view name) {

@@ -40,8 +40,10 @@ bool take_histograms(ByteReader& in, std::array<model::Histogram, N>& histograms
   return in.ok();
 }
 
+// A block whose body turns out malformed adds nothing: only what stands before damage is shown.
 bool take_interval(ByteReader in, Recording& recording, model::EpollTotal& total) {
   model::EpollSnapshot interval;
+  ThreadNames names = recording.names;
   interval.time_ns = in.number();
   interval.duration_ns = in.number();
   interval.losses.waits_dropped = in.number();
@@ -62,11 +64,12 @@ bool take_interval(ByteReader in, Recording& recording, model::EpollTotal& total
       if (c < worker.counters.size()) worker.counters[c] = value;
     }
     if (!take_histograms(in, worker.stages) || !take_histograms(in, worker.items)) return false;
-    if (!name.empty()) recording.names[worker.key.tid] = name;
+    if (!name.empty()) names[worker.key.tid] = name;
     interval.workers.push_back(std::move(worker));
   }
   if (!in.ok()) return false;
   total.add(interval);
+  recording.names = std::move(names);
   ++recording.intervals;
   return true;
 }
@@ -75,21 +78,25 @@ bool take_waits(ByteReader in, Recording& recording) {
   const uint64_t stride = in.number();
   const uint64_t count = in.number();
   if (stride < sizeof(epoll_wait_record)) return false;
+  std::vector<epoll_wait_record> waits;
   for (uint64_t i = 0; i < count; ++i) {
     const std::string_view bytes = in.bytes(stride);
     if (!in.ok()) return false;
-    memcpy(&recording.waits.emplace_back(), bytes.data(), sizeof(epoll_wait_record));
+    memcpy(&waits.emplace_back(), bytes.data(), sizeof(epoll_wait_record));
   }
+  recording.waits.insert(recording.waits.end(), waits.begin(), waits.end());
   return true;
 }
 
 bool take_meta(ByteReader in, Recording& recording) {
+  Meta meta = recording.meta;
   while (!in.at_end()) {
     const std::string key(in.text());
     const std::string value(in.text());
     if (!in.ok()) return false;
-    recording.meta[key] = value;
+    meta[key] = value;
   }
+  recording.meta = std::move(meta);
   return true;
 }
 

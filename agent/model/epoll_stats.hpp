@@ -46,15 +46,17 @@ struct WorkerStats {
 
   uint64_t waits() const { return counters[EPOLL_COUNTER_WAITS]; }
   uint64_t events() const { return items[EPOLL_ITEMS_BATCH].sum(); }
+  bool operator==(const WorkerStats&) const = default;
 };
 
 // Losses, in the kernel or on the way out. Shown in every report when not zero.
 struct EpollLosses {
-  uint64_t waits_dropped = 0;      // single records that found the ring buffer full
+  uint64_t waits_dropped = 0;      // single records: ring buffer full, or malformed
   uint64_t workers_dropped = 0;    // epoll_wait calls of threads that found no room
   uint64_t instances_dropped = 0;  // ... on instances that found no room
   bool any() const { return (waits_dropped | workers_dropped | instances_dropped) != 0; }
   EpollLosses since(const EpollLosses& earlier) const;
+  bool operator==(const EpollLosses&) const = default;
 };
 
 // Since the probe was attached, or (as EpollIntervals makes it) since the snapshot before.
@@ -63,6 +65,7 @@ struct EpollSnapshot {
   uint64_t duration_ns = 0;
   std::vector<WorkerStats> workers;
   EpollLosses losses;
+  bool operator==(const EpollSnapshot&) const = default;
 };
 
 // Turns cumulative snapshots into intervals.

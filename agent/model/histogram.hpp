@@ -47,6 +47,7 @@ class Histogram {
   // The value at rank ceil(q * count), 0 <= q <= 1; 0 when empty.
   uint64_t quantile(double q) const;
   const std::vector<uint64_t>& slots() const { return slots_; }
+  bool operator==(const Histogram&) const = default;
 
  private:
   HistogramShape shape_;

@@ -13,6 +13,7 @@
 
 #include "agent/kernel/process.hpp"
 #include "agent/kernel/sched_sampler.hpp"
+#include "agent/model/wait_record.hpp"
 #include "agent/probes/bpf_object.hpp"
 #include "agent/probes/epoll_list.hpp"
 #include "epoll.skel.h"
@@ -138,6 +139,7 @@ struct EpollProbe::State {
   EpollLister lister;
   BpfObject<epoll_bpf> object{"epoll"};
   WaitHandler on_wait;
+  model::WaitDecoder decoder;
   std::unique_ptr<WorkerSlots> slots;
   ring_buffer* ring = nullptr;
   pid_t tgid = 0;
@@ -162,9 +164,9 @@ EpollProbe::EpollProbe(const EpollProbeOptions& options, const kernel::Facts& fa
     bpf_map_update_elem(bpf_map__fd(object->maps.free_slots), nullptr, &slot, BPF_ANY);
   }
   const auto handle = [](void* context, void* data, size_t bytes) {
-    if (bytes < sizeof(epoll_wait_record)) return 0;
+    auto& state = *static_cast<State*>(context);
     try {
-      static_cast<State*>(context)->on_wait(*static_cast<const epoll_wait_record*>(data));
+      if (const auto wait = state.decoder.decode(data, bytes)) state.on_wait(*wait);
     } catch (const std::exception&) {
       return -ENOMEM;  // not through libbpf's C frames
     }
@@ -261,8 +263,8 @@ model::EpollSnapshot EpollProbe::read() {
   std::sort(snapshot.workers.begin(), snapshot.workers.end(),
             [](const auto& a, const auto& b) { return a.key < b.key; });
   const auto* counters = state_->object->bss;
-  snapshot.losses = {counters->waits_dropped, counters->workers_dropped,
-                     counters->instances_dropped};
+  snapshot.losses = {counters->waits_dropped + state_->decoder.malformed(),
+                     counters->workers_dropped, counters->instances_dropped};
   return snapshot;
 }
 

@@ -63,6 +63,20 @@ TEST(JournalFormat, EveryRecordReadsBack) {
   }
 }
 
+// With a right checksum, so it was no disk that did it; such a lock would be put back as 0.
+TEST(JournalFormat, AFieldThatReadsAsAnotherValueIsRefused) {
+  const std::string good = without_newline(encode(IntentRecord{1, buffer(0), 0, "x"})).substr(9);
+  for (const auto& [from, to] :
+       std::vector<std::pair<std::string, std::string>>{{"lock=0", "lock=0"},
+                                                        {"lock=0", "lock=99999999999"},
+                                                        {"fd=12", "fd=012"},
+                                                        {"reason=x", "reason=%78"}}) {
+    std::string body = good;
+    body.replace(body.find(from), from.size(), to);
+    EXPECT_EQ(decode(fmt::format("{:08x} {}", crc32(body), body)).has_value(), from == to) << body;
+  }
+}
+
 TEST(JournalFormat, EveryFlippedBitIsNoticed) {
   for (const Record& record : examples()) {
     const std::string line = without_newline(encode(record));

@@ -11,6 +11,8 @@
 #include "agent/export/byte_stream.hpp"
 #include "agent/export/record_reader.hpp"
 #include "agent/export/record_writer.hpp"
+#include "tests/fuzz/record_blocks.hpp"
+#include "tests/fuzz/recording.hpp"
 
 namespace epulse::record {
 namespace {
@@ -110,6 +112,23 @@ TEST(Record, AnUnknownBlockIsSkipped) {
       parse_recording(whole.substr(0, end) + unknown + whole.substr(end), "file");
   EXPECT_EQ(recording.damage, "");
   EXPECT_EQ(recording.intervals, 2U);
+}
+
+// Its checksum is right, so only the decoder of the body can notice, halfway through.
+TEST(Record, ABlockWithAMalformedBodyAddsNothing) {
+  using epulse::fuzz::RecordBlock;
+  const std::vector<RecordBlock> blocks = epulse::fuzz::split_record_file(contents());
+  for (size_t i = 0; i + 1 < blocks.size(); ++i) {
+    std::vector<RecordBlock> cut(blocks.begin(), blocks.begin() + static_cast<ptrdiff_t>(i) + 1);
+    cut[i].payload.pop_back();
+    if (blocks[i].type == 3)
+      cut[i].payload = "\x58\x02" + cut[i].payload.substr(2);  // two promised
+    const Recording damaged = parse_recording(epulse::fuzz::join_record_file(cut), "file");
+    EXPECT_NE(damaged.damage.find("corrupt block"), std::string::npos) << i << damaged.damage;
+    cut.pop_back();
+    const Recording before = parse_recording(epulse::fuzz::join_record_file(cut), "file");
+    EXPECT_TRUE(epulse::fuzz::same_contents(damaged, before)) << i;
+  }
 }
 
 TEST(Record, AForeignFileIsRefusedByName) {

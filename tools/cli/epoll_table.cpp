@@ -98,7 +98,7 @@ void print_summary(const model::EpollSnapshot& total, const record::ThreadNames&
         continue;
       }
       fmt::print("   {:22} {:>10} {:>9} {:>9} {:>9} {:>9} {:>9}\n", model::kStageNames[i],
-                 stage.count(), duration_text(static_cast<uint64_t>(stage.mean())),
+                 stage.count(), duration_text(stage.sum() / stage.count()),
                  duration_text(stage.quantile(0.5)), duration_text(stage.quantile(0.9)),
                  duration_text(stage.quantile(0.99)), duration_text(stage.max()));
     }
@@ -126,8 +126,9 @@ void print_summary(const model::EpollSnapshot& total, const record::ThreadNames&
 
 void print_losses(const model::EpollLosses& losses) {
   if (losses.waits_dropped != 0) {
-    fmt::print(" lost: {} single records (ring buffer full); the histograms are complete\n",
-               losses.waits_dropped);
+    fmt::print(
+        " lost: {} single records (ring buffer full, or malformed); the histograms are complete\n",
+        losses.waits_dropped);
   }
   if (losses.workers_dropped != 0) {
     fmt::print(" lost: {} epoll_wait calls of threads beyond the table's size\n",
@@ -153,6 +154,7 @@ void print_histogram(const char* title, const model::Histogram& histogram, bool 
   while (first < last && octaves[first] == 0) ++first;
   while (last > first && octaves[last] == 0) --last;
   const uint64_t most = *std::max_element(octaves.begin(), octaves.end());
+  if (most == 0) return;  // a file says so; the probe fills the slot first
   const auto text = [&](uint64_t value) {
     return durations ? duration_text(value) : fmt::format("{}", value);
   };
@@ -160,7 +162,8 @@ void print_histogram(const char* title, const model::Histogram& histogram, bool 
   for (size_t i = first; i <= last; ++i) {
     const uint64_t low = i == 0 ? 0 : 1ULL << (i - 1);
     const uint64_t high = i == 0 ? 0 : (1ULL << i) - 1;
-    const auto bar = static_cast<size_t>(octaves[i] * 40 / most);
+    const double share = static_cast<double>(octaves[i]) / static_cast<double>(most);
+    const auto bar = static_cast<size_t>(40 * share);
     fmt::print("   {:>8} -> {:8} : {:<10} |{:40}|\n", text(low), text(high), octaves[i],
                std::string(bar, '*'));
   }

@@ -4,6 +4,7 @@
 #include "agent/model/text.hpp"
 #include "tools/cli/commands.hpp"
 #include "tools/cli/epoll_table.hpp"
+#include "tools/cli/report.hpp"
 
 namespace epulse::cli {
 namespace {
@@ -43,13 +44,12 @@ void print_waits(const record::Recording& recording) {
 
 }  // namespace
 
-int run_report(const ReportOptions& options) {
-  const record::Recording recording = record::read_recording(options.input);
+void print_recording(const record::Recording& recording, bool histograms) {
   for (const auto& [key, value] : recording.meta) fmt::print("# {}: {}\n", key, value);
   fmt::print("# recorded: {} in {} intervals\n", model::duration_text(recording.total.duration_ns),
              recording.intervals);
   print_summary(recording.total, recording.names);
-  if (options.histograms) {
+  if (histograms) {
     for (const model::WorkerStats& worker : recording.total.workers) {
       if (worker.waits() == 0) continue;
       fmt::print("\n# {}, epoll fd {}\n", worker_label(worker.key, recording.names),
@@ -63,6 +63,11 @@ int run_report(const ReportOptions& options) {
     }
   }
   if (!recording.waits.empty()) print_waits(recording);
+}
+
+int run_report(const ReportOptions& options) {
+  const record::Recording recording = record::read_recording(options.input);
+  print_recording(recording, options.histograms);
   if (recording.damage.empty()) return 0;
   std::fflush(stdout);
   fmt::print(stderr, "epulse: {}: {}; all before it is shown\n", options.input, recording.damage);
