@@ -4,9 +4,12 @@ import math
 import statistics
 
 
+FEWEST = 6  # for an interval of 95 %
+
+
 def median_interval(values, confidence=0.95):
     """Order-statistic interval of the median: no assumption about the distribution. None when there
-    are too few values for that confidence (fewer than 6 for 95 %)."""
+    are too few values for that confidence (FEWEST)."""
     ordered = sorted(values)
     n = len(ordered)
     below, rank = 0.0, -1

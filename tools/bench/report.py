@@ -20,18 +20,22 @@ def host():
 
 def summarize(log, pairs):
     """Of one cell: absolute figures of each kind of window, ratios of each tracer's pairs."""
-    quiet = [window for window in log if not window["noisy"]]
     by_kind = {}
     for kind in ["off", *pairs]:
-        windows = [window for window in quiet if window["window"] == kind]
-        by_kind[kind] = {field: paired.summary([window[field] for window in windows])
+        windows = [window for window in log if window["window"] == kind]
+        quiet = [window for window in windows if not window["noisy"]] or windows
+        by_kind[kind] = {field: paired.summary([window[field] for window in quiet])
                          for field in ("server_ns", "both_ns", "rate", "p99_us")}
-        by_kind[kind]["rejected"] = sum(window["noisy"] for window in log
-                                        if window["window"] == kind)
+        by_kind[kind]["rejected"] = sum(window["noisy"] for window in windows)
     for kind, of_kind in pairs.items():
-        by_kind[kind]["ratio"] = paired.summary(paired.ratios(of_kind, "server_ns"))
-        by_kind[kind]["ratio_both"] = paired.summary(paired.ratios(of_kind, "both_ns"))
-        by_kind[kind]["ratio_rate"] = paired.summary(paired.ratios(of_kind, "rate"))
+        quiet = [pair for pair in of_kind if not any(window["noisy"] for window in pair)]
+        # Noisy pairs are a hint where the quiet ones are too few for an interval; the table says so.
+        enough = len(quiet) >= paired.FEWEST
+        used = quiet if enough else of_kind
+        by_kind[kind]["pairs"] = {"all": len(of_kind), "quiet": len(quiet), "noisy_used": not enough}
+        for name, field in (("ratio", "server_ns"), ("ratio_both", "both_ns"),
+                            ("ratio_rate", "rate")):
+            by_kind[kind][name] = paired.summary(paired.ratios(used, field))
     return by_kind
 
 
@@ -56,19 +60,24 @@ def _number(figure):
     return "-" if figure is None else f"{figure['median']:.0f}"
 
 
+def _pairs(counts):
+    if counts is None:
+        return "-"
+    return f"{counts['all']} noisy" if counts["noisy_used"] else str(counts["quiet"])
+
+
 def server_tables(result):
-    row = "{:>5} {:9} {:>9} {:>22} {:>22} {:>22} {:>8} {:>8} {:>5} {:>8}"
+    row = "{:>5} {:9} {:>9} {:>22} {:>22} {:>22} {:>8} {:>8} {:>8} {:>8}"
     lines = ["", f"{result['server']} ({result['load']})",
              row.format("conn", "probes", "ns/msg", "ratio, server", "ratio, server + load",
                         "ratio, throughput", "msg/s", "p99 us", "pairs", "rejected")]
     for cell in result["cells"]:
         for kind, figures in cell["summary"].items():
-            ratio = figures.get("ratio")
             lines.append(row.format(
-                cell["connections"], kind, _number(figures["server_ns"]), _ratio(ratio),
+                cell["connections"], kind, _number(figures["server_ns"]), _ratio(figures.get("ratio")),
                 _ratio(figures.get("ratio_both")), _ratio(figures.get("ratio_rate")),
-                _number(figures["rate"]), _number(figures["p99_us"]), ratio["n"] if ratio else "-",
-                figures["rejected"]))
+                _number(figures["rate"]), _number(figures["p99_us"]),
+                _pairs(figures.get("pairs")), figures["rejected"]))
     lines += ["", "  each program of epulse, by the kernel's own clock: ns per run (runs)"]
     cell_row = "  {:18}" + " {:>20}" * len(result["cells"])
     lines.append(cell_row.format("program", *(f"{cell['connections']} conn"
@@ -82,7 +91,9 @@ def server_tables(result):
 
 
 def closing(results):
-    lines = ["", "timing the programs adds some 40 ns to each run; the tables' windows go without"]
+    lines = ["", "pairs \"noisy\": too few quiet ones for an interval, so all were used: a hint, no "
+             "result; [few]: fewer than 6",
+             "timing the programs adds some 40 ns to each run; the tables' windows go without"]
     for name, counts in results["stream"].items():
         total = counts["events"] + counts["lost"]
         lines.append(f"{name}: {100 * counts['lost'] / total:.1f} % of {total} events were lost on "

@@ -44,7 +44,7 @@ def measure(server, load_pid, seconds, noise):
         b - a for a, b in zip(before, after))
     if not server.load_running():
         raise BenchError(f"the load on {server.name} ended by itself")
-    messages = max(messages, 1)  # of a starved load; such a window is noisy, and not used
+    messages = max(messages, 1)  # of a load that was starved: such a window is noisy
     span_ns = elapsed * 1e9
     # Shares of the server's CPU. Ticks of 10 ms tell them to some 2 % of a second.
     steal, foreign = steal_ns / span_ns, (busy_ns - server_ns) / span_ns
@@ -60,8 +60,7 @@ def measure(server, load_pid, seconds, noise):
 
 
 def measure_quiet(server, load_pid, seconds, tries, noise):
-    """Repeats a disturbed window. Returns the windows taken; the last is the one to use, unless it
-    is noisy too."""
+    """Repeats a disturbed window. Returns the windows taken."""
     taken = []
     for _ in range(tries):
         time.sleep(SETTLE_S)
