@@ -143,14 +143,16 @@ class Redis:
         return self._load.pid
 
     def _ping(self):
-        connection = self._connect()
-        while self._pinging:
-            start = time.monotonic()
-            connection.write(b"PING\r\n")
-            connection.readline()
-            self._pings.append((start, (time.monotonic() - start) * 1e6))
-            time.sleep(PING_EVERY_S)
-        connection.close()
+        try:
+            with self._connect() as connection:
+                while self._pinging:
+                    start = time.monotonic()
+                    connection.write(b"PING\r\n")
+                    connection.readline()
+                    self._pings.append((start, (time.monotonic() - start) * 1e6))
+                    time.sleep(PING_EVERY_S)
+        except OSError:
+            pass  # the server is ended while the benchmark is interrupted
 
     def p99_us(self, start, end):
         taken = sorted(us for at, us in self._pings if start <= at <= end)
