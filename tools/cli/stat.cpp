@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <cstdio>
+
 #include "agent/error.hpp"
 #include "agent/kernel/process.hpp"
 #include "agent/model/text.hpp"
@@ -30,6 +32,7 @@ int run_epoll_stat(const StatOptions& options, Watch& watch, const probes::Attac
   watch.add_descriptor(probe.descriptor(), [&] { probe.consume(); });
   fmt::print("# {}[{}], {} backend, every {} s\n", kernel::process_name(options.pid), options.pid,
              probes::to_string(attached.plan.backend), options.interval_s);
+  std::fflush(stdout);  // who reads it through a pipe learns that the probes are attached
 
   watch.start(options.interval_s);
   EpollTable table;

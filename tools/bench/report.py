@@ -1,0 +1,114 @@
+"""From windows to tables: for people, and as JSON."""
+
+import json
+import os
+import platform
+import statistics
+import time
+
+import pairs as paired
+from children import read
+
+
+def host():
+    models = [line.partition(":")[2].strip() for line in read("/proc/cpuinfo").splitlines()
+              if line.startswith("model name")]
+    return {"kernel": f"{platform.system()} {platform.release()}", "cpus": os.cpu_count(),
+            "cpu_model": models[0] if models else platform.machine(),
+            "date": time.strftime("%Y-%m-%d")}
+
+
+def summarize(log, pairs):
+    """Of one cell: absolute figures of each kind of window, ratios of each tracer's pairs."""
+    by_kind = {}
+    for kind in ["off", *pairs]:
+        windows = [window for window in log if window["window"] == kind]
+        quiet = [window for window in windows if not window["noisy"]] or windows
+        by_kind[kind] = {field: paired.summary([window[field] for window in quiet])
+                         for field in ("server_ns", "both_ns", "rate", "p99_us")}
+        by_kind[kind]["rejected"] = sum(window["noisy"] for window in windows)
+    for kind, of_kind in pairs.items():
+        quiet = [pair for pair in of_kind if not any(window["noisy"] for window in pair)]
+        # Noisy pairs are a hint where the quiet ones are too few for an interval; the table says so.
+        enough = len(quiet) >= paired.FEWEST
+        used = quiet if enough else of_kind
+        by_kind[kind]["pairs"] = {"all": len(of_kind), "quiet": len(quiet), "noisy_used": not enough}
+        for name, field in (("ratio", "server_ns"), ("ratio_both", "both_ns"),
+                            ("ratio_rate", "rate")):
+            by_kind[kind][name] = paired.summary(paired.ratios(used, field))
+    return by_kind
+
+
+def heading(results):
+    machine, chosen = results["host"], results["options"]
+    return (f"{machine['kernel']}, {machine['cpus']} CPUs, {machine['cpu_model']}, {machine['date']}\n"
+            f"windows of {chosen['seconds']:g} s, up to {chosen['rounds']} rounds; server on CPU 0, "
+            "load and tracers on CPU 1\n"
+            "ratio: CPU time per message with probes to without, median of pairs [95 % interval]")
+
+
+def _ratio(figure):
+    if figure is None:
+        return "-"
+    if figure["interval_95"] is None:
+        return f"{figure['median']:.3f} [few]"
+    low, high = figure["interval_95"]
+    return f"{figure['median']:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _number(figure):
+    return "-" if figure is None else f"{figure['median']:.0f}"
+
+
+def _pairs(counts):
+    if counts is None:
+        return "-"
+    return f"{counts['all']} noisy" if counts["noisy_used"] else str(counts["quiet"])
+
+
+def server_tables(result):
+    row = "{:>5} {:9} {:>9} {:>22} {:>22} {:>22} {:>8} {:>8} {:>8} {:>8}"
+    lines = ["", f"{result['server']} ({result['load']})",
+             row.format("conn", "probes", "ns/msg", "ratio, server", "ratio, server + load",
+                        "ratio, throughput", "msg/s", "p99 us", "pairs", "rejected")]
+    for cell in result["cells"]:
+        for kind, figures in cell["summary"].items():
+            lines.append(row.format(
+                cell["connections"], kind, _number(figures["server_ns"]), _ratio(figures.get("ratio")),
+                _ratio(figures.get("ratio_both")), _ratio(figures.get("ratio_rate")),
+                _number(figures["rate"]), _number(figures["p99_us"]),
+                _pairs(figures.get("pairs")), figures["rejected"]))
+    lines += ["", "  each program of epulse, by the kernel's own clock: ns per run (runs)"]
+    cell_row = "  {:18}" + " {:>20}" * len(result["cells"])
+    lines.append(cell_row.format("program", *(f"{cell['connections']} conn"
+                                               for cell in result["cells"])))
+    programs = [{row["program"]: row for row in cell["programs"]} for cell in result["cells"]]
+    for name in dict.fromkeys(name for by_name in programs for name in by_name):
+        lines.append(cell_row.format(name, *(
+            f"{by_name[name]['ns_per_run']:.0f} ({by_name[name]['runs']})" if name in by_name else "-"
+            for by_name in programs)))
+    return "\n".join(lines)
+
+
+def closing(results):
+    lines = ["", "pairs \"noisy\": too few quiet ones for an interval, so all were used: a hint, no "
+             "result; [few]: fewer than 6",
+             "timing the programs adds some 40 ns to each run; the tables' windows go without"]
+    for name, counts in results["stream"].items():
+        total = counts["events"] + counts["lost"]
+        lines.append(f"{name}: {100 * counts['lost'] / total:.1f} % of {total} events were lost on "
+                     "the way to the reader")
+    windows = [window for result in results["servers"] for cell in result["cells"]
+               for window in cell["windows"]]
+    noise = [100 * statistics.median(window[field] for window in windows)
+             for field in ("steal", "foreign")]
+    lines.append(f"server's CPU, median of {len(windows)} windows: {noise[0]:.1f} % stolen by the "
+                 f"hypervisor, {noise[1]:.1f} % used by other processes")
+    return "\n".join(lines)
+
+
+def save(results, path):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w") as file:
+        json.dump({"schema_version": 1, **results}, file, indent=1)
+    print(f"every window: {path}")
