@@ -39,7 +39,7 @@ int BPF_PROG(on_switch, bool preempted, struct task_struct* prev, struct task_st
   return 0;
 }
 
-/* ---- tracepoint: sockets alone, and every system call of the host passes by ---- */
+/* ---- tracepoint: sockets alone ---- */
 
 SEC("tp_btf/sk_data_ready")
 int BPF_PROG(on_data_ready, const struct sock* sk) {
@@ -47,6 +47,39 @@ int BPF_PROG(on_data_ready, const struct sock* sk) {
   return 0;
 }
 
+/* The tracepoints of the epoll calls alone, by perf; user space attaches each program to several.
+ * Contexts: kernel/trace/trace_syscalls.c, perf_call_bpf_enter() and perf_call_bpf_exit(). */
+struct syscall_enter {
+  __u64 regs;
+  __u64 nr;
+  __u64 args[6];
+};
+
+struct syscall_exit {
+  __u64 regs;
+  __u64 nr;
+  __u64 result;
+};
+
+SEC("tracepoint")
+int on_wait_syscall(struct syscall_enter* call) {
+  if (current_is_target()) on_wait_begins((int)call->args[0], (__u32)call->args[2]);
+  return 0;
+}
+
+SEC("tracepoint")
+int on_wait_syscall_exit(struct syscall_exit* call) {
+  if (current_is_target()) on_wait_ends((long)call->result);
+  return 0;
+}
+
+SEC("tracepoint")
+int on_create_syscall_exit(struct syscall_exit* call) {
+  if (current_is_target()) on_instance_created((int)call->result);
+  return 0;
+}
+
+/* Without tracefs: every system call of the host passes by. */
 SEC("tp_btf/sys_enter")
 int BPF_PROG(on_syscall_enter, struct pt_regs* regs, long nr) {
   if (!is_epoll_wait(nr) || !current_is_target()) return 0;

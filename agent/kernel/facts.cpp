@@ -12,6 +12,7 @@
 #include <memory>
 
 #include "agent/kernel/kallsyms.hpp"
+#include "agent/kernel/tracepoint_ids.hpp"
 
 namespace epulse::kernel {
 namespace {
@@ -86,6 +87,7 @@ Facts detect() {
   facts.functions =
       kernel_addresses({"ep_poll_callback", "ep_eventpoll_poll", "do_epoll_wait", "do_epoll_create",
                         "ep_send_events", "ep_send_events_proc", "ep_done_scan"});
+  facts.syscall_tracepoints = epoll_syscall_tracepoints();
   facts.kprobes = !first_line("/sys/bus/event_source/devices/kprobe/type").empty();
 
   libbpf_set_print(nullptr);

@@ -18,6 +18,8 @@ struct Facts {
   int bpf_errno = 0;               // of creating a BPF map; 0: allowed
   // Kernel functions that the probes know, by address; 0: absent (perhaps inlined) or hidden.
   std::map<std::string, uint64_t, std::less<>> functions;
+  // Tracepoints of single system calls, by id; empty where tracefs is refused.
+  std::map<std::string, uint64_t, std::less<>> syscall_tracepoints;
   int trampoline_errno = 0;  // of attaching an fentry program; 0: allowed
   bool kprobes = false;      // the kernel can put kprobes (CONFIG_KPROBES)
   // Typed tracepoints, found in the kernel's BTF.

@@ -7,6 +7,11 @@
 
 namespace epulse::probes {
 
+// For what fails beside the load itself: the caller may do without the probe all the same.
+[[noreturn]] inline void refuse(const std::string& what, int error) {
+  throw LoadError(fmt::format("cannot {}: {}", what, errno_text(error)));
+}
+
 // A bpftool skeleton, opened at construction, destroyed (programs detached, maps freed) with the
 // object.
 template <typename Skeleton>

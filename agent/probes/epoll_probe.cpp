@@ -14,84 +14,15 @@
 #include "agent/kernel/process.hpp"
 #include "agent/kernel/sched_sampler.hpp"
 #include "agent/model/wait_record.hpp"
-#include "agent/probes/bpf_object.hpp"
 #include "agent/probes/epoll_list.hpp"
-#include "epoll.skel.h"
+#include "agent/probes/epoll_object.hpp"
 
 namespace epulse::probes {
 namespace {
 
-// A failure after load: the caller may do without the probe, as when the load itself is refused.
-[[noreturn]] void refuse(const char* what, int error) {
-  throw LoadError(fmt::format("cannot {}: {}", what, errno_text(error)));
-}
-
 // A slot is 60 KB of kernel memory, allocated at load. Most threads wait on one instance.
 uint32_t slots_for(size_t threads) {
   return static_cast<uint32_t>(std::clamp<size_t>(threads * 2 + 64, 128, 4096));
-}
-
-// The programs of a backend, beside those of the scheduler that all have.
-std::vector<bpf_program*> chosen_programs(const epoll_bpf& object, const Plan& plan) {
-  const auto& programs = object.progs;
-  std::vector<bpf_program*> chosen = {programs.on_waking, programs.on_switch};
-  const auto add = [&](std::initializer_list<bpf_program*> more) {
-    chosen.insert(chosen.end(), more);
-  };
-  const bool fentry = plan.backend == Backend::kFentry;
-  if (fentry) {
-    add({programs.enter_callback, programs.enter_wait, programs.exit_wait, programs.exit_create});
-  } else if (plan.backend == Backend::kKprobe) {
-    add({programs.probe_callback, programs.probe_wait, programs.probe_wait_return,
-         programs.probe_create_return});
-  } else {
-    add({programs.on_data_ready, programs.on_syscall_enter, programs.on_syscall_exit});
-  }
-  switch (plan.drain) {
-    case DrainHook::kNone:
-      break;
-    case DrainHook::kSendEvents:
-      add({fentry ? programs.enter_send_events : programs.probe_send_events});
-      break;
-    case DrainHook::kSendEventsProc:
-      add({fentry ? programs.enter_send_events_proc : programs.probe_send_events_proc});
-      break;
-  }
-  if (plan.scan_end) add({fentry ? programs.enter_done_scan : programs.probe_done_scan});
-  return chosen;
-}
-
-// Everything that is fixed before load.
-void configure(epoll_bpf& object, const EpollProbeOptions& options, const kernel::Facts& facts,
-               const Plan& plan, uint32_t slots) {
-  auto& constants = *object.rodata;
-  constants.ep_eventpoll_poll_address = facts.address("ep_eventpoll_poll");
-  constants.ep_poll_callback_address = facts.address("ep_poll_callback");
-  constants.target_tgid = static_cast<uint32_t>(options.tgid);
-  constants.exception_depth = options.exception_depth;
-  constants.exception_wakeup_ns = options.exception_wakeup_ns;
-  constants.sample_every = options.sample_every;
-  constants.fast_reads = plan.fast_reads;
-  constants.task_storage = plan.task_storage;
-  constants.drain_is_hooked = plan.drain != DrainHook::kNone;
-
-  const std::vector<bpf_program*> chosen = chosen_programs(object, plan);
-  bpf_program* program = nullptr;
-  bpf_object__for_each_program(program, object.obj) {
-    bpf_program__set_autoload(program,
-                              std::find(chosen.begin(), chosen.end(), program) != chosen.end());
-  }
-  const auto& maps = object.maps;
-  if (plan.task_storage) {
-    bpf_map__set_max_entries(maps.threads_by_tid, 1);
-  } else {
-    bpf_map__set_autocreate(maps.threads, false);
-  }
-  for (bpf_map* map : {maps.workers, maps.free_slots, maps.slot_of}) {
-    if (const int error = bpf_map__set_max_entries(map, slots); error != 0) {
-      refuse("size the probe's maps", error);
-    }
-  }
 }
 
 // The `workers` array, mapped: reading it costs no system call.
@@ -120,8 +51,13 @@ class WorkerSlots {
 }  // namespace
 
 struct EpollProbe::State {
-  State(const kernel::Facts& facts, WaitHandler handler)
-      : lister(facts), on_wait(std::move(handler)) {}
+  State(const EpollProbeOptions& options, const kernel::Facts& facts, const Plan& plan,
+        uint32_t slot_count, WaitHandler handler)
+      : lister(facts),
+        object(options, facts, plan, slot_count),
+        on_wait(std::move(handler)),
+        tgid(options.tgid),
+        task_storage(plan.task_storage) {}
   ~State() {
     ring_buffer__free(ring);
     if (cost_measurement >= 0) close(cost_measurement);
@@ -137,28 +73,24 @@ struct EpollProbe::State {
   void release(uint32_t slot);
 
   EpollLister lister;
-  BpfObject<epoll_bpf> object{"epoll"};
+  EpollObject object;
   WaitHandler on_wait;
   model::WaitDecoder decoder;
   std::unique_ptr<WorkerSlots> slots;
   ring_buffer* ring = nullptr;
-  pid_t tgid = 0;
-  bool task_storage = true;
+  pid_t tgid;
+  bool task_storage;
   uint64_t attached_ns = 0;
   int cost_measurement = -1;
   size_t used = 0;  // slots, at the last read
 };
 
 EpollProbe::EpollProbe(const EpollProbeOptions& options, const kernel::Facts& facts,
-                       const Plan& plan, WaitHandler on_wait)
-    : state_(std::make_unique<State>(facts, std::move(on_wait))) {
-  auto& object = state_->object;
+                       const Plan& plan, WaitHandler on_wait) {
   const uint32_t slots = slots_for(kernel::thread_ids(options.tgid).size());
-  configure(*object, options, facts, plan, slots);
+  state_ = std::make_unique<State>(options, facts, plan, slots, std::move(on_wait));
+  EpollObject& object = state_->object;
   object.load();
-  state_->task_storage = plan.task_storage;
-
-  state_->tgid = options.tgid;
   state_->slots = std::make_unique<WorkerSlots>(bpf_map__fd(object->maps.workers), slots);
   for (uint32_t slot = slots; slot-- > 0;) {
     bpf_map_update_elem(bpf_map__fd(object->maps.free_slots), nullptr, &slot, BPF_ANY);
@@ -187,9 +119,7 @@ EpollProbe::~EpollProbe() = default;
 
 void EpollProbe::check_load(const EpollProbeOptions& options, const kernel::Facts& facts,
                             const Plan& plan) {
-  BpfObject<epoll_bpf> object("epoll");
-  configure(*object, options, facts, plan, 1);
-  object.load();
+  EpollObject(options, facts, plan, 1).load();
 }
 
 EpollProbe::State::Epolls EpollProbe::State::epolls() const {

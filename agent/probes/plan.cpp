@@ -57,7 +57,9 @@ std::string obstacle(const kernel::Facts& facts, Backend backend) {
       if (!facts.kprobes) return "the kernel has no kprobes (CONFIG_KPROBES)";
       return missing_function(facts);
     case Backend::kTracepoint:
-      if (!facts.tp_sys_enter || !facts.tp_sys_exit) return "no sys_enter, sys_exit tracepoints";
+      if (facts.syscall_tracepoints.empty() && (!facts.tp_sys_enter || !facts.tp_sys_exit)) {
+        return "no tracepoints of system calls (CONFIG_FTRACE_SYSCALLS)";
+      }
       if (!facts.tp_sk_data_ready) return "no sk_data_ready tracepoint (Linux 6.3)";
       return {};
     case Backend::kProcfs:
@@ -141,7 +143,14 @@ std::string text_of(const std::vector<Rejection>& rejections) {
 
 Plan plan(const kernel::Facts& facts, const Refusals& refusals) {
   Plan result{
-      Backend::kProcfs, DrainHook::kNone, false, facts.task_storage, facts.rdonly_cast, {}, {}};
+      Backend::kProcfs,
+      facts.syscall_tracepoints.empty() ? WaitHook::kRawSyscalls : WaitHook::kSyscallTracepoints,
+      DrainHook::kNone,
+      false,
+      facts.task_storage,
+      facts.rdonly_cast,
+      {},
+      {}};
   std::vector<Rejection> rejections;
   for (const Backend backend : kBpfBackends) {
     const std::string why = why_not(facts, refusals, backend);

@@ -21,6 +21,13 @@ enum class DrainHook {
   kSendEventsProc,  // ep_send_events_proc() (up to 5.10): the list itself, under its lock
 };
 
+// How the tracepoint backend sees a thread enter and leave epoll_wait.
+enum class WaitHook {
+  kRawSyscalls,         // sys_enter and sys_exit: a program runs for every system call of the host
+  kSyscallTracepoints,  // those of the epoll calls alone, by perf: others pass at a fifth of the
+                        // cost
+};
+
 struct MetricPlan {
   std::string name;
   Quality quality;
@@ -29,6 +36,7 @@ struct MetricPlan {
 
 struct Plan {
   Backend backend;
+  WaitHook waits;
   DrainHook drain;
   bool scan_end;      // ep_done_scan() (5.11) tells what a scan left, and that one has been
   bool task_storage;  // else threads are kept in a hash map

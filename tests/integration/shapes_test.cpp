@@ -58,6 +58,10 @@ TEST_P(Shapes, OfEveryKernelAreAccepted) {
         shape.drain = hook;
         shape.task_storage = task_storage;
         shape.fast_reads = fast_reads;
+        shape.waits = probes::WaitHook::kRawSyscalls;
+        expect_loads(kEverything, shape);
+        if (GetParam() != Backend::kTracepoint) continue;
+        shape.waits = probes::WaitHook::kSyscallTracepoints;
         expect_loads(kEverything, shape);
       }
     }

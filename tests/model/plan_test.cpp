@@ -72,6 +72,15 @@ TEST(Plan, HardenedTheTracepointBackend) {
   EXPECT_EQ(quality(result, "handler"), Quality::kExact);
 }
 
+TEST(Plan, WithTracefsNoProgramRunsForEverySystemCall) {
+  kernel::Facts facts = hardened_facts();
+  EXPECT_EQ(plan(facts).waits, WaitHook::kRawSyscalls);
+  facts.syscall_tracepoints["sys_enter_epoll_wait"] = 1;
+  facts.tp_sys_enter = facts.tp_sys_exit = false;
+  EXPECT_EQ(plan(facts).backend, Backend::kTracepoint);
+  EXPECT_EQ(plan(facts).waits, WaitHook::kSyscallTracepoints);
+}
+
 TEST(Plan, TheDrainHookIsWhatTheKernelHasNotInlined) {
   kernel::Facts facts = all_facts();
   facts.functions["ep_send_events"] = 0;
@@ -125,7 +134,7 @@ TEST(Plan, EachMissingFactIsNamed) {
   contains(why_without([](Facts& f) { f.lockdown_confidentiality = true; }), "locked down");
   contains(why_without([](Facts& f) { f.btf = false; }), "CONFIG_DEBUG_INFO_BTF");
   contains(why_without([](Facts& f) { f.ring_buffer = false; }), "5.8");
-  contains(why_without([](Facts& f) { f.tp_sys_exit = false; }), "sys_exit");
+  contains(why_without([](Facts& f) { f.tp_sys_exit = false; }), "CONFIG_FTRACE_SYSCALLS");
   contains(why_without([](Facts& f) { f.tp_sched_waking = false; }), "sched");
   contains(why_without([](Facts& f) { f.tp_sk_data_ready = false; }), "sk_data_ready");
   contains(why_without([](Facts& f) { f.functions["ep_poll_callback"] = 0; }), "kptr_restrict");

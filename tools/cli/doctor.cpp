@@ -38,6 +38,7 @@ std::vector<Fact> describe(const kernel::Facts& facts) {
       {"tracepoints sched_waking, sched_switch",
        yes(facts.tp_sched_waking && facts.tp_sched_switch)},
       {"tracepoints sys_enter, sys_exit", yes(facts.tp_sys_enter && facts.tp_sys_exit)},
+      {"tracepoints of the epoll calls", yes(!facts.syscall_tracepoints.empty())},
       {"iterator task_file", yes(facts.iter_task_file)},
       {"task-local storage", yes(facts.task_storage)},
       {"BPF ring buffer", yes(facts.ring_buffer)},

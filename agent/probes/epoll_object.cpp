@@ -1,0 +1,123 @@
+#include "agent/probes/epoll_object.hpp"
+
+#include <linux/perf_event.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <initializer_list>
+
+#include "agent/error.hpp"
+
+namespace epulse::probes {
+namespace {
+
+// The programs of a backend, beside those of the scheduler that all have.
+std::vector<bpf_program*> chosen_programs(const epoll_bpf& object, const Plan& plan) {
+  const auto& programs = object.progs;
+  std::vector<bpf_program*> chosen = {programs.on_waking, programs.on_switch};
+  const auto add = [&](std::initializer_list<bpf_program*> more) {
+    chosen.insert(chosen.end(), more);
+  };
+  const bool fentry = plan.backend == Backend::kFentry;
+  if (fentry) {
+    add({programs.enter_callback, programs.enter_wait, programs.exit_wait, programs.exit_create});
+  } else if (plan.backend == Backend::kKprobe) {
+    add({programs.probe_callback, programs.probe_wait, programs.probe_wait_return,
+         programs.probe_create_return});
+  } else if (plan.waits == WaitHook::kSyscallTracepoints) {
+    add({programs.on_data_ready, programs.on_wait_syscall, programs.on_wait_syscall_exit,
+         programs.on_create_syscall_exit});
+  } else {
+    add({programs.on_data_ready, programs.on_syscall_enter, programs.on_syscall_exit});
+  }
+  switch (plan.drain) {
+    case DrainHook::kNone:
+      break;
+    case DrainHook::kSendEvents:
+      add({fentry ? programs.enter_send_events : programs.probe_send_events});
+      break;
+    case DrainHook::kSendEventsProc:
+      add({fentry ? programs.enter_send_events_proc : programs.probe_send_events_proc});
+      break;
+  }
+  if (plan.scan_end) add({fentry ? programs.enter_done_scan : programs.probe_done_scan});
+  return chosen;
+}
+
+// Everything that is fixed before load.
+void configure(epoll_bpf& object, const EpollProbeOptions& options, const kernel::Facts& facts,
+               const Plan& plan, uint32_t slots) {
+  auto& constants = *object.rodata;
+  constants.ep_eventpoll_poll_address = facts.address("ep_eventpoll_poll");
+  constants.ep_poll_callback_address = facts.address("ep_poll_callback");
+  constants.target_tgid = static_cast<uint32_t>(options.tgid);
+  constants.exception_depth = options.exception_depth;
+  constants.exception_wakeup_ns = options.exception_wakeup_ns;
+  constants.sample_every = options.sample_every;
+  constants.fast_reads = plan.fast_reads;
+  constants.task_storage = plan.task_storage;
+  constants.drain_is_hooked = plan.drain != DrainHook::kNone;
+
+  const std::vector<bpf_program*> chosen = chosen_programs(object, plan);
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, object.obj) {
+    bpf_program__set_autoload(program,
+                              std::find(chosen.begin(), chosen.end(), program) != chosen.end());
+  }
+  const auto& maps = object.maps;
+  if (plan.task_storage) {
+    bpf_map__set_max_entries(maps.threads_by_tid, 1);
+  } else {
+    bpf_map__set_autocreate(maps.threads, false);
+  }
+  for (bpf_map* map : {maps.workers, maps.free_slots, maps.slot_of}) {
+    if (const int error = bpf_map__set_max_entries(map, slots); error != 0) {
+      refuse("size the probe's maps", error);
+    }
+  }
+}
+
+}  // namespace
+
+EpollObject::EpollObject(const EpollProbeOptions& options, const kernel::Facts& facts,
+                         const Plan& plan, uint32_t slots)
+    : waits_(plan.waits), syscall_tracepoints_(facts.syscall_tracepoints) {
+  configure(*object_, options, facts, plan, slots);
+}
+
+void EpollObject::attach() {
+  object_.attach();
+  if (waits_ != WaitHook::kSyscallTracepoints) return;
+  for (const char* call : {"epoll_wait", "epoll_pwait", "epoll_pwait2"}) {
+    attach_to_syscall(object_->progs.on_wait_syscall, fmt::format("sys_enter_{}", call));
+    attach_to_syscall(object_->progs.on_wait_syscall_exit, fmt::format("sys_exit_{}", call));
+  }
+  for (const char* call : {"epoll_create", "epoll_create1"}) {
+    attach_to_syscall(object_->progs.on_create_syscall_exit, fmt::format("sys_exit_{}", call));
+  }
+}
+
+// A system call that this architecture or kernel does not have is left out.
+void EpollObject::attach_to_syscall(bpf_program* program, const std::string& name) {
+  const auto id = syscall_tracepoints_.find(name);
+  if (id == syscall_tracepoints_.end()) return;
+  perf_event_attr attributes{};
+  attributes.type = PERF_TYPE_TRACEPOINT;
+  attributes.size = sizeof(attributes);
+  attributes.config = id->second;
+  attributes.sample_period = 1;
+  // The program hangs on the tracepoint, not on the event: it runs for every process on every CPU.
+  const auto event =
+      static_cast<int>(syscall(SYS_perf_event_open, &attributes, -1, 0, -1, PERF_FLAG_FD_CLOEXEC));
+  if (event < 0) refuse(fmt::format("open the tracepoint {}", name), errno);
+  bpf_link* link = bpf_program__attach_perf_event(program, event);
+  if (link == nullptr) {
+    const int error = errno;
+    close(event);
+    refuse(fmt::format("attach to the tracepoint {}", name), error);
+  }
+  links_.emplace_back(link);  // and the event with it
+}
+
+}  // namespace epulse::probes
