@@ -125,6 +125,9 @@ struct {
   __uint(value_size, sizeof(__u32));
 } free_slots SEC(".maps");
 
+/* Every program is there: a ring learned before would show submissions without completions. */
+__u32 attached = 0;
+
 __u64 rings_known = 0;      /* 0: nothing here concerns the target */
 __u64 rings_dropped = 0;    /* events of rings that found no room */
 __u64 users_dropped = 0;    /* events of threads that found no slot */
@@ -157,6 +160,7 @@ static __noinline struct uring_ring* know_ring(__u64 ring_id, bool created) {
     if (ring && created) start_ring(ring, ring_id); /* a reused address */
     return ring;
   }
+  if (!attached) return 0;
   if (bpf_map_pop_elem(&free_rings, &index)) {
     __sync_fetch_and_add(&rings_dropped, 1);
     return 0;
@@ -488,7 +492,10 @@ int BPF_PROG(on_syscall_enter, struct pt_regs* regs, long nr) {
   }
   stats = stats_of(ring, thread->slot);
   if (!stats) return 0;
-  if (nr == NR_io_uring_enter) stats->counters[URING_COUNTER_ENTERS]++;
+  if (nr == NR_io_uring_enter) {
+    stats->counters[URING_COUNTER_ENTERS]++;
+    if (stats->fd < 0) stats->fd = ring->fd; /* listed since */
+  }
   shared = shared_rings(ring->ring_id);
   head = BPF_CORE_READ(shared, cq.head);
   if (head != ring->reaped)

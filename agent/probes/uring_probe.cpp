@@ -104,9 +104,10 @@ UringProbe::UringProbe(const UringProbeOptions& options) : state_(std::make_uniq
   bpf_program__set_autoattach(object->progs.on_syscall_exit, false);
   state_->attached_ns = kernel::monotonic_ns();
   object.attach();
+  if (!options.wait_for_rings || kernel::has_ring(options.tgid)) state_->watch_syscalls();
+  __atomic_store_n(&object->bss->attached, 1, __ATOMIC_RELEASE);
   // After attach, so that a ring is either listed here or seen being created.
   state_->list_rings();
-  if (!options.wait_for_rings || rings() != 0) state_->watch_syscalls();
 }
 
 UringProbe::~UringProbe() = default;
