@@ -200,14 +200,9 @@ static __always_inline __u64 stamp_tag(const struct uring_ring* ring, __u32 posi
   return (__u64)ring->generation << 32 | position;
 }
 
-static __always_inline __u64 stamp_index(__u64 position) {
-  barrier_var(position); /* or clang shifts before it masks, and old verifiers lose the bounds */
-  return position & (URING_STAMPS - 1);
-}
-
 /* When the CQE at `position` was posted; 0 when that was not seen, or is too long ago. */
 static __always_inline __u64 posted_ns(const struct uring_ring* ring, __u32 position) {
-  const struct uring_stamp* stamp = &ring->stamps[stamp_index(position)];
+  const struct uring_stamp* stamp = &ring->stamps[position & (URING_STAMPS - 1)];
   return stamp->tag == stamp_tag(ring, position) ? stamp->posted_ns : 0;
 }
 
@@ -639,7 +634,7 @@ static __always_inline int completed(__u64 ring_id, __u64 kiocb, __u64 user_data
     count(stats, URING_COUNTER_INVALID);
   else
     record_items(&stats->items[URING_ITEMS_CQ_POSTED], listed);
-  stamp = &ring->stamps[stamp_index(tail - 1)];
+  stamp = &ring->stamps[(tail - 1) & (URING_STAMPS - 1)];
   stamp->posted_ns = now;
   stamp->tag = stamp_tag(ring, tail - 1);
   /* The application of an SQPOLL ring may never make a system call. */

@@ -95,13 +95,13 @@ bool Ring::taken() const {
          *at<unsigned>(params_.sq_off.tail);
 }
 
-void Ring::register_descriptor() {
+bool Ring::register_descriptor() {
   io_uring_rsrc_update update{};
   update.offset = ~0U;
   update.data = static_cast<__u64>(fd_);
-  require(syscall(SYS_io_uring_register, fd_, IORING_REGISTER_RING_FDS, &update, 1) == 1,
-          "io_uring_register");
+  if (syscall(SYS_io_uring_register, fd_, IORING_REGISTER_RING_FDS, &update, 1) != 1) return false;
   registered_ = static_cast<int>(update.offset);
+  return true;
 }
 
 unsigned Ring::ready() const {

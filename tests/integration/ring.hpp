@@ -31,8 +31,8 @@ class Ring {
   // The kernel has taken all that was published.
   bool taken() const;
   void wait(unsigned wait_for) { submit_and_wait(wait_for); }
-  // From now on enter() names the ring by a registered index.
-  void register_descriptor();
+  // From now on enter() names the ring by a registered index. False when the kernel knows no such.
+  bool register_descriptor();
 
   unsigned ready() const;
   const io_uring_cqe& cqe(unsigned index) const;
