@@ -6,20 +6,6 @@
 
 #include "bpf/lib/histogram.h"
 
-struct ns_histogram {
-  __u64 count;
-  __u64 sum;
-  __u64 max;
-  __u64 slots[EPULSE_NS_SLOTS];
-};
-
-struct items_histogram {
-  __u64 count;
-  __u64 sum;
-  __u64 max;
-  __u64 slots[EPULSE_ITEMS_SLOTS];
-};
-
 enum epoll_stage {
   EPOLL_STAGE_READY_TO_WOKEN,
   EPOLL_STAGE_WOKEN_TO_RUNNING,
@@ -94,8 +80,6 @@ struct epoll_wait_record {
 };
 
 #ifdef __cplusplus
-static_assert(sizeof(ns_histogram) == 8UL * (3 + EPULSE_NS_SLOTS));
-static_assert(sizeof(items_histogram) == 8UL * (3 + EPULSE_ITEMS_SLOTS));
 static_assert(sizeof(epoll_worker_key) == 16);
 static_assert(sizeof(epoll_wait_record) == 88);
 static_assert(sizeof(epoll_worker_stats) % 8 == 0);

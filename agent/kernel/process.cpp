@@ -7,9 +7,11 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <sstream>
+#include <system_error>
 
 #include "agent/error.hpp"
 
@@ -159,18 +161,42 @@ std::vector<EpollDescriptor> epoll_descriptors(pid_t pid) {
   return epolls;
 }
 
-pid_t require_epoll_process(pid_t pid) {
+bool has_ring(pid_t pid) {
+  std::vector<int> fds;
+  if (!numeric_entries(fmt::format("/proc/{}/fd", pid), fds)) return false;
+  return std::any_of(fds.begin(), fds.end(), [&](int fd) {
+    std::error_code gone;
+    return std::filesystem::read_symlink(fmt::format("/proc/{}/fd/{}", pid, fd), gone) ==
+           "anon_inode:[io_uring]";
+  });
+}
+
+namespace {
+
+// The process that `pid`, a thread's id perhaps, is of.
+pid_t process_of(pid_t pid) {
   std::ifstream status(fmt::format("/proc/{}/status", pid));
   if (!status) fail("process {} does not exist; `epulse list` shows the candidates", pid);
-  pid_t tgid = pid;
   for (std::string line; std::getline(status, line);) {
-    if (line.starts_with("Tgid:")) tgid = std::stoi(line.substr(5));
+    if (line.starts_with("Tgid:")) return std::stoi(line.substr(5));
   }
+  return pid;
+}
+
+}  // namespace
+
+pid_t require_epoll_process(pid_t pid) {
+  const pid_t tgid = process_of(pid);
   if (!epoll_descriptors(tgid).empty()) return tgid;
   const std::string children = children_with_epoll(tgid);
   fail("process {} ({}) has no epoll instance; {}", tgid, process_name(tgid),
        children.empty() ? "`epulse list` shows the processes that have one"
                         : "its children have: " + children);
+}
+
+pid_t require_event_loop(pid_t pid) {
+  const pid_t tgid = process_of(pid);
+  return has_ring(tgid) ? tgid : require_epoll_process(tgid);
 }
 
 }  // namespace epulse::kernel

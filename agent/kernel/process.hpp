@@ -52,4 +52,10 @@ std::optional<int> watched_descriptors(pid_t pid, int fd);
 // epoll instance; returns the process's id, since a thread's id is accepted too.
 pid_t require_epoll_process(pid_t pid);
 
+// The same, content with an io_uring too.
+pid_t require_event_loop(pid_t pid);
+
+// The process has an io_uring open. False when its descriptors may not be read.
+bool has_ring(pid_t pid);
+
 }  // namespace epulse::kernel

@@ -29,6 +29,25 @@
 #define EPULSE_ITEMS_MAX_BITS 20
 #define EPULSE_ITEMS_SLOTS EPULSE_HIST_SLOTS(EPULSE_ITEMS_EXACT_BITS, EPULSE_ITEMS_MAX_BITS)
 
+struct ns_histogram {
+  __u64 count;
+  __u64 sum;
+  __u64 max;
+  __u64 slots[EPULSE_NS_SLOTS];
+};
+
+struct items_histogram {
+  __u64 count;
+  __u64 sum;
+  __u64 max;
+  __u64 slots[EPULSE_ITEMS_SLOTS];
+};
+
+#ifdef __cplusplus
+static_assert(sizeof(ns_histogram) == 8UL * (3 + EPULSE_NS_SLOTS));
+static_assert(sizeof(items_histogram) == 8UL * (3 + EPULSE_ITEMS_SLOTS));
+#endif
+
 /* floor(log2(value)); value > 0. Branches, because BPF has no count-leading-zeros instruction. */
 static inline __u32 epulse_log2(__u64 value) {
   __u32 result = 0;

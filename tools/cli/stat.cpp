@@ -1,14 +1,19 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <optional>
+#include <utility>
+#include <vector>
 
 #include "agent/error.hpp"
 #include "agent/kernel/process.hpp"
 #include "agent/model/text.hpp"
 #include "agent/probes/attach.hpp"
+#include "agent/probes/uring_probe.hpp"
 #include "tools/cli/commands.hpp"
 #include "tools/cli/epoll_table.hpp"
 #include "tools/cli/thread_names.hpp"
+#include "tools/cli/uring_table.hpp"
 #include "tools/cli/watch.hpp"
 
 namespace epulse::cli {
@@ -16,18 +21,58 @@ namespace {
 
 // The share is of one CPU: what the host pays for the probes, all processes together.
 void print_costs(const std::vector<probes::ProgramCost>& costs, uint64_t duration_ns) {
-  fmt::print("\n probe cost, by the kernel's own clock\n   {:20} {:>12} {:>10} {:>10}\n", "program",
+  fmt::print("\n probe cost, by the kernel's own clock\n   {:26} {:>12} {:>10} {:>10}\n", "program",
              "runs", "ns/run", "% of a CPU");
   for (const auto& cost : costs) {
     fmt::print(
-        "   {:20} {:>12} {:>10.0f} {:>10.2f}\n", cost.name, cost.runs,
+        "   {:26} {:>12} {:>10.0f} {:>10.2f}\n", cost.name, cost.runs,
         cost.runs == 0 ? 0 : static_cast<double>(cost.run_ns) / static_cast<double>(cost.runs),
         100 * static_cast<double>(cost.run_ns) / static_cast<double>(duration_ns));
   }
 }
 
+// The process's rings, beside its epolls: now, or once it has one.
+class RingStat {
+ public:
+  explicit RingStat(pid_t pid) : pid_(pid) {
+    try {
+      probe_.emplace(probes::UringProbeOptions{.tgid = pid, .wait_for_rings = true});
+      intervals_.emplace(probe_->attached_ns());
+    } catch (const LoadError& error) {
+      if (kernel::has_ring(pid)) fmt::print("# no figures of its rings: {}\n", error.what());
+    }
+  }
+
+  void sample(record::ThreadNames& names, bool print) {
+    if (!probe_) return;
+    const model::UringSnapshot interval = intervals_->advance(probe_->read());
+    add_thread_names(pid_, interval, names);
+    total_.add(interval);
+    if (print) print_rings(interval, names);
+  }
+
+  void print_summary(const record::ThreadNames& names) const {
+    print_ring_summary(total_.total(), names);
+  }
+
+  void add_costs(std::vector<probes::ProgramCost>& costs) const {
+    if (!probe_) return;
+    for (probes::ProgramCost& cost : probe_->costs()) {
+      cost.name = "uring " + cost.name;
+      costs.push_back(std::move(cost));
+    }
+  }
+
+ private:
+  pid_t pid_;
+  std::optional<probes::UringProbe> probe_;
+  std::optional<model::UringIntervals> intervals_;
+  model::UringTotal total_;
+};
+
 int run_epoll_stat(const StatOptions& options, Watch& watch, const probes::Attached& attached) {
   probes::EpollProbe& probe = *attached.probe;
+  RingStat rings(options.pid);
   if (options.cost) probe.measure_cost();
   watch.add_descriptor(probe.descriptor(), [&] { probe.consume(); });
   fmt::print("# {}[{}], {} backend, every {} s\n", kernel::process_name(options.pid), options.pid,
@@ -50,13 +95,22 @@ int run_epoll_stat(const StatOptions& options, Watch& watch, const probes::Attac
     event = watch.next();
     if (event != Watch::Event::kTick) break;
     table.print(sample(), names);
+    rings.sample(names, true);
   }
-  if (event != Watch::Event::kTick) sample();
+  if (event != Watch::Event::kTick) {
+    sample();
+    rings.sample(names, false);
+  }
   fmt::print("\n# {} over {}{}\n", kernel::process_name(options.pid),
              model::duration_text(total.total().duration_ns),
              event == Watch::Event::kExited ? "; the process ended" : "");
   print_summary(total.total(), names);
-  if (options.cost) print_costs(probe.costs(), total.total().duration_ns);
+  rings.print_summary(names);
+  if (options.cost) {
+    std::vector<probes::ProgramCost> costs = probe.costs();
+    rings.add_costs(costs);
+    print_costs(costs, total.total().duration_ns);
+  }
   return 0;
 }
 
@@ -64,7 +118,7 @@ int run_epoll_stat(const StatOptions& options, Watch& watch, const probes::Attac
 
 int run_stat(const StatOptions& given) {
   StatOptions options = given;
-  options.pid = kernel::require_epoll_process(given.pid);
+  options.pid = kernel::require_event_loop(given.pid);
   Watch watch;
   watch.add_process(options.pid);
   const probes::Attached attached =
