@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 namespace epulse::model {
 
@@ -16,6 +17,12 @@ uint64_t HistogramShape::low(uint32_t slot) const {
 Histogram::Histogram(HistogramShape shape, uint64_t count, uint64_t sum, uint64_t max,
                      const __u64* slots)
     : shape_(shape), count_(count), sum_(sum), max_(max), slots_(slots, slots + shape.slots()) {}
+
+Histogram Histogram::live(HistogramShape shape, uint64_t sum, uint64_t max, const __u64* slots) {
+  Histogram copy(shape, 0, sum, max, slots);
+  copy.count_ = std::accumulate(copy.slots_.begin(), copy.slots_.end(), uint64_t{0});
+  return copy;
+}
 
 void Histogram::record(uint64_t value, uint64_t times) {
   slots_[epulse_hist_slot(value, shape_.exact_bits, shape_.max_bits)] += times;
@@ -37,7 +44,6 @@ Histogram Histogram::since(const Histogram& earlier) const {
   for (uint32_t i = 0; i < slots_.size(); ++i) {
     change.slots_[i] = slots_[i] - earlier.slots_[i];
     if (change.slots_[i] != 0) highest = i;
-    // The slots, not the counter: a reader may have come between the two writes.
     change.count_ += change.slots_[i];
   }
   change.sum_ = sum_ - earlier.sum_;

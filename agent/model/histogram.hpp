@@ -30,6 +30,9 @@ class Histogram {
   explicit Histogram(HistogramShape shape) : shape_(shape), slots_(shape.slots()) {}
   // `slots` has shape.slots() elements.
   Histogram(HistogramShape shape, uint64_t count, uint64_t sum, uint64_t max, const __u64* slots);
+  // Read while the kernel may be writing: what the slots hold is the count, since a reader may come
+  // between the two writes.
+  static Histogram live(HistogramShape shape, uint64_t sum, uint64_t max, const __u64* slots);
 
   void record(uint64_t value, uint64_t times = 1);
   void merge(const Histogram& other);

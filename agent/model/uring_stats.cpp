@@ -15,11 +15,11 @@ RingUserStats RingUserStats::from_raw(const uring_user_stats& raw) {
   std::copy(std::begin(raw.counters), std::end(raw.counters), stats.counters.begin());
   for (size_t i = 0; i < stats.stages.size(); ++i) {
     const auto& from = raw.stages[i];
-    stats.stages[i] = Histogram(kNsShape, from.count, from.sum, from.max, from.slots);
+    stats.stages[i] = Histogram::live(kNsShape, from.sum, from.max, from.slots);
   }
   for (size_t i = 0; i < stats.items.size(); ++i) {
     const auto& from = raw.items[i];
-    stats.items[i] = Histogram(kItemsShape, from.count, from.sum, from.max, from.slots);
+    stats.items[i] = Histogram::live(kItemsShape, from.sum, from.max, from.slots);
   }
   return stats;
 }

@@ -69,7 +69,7 @@ struct EpollProbe::State {
 
   Epolls epolls() const;
   std::set<uint32_t> closed_slots();
-  void forget_closed_instances(const Epolls& open);
+  void forget_closed_instances(const Epolls& open, uint64_t time_ns);
   void release(uint32_t slot);
 
   EpollLister lister;
@@ -138,15 +138,18 @@ std::set<uint32_t> EpollProbe::State::closed_slots() {
   for (uint32_t slot = 0; slot < all.size(); ++slot) {
     if (all[slot].in_use != 0) in_use.insert(slot);
   }
+  const uint64_t now = kernel::monotonic_ns();
   const Epolls open = epolls();
   std::erase_if(in_use, [&](uint32_t slot) {
     return open.contains({all[slot].epoll_id, all[slot].epfd});
   });
-  forget_closed_instances(open);
+  forget_closed_instances(open, now);
   return in_use;
 }
 
-void EpollProbe::State::forget_closed_instances(const Epolls& open) {
+// `open` is what was open at `time_ns`. One that is known since later is a new one at the address
+// of one that is closed.
+void EpollProbe::State::forget_closed_instances(const Epolls& open, uint64_t time_ns) {
   std::set<uint64_t> alive;
   for (const auto& [epoll_id, epfd] : open) alive.insert(epoll_id);
   const int map = bpf_map__fd(object->maps.instances);
@@ -155,9 +158,15 @@ void EpollProbe::State::forget_closed_instances(const Epolls& open) {
   for (const uint64_t* last = nullptr; bpf_map_get_next_key(map, last, &id) == 0; last = &id) {
     if (!alive.contains(id)) closed.push_back(id);
   }
-  // Not before there is need: one may be open again by now, and would miss what is ready at first.
+  // Not before there is need: one may be made again while we look, and would miss what is ready at
+  // first.
   if (closed.size() < bpf_map__max_entries(object->maps.instances) / 2) return;
-  for (const uint64_t key : closed) bpf_map_delete_elem(map, &key);
+  std::vector<uint64_t> instance(bpf_map__value_size(object->maps.instances) / sizeof(uint64_t));
+  for (const uint64_t key : closed) {
+    if (bpf_map_lookup_elem(map, &key, instance.data()) == 0 && instance[0] < time_ns) {
+      bpf_map_delete_elem(map, &key);
+    }
+  }
 }
 
 // Gives a dead thread's slot back: first the key, so that nobody finds it, then the memory.

@@ -16,6 +16,7 @@ const volatile bool task_storage = true;
 
 /* An instance of the target: there at attach (user space lists it), created since, or waited on. */
 struct instance {
+  __u64 known_ns;       /* since when; user space reads it, so it stays the first */
   __u64 ready_total;    /* items signalled so far */
   __u64 drained_total;  /* ... when the last drain started */
   __u64 first_ready_ns; /* first signal since then; 0: none */

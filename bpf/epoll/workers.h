@@ -38,7 +38,9 @@ static __always_inline __u32 take_slot(const struct epoll_worker_key* key) {
 
 /* From now on, what becomes ready on this instance is seen. False when there is no room. */
 static __always_inline bool know_instance(__u64 epoll_id, __u64 flags) {
-  struct instance unused = {};
+  __u64 now = bpf_ktime_get_ns();
+  /* Epochs that none before had: addresses of items are used again, too. */
+  struct instance unused = {.known_ns = now, .drains = now};
   if (!bpf_map_update_elem(&instances, &epoll_id, &unused, flags)) return true;
   if (bpf_map_lookup_elem(&instances, &epoll_id)) return true;
   __sync_fetch_and_add(&instances_dropped, 1);

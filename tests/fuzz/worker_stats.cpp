@@ -31,7 +31,7 @@ void apply(const std::string_view bytes, epoll_worker_stats& raw) {
 
 template <typename Raw>
 bool same_histogram(const model::Histogram& histogram, const Raw& raw) {
-  return histogram == model::Histogram(histogram.shape(), raw.count, raw.sum, raw.max, raw.slots);
+  return histogram == model::Histogram::live(histogram.shape(), raw.sum, raw.max, raw.slots);
 }
 
 void require_faithful(const model::WorkerStats& stats, const epoll_worker_stats& raw) {

@@ -102,15 +102,18 @@ TEST_P(Sums, AreExactWhileThreadsComeAndGo) {
   for (const auto& worker : sum.total().workers) all.merge(worker);
   const Done& done = child.result();
   EXPECT_GE(done.events, GetParam().events);
-  EXPECT_EQ(sum.total().losses.workers_dropped, 0U);
-  EXPECT_EQ(all.counters[EPOLL_COUNTER_DELIVERIES], done.waits);
+  // Threads that are born faster than this test reads find no slot: their waits are counted, and
+  // each of them had as many events.
+  const uint64_t dropped = sum.total().losses.workers_dropped;
+  EXPECT_EQ(all.counters[EPOLL_COUNTER_DELIVERIES] + dropped, done.waits);
   for (const auto items : {EPOLL_ITEMS_BATCH, EPOLL_ITEMS_LISTED, EPOLL_ITEMS_FRESH}) {
-    EXPECT_EQ(all.items[items].sum(), done.events) << model::kItemsNames[items];
-    EXPECT_EQ(all.items[items].count(), done.waits) << model::kItemsNames[items];
+    EXPECT_EQ(all.items[items].sum() + dropped * kSocketsOfShortThread, done.events)
+        << model::kItemsNames[items];
+    EXPECT_EQ(all.items[items].count() + dropped, done.waits) << model::kItemsNames[items];
   }
-  EXPECT_EQ(all.stages[EPOLL_STAGE_READY_TO_DELIVERED].count(), done.waits);
+  EXPECT_EQ(all.stages[EPOLL_STAGE_READY_TO_DELIVERED].count() + dropped, done.waits);
   EXPECT_EQ(all.counters[EPOLL_COUNTER_INVALID], 0U);
-  EXPECT_EQ(records + sum.total().losses.waits_dropped, done.waits);
+  EXPECT_EQ(records + sum.total().losses.waits_dropped + dropped, done.waits);
 }
 
 std::string name_of(const testing::TestParamInfo<Workload>& info) {

@@ -75,5 +75,18 @@ TEST(Histogram, EmptyHasNoFigures) {
   EXPECT_EQ(histogram.mean(), 0);
 }
 
+// The kernel had filled a slot, and was yet to count it, when the first reader came.
+TEST(Histogram, AReaderBetweenTwoWritesLosesNothing) {
+  std::vector<__u64> slots(kNsShape.slots());
+  slots[5] = 3;
+  const Histogram first = Histogram::live(kNsShape, 10, 5, slots.data());
+  slots[7] = 1;
+  Histogram total = first;
+  total.merge(Histogram::live(kNsShape, 22, 7, slots.data()).since(first));
+  EXPECT_EQ(first.count(), 3U);
+  EXPECT_EQ(total.count(), 4U);
+  EXPECT_EQ(total.sum(), 22U);
+}
+
 }  // namespace
 }  // namespace epulse::model
