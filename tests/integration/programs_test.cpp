@@ -1,5 +1,7 @@
 // The built programs as a user runs them: bad input, servers they have never seen, and what is left
 // behind.
+#include <bpf/bpf.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -9,8 +11,10 @@
 #include <array>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <memory>
 #include <regex>
+#include <set>
 #include <sstream>
 
 #include "agent/kernel/facts.hpp"
@@ -215,7 +219,7 @@ TEST(ForeignServer, RedisShowsDepthBatchAndEveryStage) {
   Program stat({EPULSE, "stat", "-p", std::to_string(redis.pid()), "0.5", "4"});
   ASSERT_EQ(stat.wait(), 0) << stat.err();
   const std::string text = stat.out();
-  EXPECT_TRUE(contains(text, "tracepoint backend")) << text;
+  EXPECT_TRUE(contains(text, " backend, every")) << text;
   for (const char* name :
        {"ready to woken", "woken to running", "running to delivered", "ready to delivered",
         "handler", "depth listed", "depth fresh", "batch"}) {
@@ -406,6 +410,55 @@ TEST(Agent, KilledItLeavesAJournalThatUndoReads) {
   EXPECT_EQ(undo.wait(), 0) << undo.err();
   EXPECT_FALSE(scene.changed()) << undo.out();
   EXPECT_TRUE(scene.serves());
+}
+
+// Programs, maps and links that a process holds, as the kernel lists them at its descriptors.
+using BpfIds = std::set<std::pair<std::string, uint32_t>>;
+
+BpfIds bpf_objects_of(pid_t pid) {
+  BpfIds ids;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(fmt::format("/proc/{}/fdinfo", pid))) {
+    std::ifstream info(entry.path());
+    for (std::string key, value; info >> key;) {
+      if ((key == "prog_id:" || key == "map_id:" || key == "link_id:") && info >> value) {
+        ids.emplace(key, static_cast<uint32_t>(std::stoul(value)));
+      }
+    }
+  }
+  return ids;
+}
+
+bool is_alive(const std::string& kind, uint32_t id) {
+  const int fd = kind == "prog_id:"  ? bpf_prog_get_fd_by_id(id)
+                 : kind == "map_id:" ? bpf_map_get_fd_by_id(id)
+                                     : bpf_link_get_fd_by_id(id);
+  if (fd >= 0) close(fd);
+  return fd >= 0;
+}
+
+TEST(Agent, KilledItLeavesNoBpfObject) {
+  SKIP_WITHOUT_BPF();
+  Scene scene;
+  ASSERT_TRUE(scene.start());
+  const auto agent = scene.agent("observe");
+  ASSERT_TRUE(eventually([&] { return contains(agent->err(), " backend"); })) << agent->err();
+  const BpfIds ids = bpf_objects_of(agent->pid());
+  std::map<std::string, int> kinds;
+  for (const auto& [kind, id] : ids) {
+    ++kinds[kind];
+    EXPECT_TRUE(is_alive(kind, id)) << kind << id;
+  }
+  EXPECT_GT(kinds["prog_id:"], 4);
+  EXPECT_GT(kinds["map_id:"], 8);
+  EXPECT_GT(kinds["link_id:"], 4);
+  agent->signal(SIGKILL);
+  agent->wait();
+  // The kernel frees them after a grace period.
+  EXPECT_TRUE(eventually([&] {
+    return std::none_of(ids.begin(), ids.end(),
+                        [](const auto& object) { return is_alive(object.first, object.second); });
+  }));
 }
 
 TEST(Agent, KilledItIsClearedUpAfterByTheNext) {
