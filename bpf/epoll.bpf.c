@@ -13,6 +13,7 @@
  * program's first act is to dismiss what is not the target's. */
 #include "epoll.h"
 
+#include "epoll/blame.h"
 #include "epoll/drains.h"
 #include "epoll/readiness.h"
 #include "epoll/waits.h"
@@ -34,6 +35,7 @@ int BPF_PROG(on_waking, struct task_struct* task) {
 
 SEC("tp_btf/sched_switch")
 int BPF_PROG(on_switch, bool preempted, struct task_struct* prev, struct task_struct* next) {
+  if (waiting_for_cpu) note_switch(prev, bpf_ktime_get_ns());
   if (is_target((__u32)prev->tgid)) on_switched_out(prev, preempted);
   if (is_target((__u32)next->tgid)) on_switched_in(next);
   return 0;

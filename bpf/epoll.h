@@ -59,6 +59,18 @@ struct epoll_worker_stats {
   struct items_histogram items[EPOLL_ITEMS];
 };
 
+/* Who had the CPU while a woken worker waited for it. */
+struct epoll_blame_key {
+  __u32 victim;  /* the worker's thread */
+  __u32 culprit; /* the other thread; 0: the idle task, which is to say the CPU was slow to wake */
+};
+
+struct epoll_blame {
+  __u64 ns;
+  __u64 times;
+  char comm[16];
+};
+
 /* Why a wait is reported by itself. */
 enum epoll_wait_reason {
   EPOLL_WAIT_DEEP = 1,    /* listed above the depth threshold */

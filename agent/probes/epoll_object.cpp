@@ -55,6 +55,7 @@ void configure(epoll_bpf& object, const EpollProbeOptions& options, const kernel
   constants.exception_depth = options.exception_depth;
   constants.exception_wakeup_ns = options.exception_wakeup_ns;
   constants.sample_every = options.sample_every;
+  constants.blame_from_ns = options.blame_from_ns;
   constants.fast_reads = plan.fast_reads;
   constants.task_storage = plan.task_storage;
   constants.drain_is_hooked = plan.drain != DrainHook::kNone;

@@ -207,6 +207,21 @@ model::EpollSnapshot EpollProbe::read() {
   return snapshot;
 }
 
+std::vector<model::Blame> EpollProbe::blames() const {
+  const int map = bpf_map__fd(state_->object->maps.blames);
+  std::vector<model::Blame> found;
+  epoll_blame_key key{};
+  for (const epoll_blame_key* last = nullptr; bpf_map_get_next_key(map, last, &key) == 0;
+       last = &key) {
+    epoll_blame blame{};
+    if (bpf_map_lookup_elem(map, &key, &blame) != 0) continue;  // pushed out by newer ones
+    found.push_back({key.victim, key.culprit,
+                     std::string(blame.comm, strnlen(blame.comm, sizeof(blame.comm))), blame.ns,
+                     blame.times});
+  }
+  return found;
+}
+
 void EpollProbe::consume() {
   ring_buffer__consume(state_->ring);
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "agent/kernel/facts.hpp"
+#include "agent/model/blame.hpp"
 #include "agent/model/epoll_stats.hpp"
 #include "agent/probes/plan.hpp"
 
@@ -19,6 +20,7 @@ struct EpollProbeOptions {
   uint32_t exception_depth = 0;      // items; 0: no records for deep queues
   uint64_t exception_wakeup_ns = 0;  // woken to running; 0: no records for late wake-ups
   uint32_t sample_every = 0;         // one record in N deliveries; 0: none
+  uint64_t blame_from_ns = 20'000;   // run-queue delays that somebody is blamed for; 0: none
 };
 
 // What one BPF program has cost so far, by the kernel's own clock.
@@ -46,6 +48,9 @@ class EpollProbe {
   // Cumulative since attach. A worker whose thread has ended is in one more snapshot, then its slot
   // is reused.
   model::EpollSnapshot read();
+
+  // Who had the CPU while workers waited for it, since attach.
+  std::vector<model::Blame> blames() const;
 
   // Hands pending single records to the handler. The descriptor is readable when many wait; call
   // consume() on a timer too, since few do not wake anybody.

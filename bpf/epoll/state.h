@@ -8,6 +8,7 @@
 const volatile __u32 exception_depth = 0;     /* 0: off */
 const volatile __u64 exception_wakeup_ns = 0; /* 0: off */
 const volatile __u32 sample_every = 0;        /* 0: off */
+const volatile __u64 blame_from_ns = 0;       /* run-queue delays from here on; 0: off */
 /* A hook at the start of every drain tells its depth; without one the thread looks for itself when
  * it enters epoll_wait and when it gets a CPU. */
 const volatile bool drain_is_hooked = false;
@@ -59,6 +60,8 @@ struct thread {
   __u32 drain_started;
   __u32 until_sample;
   __s32 left; /* as the end of the scan showed it; LEFT_UNKNOWN */
+  __u32 waits_for_cpu;
+  __u32 reserved;
 };
 
 struct {

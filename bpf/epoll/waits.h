@@ -2,6 +2,7 @@
 #ifndef EPULSE_BPF_EPOLL_WAITS_H
 #define EPULSE_BPF_EPOLL_WAITS_H
 
+#include "epoll/blame.h"
 #include "epoll/drains.h"
 #include "epoll/stats.h"
 #include "epoll/workers.h"
@@ -175,6 +176,8 @@ static __always_inline void on_wait_ends(long result) {
   __u64 now;
   if (!thread || !thread->in_wait) return;
   thread->in_wait = 0;
+  /* Woken before it slept, it never left the CPU. */
+  if (blame_from_ns) stops_waiting_for_cpu(thread);
   stats = own_stats(thread);
   if (!stats) return;
   stats->counters[EPOLL_COUNTER_WAITS]++;

@@ -2,6 +2,7 @@
 #ifndef EPULSE_BPF_EPOLL_WAKEUPS_H
 #define EPULSE_BPF_EPOLL_WAKEUPS_H
 
+#include "epoll/blame.h"
 #include "epoll/drains.h"
 #include "epoll/workers.h"
 
@@ -16,6 +17,7 @@ static __always_inline void on_woken(struct task_struct* task) {
   now = bpf_ktime_get_ns();
   thread->waking_ns = now;
   thread->ready_to_woken_ns = 0;
+  if (blame_from_ns) starts_waiting_for_cpu(thread);
   instance = bpf_map_lookup_elem(&instances, &thread->epoll_id);
   signal_ns = bpf_map_lookup_elem(&last_signal_ns, &zero);
   if (!instance || !signal_ns) return;
@@ -44,8 +46,11 @@ static __always_inline void on_switched_in(struct task_struct* task) {
   struct thread* thread = thread_of(task);
   struct epoll_worker_stats* stats;
   struct instance* instance;
-  if (!thread || !thread->in_wait || !thread->waking_ns || thread->running_ns) return;
+  if (!thread) return;
+  if (blame_from_ns) stops_waiting_for_cpu(thread);
+  if (!thread->in_wait || !thread->waking_ns || thread->running_ns) return;
   thread->running_ns = bpf_ktime_get_ns();
+  blame_for_delay(thread, thread->waking_ns, thread->running_ns);
   stats = own_stats(thread);
   if (stats) stats->counters[EPOLL_COUNTER_WAKEUPS]++;
   if (drain_is_hooked) return;

@@ -97,6 +97,7 @@ int a_cpu() {
 // long it kept the CPU, or why it could not.
 void write_and_hog(int fd, int cpu, int rounds, Bounds& times) {
   pin(cpu);
+  times.hog = static_cast<uint32_t>(gettid());
   const sched_param priority{1};
   if (sched_setscheduler(0, SCHED_FIFO, &priority) != 0) times.skipped = errno;
   for (int round = 0; round < rounds; ++round) {
@@ -153,6 +154,15 @@ TEST(Truth, WokenToRunningIsTheRunQueueDelay) {
   EXPECT_LT(woken.sum() / woken.count(), slack_ns());
   EXPECT_EQ(delivered.count(), child.result().count);
   EXPECT_LT(delivered.sum() / delivered.count(), 5 * slack_ns());
+  // Somebody had the CPU all that time, and the hog most of it.
+  const std::vector<model::Blame> blames = model::by_culprit(probe->blames());
+  ASSERT_FALSE(blames.empty());
+  EXPECT_EQ(blames[0].culprit, child.result().hog);
+  EXPECT_GT(blames[0].ns, delay.sum() / 2);
+  uint64_t blamed_ns = 0;
+  for (const model::Blame& blame : blames) blamed_ns += blame.ns;
+  EXPECT_GT(static_cast<double>(blamed_ns), 0.99 * static_cast<double>(delay.sum()));
+  EXPECT_LE(blamed_ns, delay.sum());
   // The three follow one another from the same signal to the same return.
   ASSERT_EQ(whole.count(), child.result().count);
   EXPECT_NEAR(static_cast<double>(whole.sum()),

@@ -56,6 +56,7 @@ struct Bounds {
   uint64_t outer_ns;
   uint64_t count;
   int skipped;
+  uint32_t hog;  // thread id of who caused it
 
   void add(uint64_t inner, uint64_t outer) {
     inner_ns += inner;

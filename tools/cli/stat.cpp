@@ -31,6 +31,13 @@ void print_costs(const std::vector<probes::ProgramCost>& costs, uint64_t duratio
   }
 }
 
+// Nothing when nobody was late.
+void print_blames(const std::vector<model::Blame>& blames, uint64_t duration_ns) {
+  constexpr size_t kShown = 4;
+  const std::string text = text_of(model::by_culprit(blames), duration_ns, kShown);
+  if (!text.empty()) fmt::print(" on the CPU while woken workers waited for it: {}\n", text);
+}
+
 // The process's rings, beside its epolls: now, or once it has one.
 class RingStat {
  public:
@@ -84,6 +91,7 @@ int run_epoll_stat(const StatOptions& options, Watch& watch, const probes::Attac
   record::ThreadNames names;
   model::EpollIntervals intervals(probe.attached_ns());
   model::EpollTotal total;
+  model::BlameIntervals blames;
   const auto sample = [&] {
     model::EpollSnapshot interval = intervals.advance(probe.read());
     add_thread_names(options.pid, interval, names);
@@ -94,7 +102,9 @@ int run_epoll_stat(const StatOptions& options, Watch& watch, const probes::Attac
   for (uint64_t n = 0; options.count == 0 || n < options.count; ++n) {
     event = watch.next();
     if (event != Watch::Event::kTick) break;
-    table.print(sample(), names);
+    const model::EpollSnapshot interval = sample();
+    table.print(interval, names);
+    print_blames(blames.advance(probe.blames()), interval.duration_ns);
     rings.sample(names, true);
   }
   if (event != Watch::Event::kTick) {
@@ -105,6 +115,7 @@ int run_epoll_stat(const StatOptions& options, Watch& watch, const probes::Attac
              model::duration_text(total.total().duration_ns),
              event == Watch::Event::kExited ? "; the process ended" : "");
   print_summary(total.total(), names);
+  print_blames(model::by_culprit(probe.blames()), total.total().duration_ns);
   rings.print_summary(names);
   if (options.cost) {
     std::vector<probes::ProgramCost> costs = probe.costs();
