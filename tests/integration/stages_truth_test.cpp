@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <fstream>
 #include <thread>
 #include <vector>
 
@@ -92,16 +93,34 @@ int a_cpu() {
   return 0;
 }
 
+// A thread that sleeps nowhere but in epoll_wait.
+struct Waiter {
+  std::atomic<pid_t> tid{0};
+
+  void require_blocked() const {
+    for (int ms = 0; ms < 5000; ++ms) {
+      std::ifstream stat(fmt::format("/proc/self/task/{}/stat", tid.load()));
+      std::string line;
+      std::getline(stat, line);
+      const size_t name_end = line.rfind(") ");
+      if (name_end != std::string::npos && line[name_end + 2] == 'S') return;
+      sleep_ns(1'000'000);
+    }
+    require(false);
+  }
+};
+
 // A real-time thread on the waiters' CPU: writes a byte, keeps the CPU for a known time, sleeps,
 // again. Whoever waits for the byte is woken at once and runs when the hog sleeps. `times` gets how
 // long it kept the CPU, or why it could not.
-void write_and_hog(int fd, int cpu, int rounds, Bounds& times) {
+void write_and_hog(int fd, int cpu, int rounds, std::vector<Waiter>& waiters, Bounds& times) {
   pin(cpu);
   times.hog = static_cast<uint32_t>(gettid());
   const sched_param priority{1};
   if (sched_setscheduler(0, SCHED_FIFO, &priority) != 0) times.skipped = errno;
   for (int round = 0; round < rounds; ++round) {
-    sleep_ns(20'000'000);  // the waiters are back in epoll_wait
+    sleep_ns(20'000'000);
+    for (const Waiter& waiter : waiters) waiter.require_blocked();
     const uint64_t writing = monotonic_ns();
     write_byte(fd);
     const uint64_t written = monotonic_ns();
@@ -126,8 +145,10 @@ TEST(Truth, WokenToRunningIsTheRunQueueDelay) {
     watch(epoll, pair.near, EPOLLIN);
     const int cpu = a_cpu();
     uint64_t ran_ns = 0;
+    std::vector<Waiter> waiters(1);
     std::thread waiter([&] {
       pin(cpu);
+      waiters[0].tid = gettid();
       epoll_event event;
       for (int wait = 0; wait < kWaits; ++wait) {
         require(epoll_wait(epoll, &event, 1, 5000) == 1);
@@ -135,7 +156,7 @@ TEST(Truth, WokenToRunningIsTheRunQueueDelay) {
         read_byte(pair.near);
       }
     });
-    std::thread(write_and_hog, pair.far, cpu, kWaits, std::ref(times)).join();
+    std::thread(write_and_hog, pair.far, cpu, kWaits, std::ref(waiters), std::ref(times)).join();
     waiter.join();
     times.outer_ns += ran_ns;
   });
@@ -179,8 +200,10 @@ TEST(Truth, EmptyWakeUpsAreCounted) {
     const Pair pair = unix_pair();
     const int cpu = a_cpu();
     std::atomic<int> taken{0};
-    const auto wait = [&] {
+    std::vector<Waiter> waiters(2);
+    const auto wait = [&](size_t index) {
       pin(cpu);
+      waiters[index].tid = gettid();
       const int epoll = epoll_create1(0);
       watch(epoll, pair.near, EPOLLIN);
       epoll_event event;
@@ -190,9 +213,9 @@ TEST(Truth, EmptyWakeUpsAreCounted) {
         if (recv(pair.near, &byte, 1, MSG_DONTWAIT) == 1) ++taken;
       }
     };
-    std::thread first(wait);
-    std::thread second(wait);
-    std::thread(write_and_hog, pair.far, cpu, kBytes, std::ref(times)).join();
+    std::thread first(wait, 0);
+    std::thread second(wait, 1);
+    std::thread(write_and_hog, pair.far, cpu, kBytes, std::ref(waiters), std::ref(times)).join();
     first.join();
     second.join();
   });
