@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <optional>
 
 #include "agent/error.hpp"
 #include "agent/kernel/process.hpp"
@@ -8,6 +9,7 @@
 #include "agent/probes/attach.hpp"
 #include "tools/cli/commands.hpp"
 #include "tools/cli/epoll_table.hpp"
+#include "tools/cli/socket_table.hpp"
 #include "tools/cli/thread_names.hpp"
 #include "tools/cli/watch.hpp"
 
@@ -29,6 +31,8 @@ void print_costs(const std::vector<probes::ProgramCost>& costs, uint64_t duratio
 int run_epoll_stat(const StatOptions& options, Watch& watch, const probes::Attached& attached) {
   probes::EpollProbe& probe = *attached.probe;
   if (options.cost) probe.measure_cost();
+  std::optional<SocketTable> sockets;
+  if (options.sockets) sockets.emplace(options.pid);
   watch.add_descriptor(probe.descriptor(), [&] { probe.consume(); });
   fmt::print("# {}[{}], {} backend, every {} s\n", kernel::process_name(options.pid), options.pid,
              probes::to_string(attached.plan.backend), options.interval_s);
@@ -43,6 +47,7 @@ int run_epoll_stat(const StatOptions& options, Watch& watch, const probes::Attac
     model::EpollSnapshot interval = intervals.advance(probe.read());
     add_thread_names(options.pid, interval, names);
     total.add(interval);
+    if (sockets) sockets->sample();
     return interval;
   };
   auto event = Watch::Event::kTick;
@@ -50,12 +55,14 @@ int run_epoll_stat(const StatOptions& options, Watch& watch, const probes::Attac
     event = watch.next();
     if (event != Watch::Event::kTick) break;
     table.print(sample(), names);
+    if (sockets) sockets->print();
   }
   if (event != Watch::Event::kTick) sample();
   fmt::print("\n# {} over {}{}\n", kernel::process_name(options.pid),
              model::duration_text(total.total().duration_ns),
              event == Watch::Event::kExited ? "; the process ended" : "");
   print_summary(total.total(), names);
+  if (sockets) sockets->print_summary();
   if (options.cost) print_costs(probe.costs(), total.total().duration_ns);
   return 0;
 }
@@ -69,6 +76,9 @@ int run_stat(const StatOptions& given) {
   watch.add_process(options.pid);
   const probes::Attached attached =
       probes::attach({.tgid = options.pid}, options.backend, [](const epoll_wait_record&) {});
+  if (!attached.probe && options.sockets) {
+    fail("--sockets wants BPF, which is refused here: {}", attached.plan.why);
+  }
   if (!attached.probe) return run_procfs_stat(options, watch, attached.plan.why);
   return run_epoll_stat(options, watch, attached);
 }
