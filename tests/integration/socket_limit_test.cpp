@@ -73,7 +73,7 @@ TEST_F(Sockets, LimitHitsAreThoseOfTheSocketThatWasRefused) {
   ASSERT_GE(sender.fd(), 0);
   // A size that nobody has set shrinks under the refusal instead (sk_stream_moderate_sndbuf()).
   const int wide = 1 << 20;
-  setsockopt(sender.fd(), SOL_SOCKET, SO_SNDBUF, &wide, sizeof(wide));
+  setsockopt(sender.fd(), SOL_SOCKET, SO_SNDBUFFORCE, &wide, sizeof(wide));
   const std::vector<char> bytes(100'000);
   ASSERT_EQ(send(sender.fd(), bytes.data(), bytes.size(), MSG_DONTWAIT), 100'000);
   ASSERT_EQ(probe.read().events[SOCKET_EVENT_LIMIT_HIT], 0U);
