@@ -8,13 +8,12 @@
 #include <unistd.h>
 
 #include <array>
-#include <functional>
 #include <utility>
 
-#include "agent/error.hpp"
-#include "agent/kernel/sched_sampler.hpp"
+#include "agent/kernel/facts.hpp"
 #include "agent/probes/socket_probe.hpp"
 #include "tests/integration/child.hpp"
+#include "tests/integration/program.hpp"
 
 // Sockets that the tests of the socket probe put under known pressure. The test's own descriptors
 // serve: a forked child has the same sockets, and it is the child that the probe is for.
@@ -80,16 +79,6 @@ inline int drain(int fd) {
   int count = 0;
   while (recv(fd, datagram.data(), datagram.size(), MSG_DONTWAIT) >= 0) ++count;
   return count;
-}
-
-// Whether the condition has come true within ten seconds.
-inline bool eventually(const std::function<bool()>& condition) {
-  const uint64_t deadline_ns = kernel::monotonic_ns() + 10'000'000'000;
-  while (!condition()) {
-    if (kernel::monotonic_ns() > deadline_ns) return false;
-    usleep(1000);
-  }
-  return true;
 }
 
 inline const socket_record* find(const model::SocketPressure& pressure, int fd) {
