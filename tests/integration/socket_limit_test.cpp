@@ -25,10 +25,15 @@ std::string own_memory_group() {
 
 class MemoryGroup {
  public:
-  MemoryGroup() : path_(fmt::format("{}/epulse-test-{}", own_memory_group(), getpid())) {
+  MemoryGroup() {
+    const std::string own = own_memory_group();
+    if (own.empty()) return;
+    path_ = fmt::format("{}/epulse-test-{}", own, getpid());
     made_ = mkdir(path_.c_str(), 0700) == 0;
   }
-  ~MemoryGroup() { rmdir(path_.c_str()); }
+  ~MemoryGroup() {
+    if (made_) rmdir(path_.c_str());
+  }
   MemoryGroup(const MemoryGroup&) = delete;
   MemoryGroup& operator=(const MemoryGroup&) = delete;
 
@@ -41,7 +46,7 @@ class MemoryGroup {
 
  private:
   std::string path_;
-  bool made_;
+  bool made_ = false;
 };
 
 constexpr long kPlenty = 1L << 30;
