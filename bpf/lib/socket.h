@@ -13,8 +13,8 @@
 #define IPPROTO_TCP 6
 
 /* include/net/tcp_states.h */
-#define TCP_LAST_ACK 9
 #define TCP_CLOSE_WAIT 8
+#define TCP_LAST_ACK 9
 #define TCP_LISTEN 10
 #define TCP_CLOSING 11
 
