@@ -86,7 +86,7 @@ Facts detect() {
 
   facts.functions =
       kernel_addresses({"ep_poll_callback", "ep_eventpoll_poll", "do_epoll_wait", "do_epoll_create",
-                        "ep_send_events", "ep_send_events_proc", "ep_done_scan"});
+                        "ep_send_events", "ep_send_events_proc", "ep_done_scan", "sock_poll"});
   facts.syscall_tracepoints = epoll_syscall_tracepoints();
   facts.kprobes = !first_line("/sys/bus/event_source/devices/kprobe/type").empty();
 

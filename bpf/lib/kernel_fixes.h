@@ -57,4 +57,24 @@ static __always_inline __u64 eventpoll_scan_mark(const struct eventpoll* ep) {
   return (__u64)BPF_CORE_READ(ep, rdllist.next) ^ (__u64)BPF_CORE_READ(ep, rdllist.prev) << 1;
 }
 
+/* "net: add sk->sk_drop_counters" (6.18): sockets that many CPUs feed (UDP, raw) count their drops
+ * in two counters of their own, one for each half of the NUMA nodes. */
+struct numa_drop_counters {
+  atomic_t drops0;
+  atomic_t drops1;
+} __attribute__((preserve_access_index));
+
+struct sock___drop_counters {
+  struct numa_drop_counters* sk_drop_counters;
+} __attribute__((preserve_access_index));
+
+static __always_inline __u32 sock_drops(const struct sock* sk) {
+  const struct numa_drop_counters* counters = 0;
+  if (bpf_core_field_exists(struct sock___drop_counters, sk_drop_counters))
+    counters = KERNEL_READ(struct sock___drop_counters, sk, sk_drop_counters);
+  if (!counters) return (__u32)KERNEL_READ(struct sock, sk, sk_drops.counter);
+  return (__u32)BPF_CORE_READ(counters, drops0.counter) +
+         (__u32)BPF_CORE_READ(counters, drops1.counter);
+}
+
 #endif

@@ -39,8 +39,13 @@ struct file_operations {
   void* poll;
 };
 
+struct inode {
+  unsigned long i_ino;
+};
+
 struct file {
   const struct file_operations* f_op;
+  struct inode* f_inode;
   void* private_data;
 };
 
@@ -59,8 +64,53 @@ struct socket_wq {
   struct wait_queue_head wait;
 };
 
+typedef struct {
+  int counter;
+} atomic_t;
+
+typedef struct {
+  atomic_t refs;
+} refcount_t;
+
+struct in6_addr {
+  unsigned char bytes[16];
+};
+
+struct sock_common {
+  __u32 skc_daddr;
+  __u32 skc_rcv_saddr;
+  __u16 skc_dport;
+  __u16 skc_num;
+  unsigned short skc_family;
+  volatile unsigned char skc_state;
+  struct in6_addr skc_v6_daddr;
+  struct in6_addr skc_v6_rcv_saddr;
+};
+
 struct sock {
+  struct sock_common __sk_common;
   struct socket_wq* sk_wq;
+  atomic_t sk_drops;
+  struct {
+    atomic_t rmem_alloc;
+  } sk_backlog;
+  int sk_rcvbuf;
+  int sk_sndbuf;
+  int sk_wmem_queued;
+  refcount_t sk_wmem_alloc;
+  __u16 sk_type;
+  __u16 sk_protocol;
+};
+
+struct tcp_sock {
+  __u32 rcv_nxt;
+  __u32 copied_seq;
+  __u32 write_seq;
+  __u32 snd_una;
+};
+
+struct socket {
+  struct sock* sk;
 };
 
 struct epoll_event {

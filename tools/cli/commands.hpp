@@ -17,6 +17,7 @@ struct StatOptions {
   uint64_t count = 0;            // 0: until interrupted
   std::string backend = "auto";  // or the name of one
   bool cost = false;             // also what the probes themselves cost
+  bool sockets = false;          // also how full the socket queues are
 };
 
 struct RecordOptions {

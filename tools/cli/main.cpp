@@ -36,6 +36,7 @@ void add_stat(CLI::App& app, StatOptions& options) {
   stat->add_option("--backend", options.backend, "auto, fentry, kprobe, tracepoint or procfs")
       ->capture_default_str();
   stat->add_flag("--cost", options.cost, "also print what the probes themselves cost");
+  stat->add_flag("--sockets", options.sockets, "also the worst of the process's socket queues");
   stat->footer(
       "Examples:\n  epulse stat -p 4711            every second, until Ctrl-C; then a summary\n"
       "  epulse stat -p $(pidof nginx | cut -d' ' -f1) 5 12");

@@ -12,6 +12,7 @@
 #include "agent/probes/uring_probe.hpp"
 #include "tools/cli/commands.hpp"
 #include "tools/cli/epoll_table.hpp"
+#include "tools/cli/socket_table.hpp"
 #include "tools/cli/thread_names.hpp"
 #include "tools/cli/uring_table.hpp"
 #include "tools/cli/watch.hpp"
@@ -81,6 +82,8 @@ int run_epoll_stat(const StatOptions& options, Watch& watch, const probes::Attac
   probes::EpollProbe& probe = *attached.probe;
   RingStat rings(options.pid);
   if (options.cost) probe.measure_cost();
+  std::optional<SocketTable> sockets;
+  if (options.sockets) sockets.emplace(options.pid);
   watch.add_descriptor(probe.descriptor(), [&] { probe.consume(); });
   fmt::print("# {}[{}], {} backend, every {} s\n", kernel::process_name(options.pid), options.pid,
              probes::to_string(attached.plan.backend), options.interval_s);
@@ -96,6 +99,7 @@ int run_epoll_stat(const StatOptions& options, Watch& watch, const probes::Attac
     model::EpollSnapshot interval = intervals.advance(probe.read());
     add_thread_names(options.pid, interval, names);
     total.add(interval);
+    if (sockets) sockets->sample();
     return interval;
   };
   auto event = Watch::Event::kTick;
@@ -106,6 +110,7 @@ int run_epoll_stat(const StatOptions& options, Watch& watch, const probes::Attac
     table.print(interval, names);
     print_blames(blames.advance(probe.blames()), interval.duration_ns);
     rings.sample(names, true);
+    if (sockets) sockets->print();
   }
   if (event != Watch::Event::kTick) {
     sample();
@@ -117,6 +122,7 @@ int run_epoll_stat(const StatOptions& options, Watch& watch, const probes::Attac
   print_summary(total.total(), names);
   print_blames(model::by_culprit(probe.blames()), total.total().duration_ns);
   rings.print_summary(names);
+  if (sockets) sockets->print_summary();
   if (options.cost) {
     std::vector<probes::ProgramCost> costs = probe.costs();
     rings.add_costs(costs);
@@ -134,6 +140,9 @@ int run_stat(const StatOptions& given) {
   watch.add_process(options.pid);
   const probes::Attached attached =
       probes::attach({.tgid = options.pid}, options.backend, [](const epoll_wait_record&) {});
+  if (!attached.probe && options.sockets) {
+    fail("--sockets wants BPF, which is refused here: {}", attached.plan.why);
+  }
   if (!attached.probe) return run_procfs_stat(options, watch, attached.plan.why);
   return run_epoll_stat(options, watch, attached);
 }
