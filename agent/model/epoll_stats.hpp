@@ -32,6 +32,7 @@ struct WorkerKey {
 
 struct WorkerStats {
   WorkerKey key;
+  uint32_t tgid = 0;  // 0: not known (recordings of before there could be several)
   uint32_t max_events = 0;
   std::array<uint64_t, EPOLL_COUNTERS> counters{};
   std::array<Histogram, EPOLL_STAGES> stages{Histogram(kNsShape), Histogram(kNsShape),
@@ -54,7 +55,10 @@ struct EpollLosses {
   uint64_t waits_dropped = 0;      // single records: ring buffer full, or malformed
   uint64_t workers_dropped = 0;    // epoll_wait calls of threads that found no room
   uint64_t instances_dropped = 0;  // ... on instances that found no room
-  bool any() const { return (waits_dropped | workers_dropped | instances_dropped) != 0; }
+  uint64_t targets_dropped = 0;    // processes that found no room
+  bool any() const {
+    return (waits_dropped | workers_dropped | instances_dropped | targets_dropped) != 0;
+  }
   EpollLosses since(const EpollLosses& earlier) const;
   bool operator==(const EpollLosses&) const = default;
 };

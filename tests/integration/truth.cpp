@@ -111,7 +111,7 @@ void covers(std::initializer_list<std::string_view> metrics) {
 
 probes::Attached attach(pid_t pid, probes::EpollProbeOptions options,
                         probes::EpollProbe::WaitHandler handler) {
-  options.tgid = pid;
+  if (pid != 0) options.tgids = {pid};
   return probes::attach(options, wanted_backend(), std::move(handler));
 }
 

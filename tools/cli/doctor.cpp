@@ -53,7 +53,7 @@ int run_doctor(const DoctorOptions& options) {
   // The plan says what should work; only loading shows that it does. Attached to ourselves, for an
   // instant.
   const probes::Plan plan =
-      probes::attach({.tgid = getpid()}, options.backend, [](const epoll_wait_record&) {}).plan;
+      probes::attach({.tgids = {getpid()}}, options.backend, [](const epoll_wait_record&) {}).plan;
   size_t absent = 0;
   for (const auto& metric : plan.metrics)
     absent += metric.quality == probes::Quality::kAbsent ? 1 : 0;

@@ -145,7 +145,7 @@ int run_record(const RecordOptions& options) {
 
   std::vector<epoll_wait_record> waits;
   const probes::Attached attached =
-      probes::attach({.tgid = target,
+      probes::attach({.tgids = {target},
                       .exception_depth = options.exception_depth,
                       .exception_wakeup_ns = options.exception_wakeup_us * 1000,
                       .sample_every = options.sample_every},

@@ -68,7 +68,7 @@ int run_stat(const StatOptions& given) {
   Watch watch;
   watch.add_process(options.pid);
   const probes::Attached attached =
-      probes::attach({.tgid = options.pid}, options.backend, [](const epoll_wait_record&) {});
+      probes::attach({.tgids = {options.pid}}, options.backend, [](const epoll_wait_record&) {});
   if (!attached.probe) return run_procfs_stat(options, watch, attached.plan.why);
   return run_epoll_stat(options, watch, attached);
 }
