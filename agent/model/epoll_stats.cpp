@@ -6,8 +6,7 @@ namespace epulse::model {
 
 WorkerStats WorkerStats::from_raw(const epoll_worker_stats& raw) {
   WorkerStats stats;
-  stats.key = {raw.epoll_id, raw.tid, raw.epfd, raw.first_seen_ns};
-  stats.tgid = raw.tgid;
+  stats.key = {raw.epoll_id, raw.tid, raw.epfd, raw.first_seen_ns, raw.tgid};
   stats.max_events = raw.max_events;
   std::copy(std::begin(raw.counters), std::end(raw.counters), stats.counters.begin());
   for (size_t i = 0; i < stats.stages.size(); ++i) {
@@ -24,7 +23,6 @@ WorkerStats WorkerStats::from_raw(const epoll_worker_stats& raw) {
 WorkerStats WorkerStats::since(const WorkerStats& earlier) const {
   WorkerStats change;
   change.key = key;
-  change.tgid = tgid;
   change.max_events = max_events;
   for (size_t i = 0; i < counters.size(); ++i) {
     change.counters[i] = counters[i] - earlier.counters[i];
@@ -35,7 +33,6 @@ WorkerStats WorkerStats::since(const WorkerStats& earlier) const {
 }
 
 void WorkerStats::merge(const WorkerStats& other) {
-  tgid = other.tgid;
   max_events = other.max_events;
   for (size_t i = 0; i < counters.size(); ++i) counters[i] += other.counters[i];
   for (size_t i = 0; i < stages.size(); ++i) stages[i].merge(other.stages[i]);

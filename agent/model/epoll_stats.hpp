@@ -27,12 +27,12 @@ struct WorkerKey {
   uint32_t tid = 0;
   int32_t epfd = -1;
   uint64_t first_seen_ns = 0;  // tells a reused tid or instance address from the first
+  uint32_t tgid = 0;           // 0: not known (recordings of before there could be several)
   auto operator<=>(const WorkerKey&) const = default;
 };
 
 struct WorkerStats {
   WorkerKey key;
-  uint32_t tgid = 0;  // 0: not known (recordings of before there could be several)
   uint32_t max_events = 0;
   std::array<uint64_t, EPOLL_COUNTERS> counters{};
   std::array<Histogram, EPOLL_STAGES> stages{Histogram(kNsShape), Histogram(kNsShape),

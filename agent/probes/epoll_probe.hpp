@@ -15,7 +15,7 @@
 namespace epulse::probes {
 
 struct EpollProbeOptions {
-  std::vector<pid_t> tgids = {};          // as we see them
+  std::vector<pid_t> tgids = {};     // as we see them
   bool follow_children = false;      // of these too, and add_targets() may name others
   uint32_t exception_depth = 0;      // items; 0: no records for deep queues
   uint64_t exception_wakeup_ns = 0;  // woken to running; 0: no records for late wake-ups

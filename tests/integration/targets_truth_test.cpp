@@ -12,23 +12,10 @@
 namespace epulse::test {
 namespace {
 
-// Waits `count` times on an instance of its own, each time for one event.
-void deliver(int count) {
-  const int epoll = epoll_create1(0);
-  const Pair pair = unix_pair();
-  watch(epoll, pair.near, EPOLLIN);
-  epoll_event event;
-  for (int i = 0; i < count; ++i) {
-    write_byte(pair.far);
-    require(epoll_wait(epoll, &event, 1, 1000) == 1);
-    read_byte(pair.near);
-  }
-}
-
 std::map<pid_t, uint64_t> deliveries_by_process(probes::EpollProbe& probe) {
   std::map<pid_t, uint64_t> deliveries;
   for (const auto& worker : probe.read().workers) {
-    deliveries[static_cast<pid_t>(worker.tgid)] += worker.counters[EPOLL_COUNTER_DELIVERIES];
+    deliveries[static_cast<pid_t>(worker.key.tgid)] += worker.counters[EPOLL_COUNTER_DELIVERIES];
   }
   return deliveries;
 }

@@ -28,6 +28,8 @@ void write_byte(int fd);
 void read_byte(int fd);
 void watch(int epoll, int fd, uint32_t events);
 void sleep_ns(uint64_t ns);
+// Waits `count` times on an instance of its own, each time for one event.
+void deliver(int count);
 
 // The metrics that the running test shows to be right. With EPULSE_MATRIX set the program prints,
 // for each metric, what the plan says of it and whether all tests that cover it passed.
