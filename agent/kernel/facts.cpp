@@ -78,6 +78,9 @@ Facts detect() {
   struct stat pid_namespace {};
   facts.host_pid_namespace = stat("/proc/self/ns/pid", &pid_namespace) != 0 ||
                              pid_namespace.st_ino == kInitialPidNamespace;
+  char self[16] = {};
+  const ssize_t length = readlink("/proc/self", self, sizeof(self) - 1);
+  facts.own_proc = length < 0 || std::to_string(getpid()) == self;
   facts.lockdown_confidentiality =
       first_line("/sys/kernel/security/lockdown").find("[confidentiality]") != std::string::npos;
   // "0 0 0" on a kernel that keeps no scheduler statistics.

@@ -1,7 +1,9 @@
 // `epulse stat` and `record` on processes that are named in every way there is.
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -10,6 +12,7 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <thread>
 
 #include "agent/kernel/facts.hpp"
@@ -223,6 +226,97 @@ TEST_F(Selecting, ACgroupAndWhoJoinsItLater) {
   EXPECT_SUMMARY(out, member.pid(), 109);
   EXPECT_SUMMARY(out, late.pid(), 227);
   EXPECT_FALSE(contains(out, "[" + other.id() + "]")) << out;
+}
+
+// ---- pid namespaces ----
+
+struct Container {
+  std::atomic<pid_t> pid;  // of its first process, as the host sees it
+  std::atomic<bool> go;
+  std::atomic<bool> done;
+  int inner_pid;
+  char out[16384];
+};
+
+// Runs `inside` as the first process of a pid namespace of its own, with a /proc of its own.
+void contain(Container& container, const std::function<void()>& inside) {
+  require(unshare(CLONE_NEWPID | CLONE_NEWNS) == 0);
+  const pid_t pid = fork();
+  if (pid == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    require(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
+    require(mount("proc", "/proc", "proc", 0, nullptr) == 0);
+    inside();
+    container.done = true;
+    pause();
+  }
+  container.pid = pid;
+  while (!container.done && waitpid(pid, nullptr, WNOHANG) == 0) sleep_ns(1'000'000);
+}
+
+// The numbers that count there are not the kernel's.
+TEST_F(Selecting, InsideAPidNamespaceByThePidThatIsSeenThere) {
+  Child<Container> child([](Container& container) {
+    contain(container, [&] {
+      std::vector<std::unique_ptr<Server>> servers;
+      for (int i = 0; i < 3; ++i) servers.push_back(std::make_unique<Server>(131 + i, "inside"));
+      container.inner_pid = servers[1]->pid();
+      const std::string out = stat({"-p", servers[1]->id()}, [&] {
+        for (auto& server : servers) require(server->work());
+      });
+      out.copy(container.out, sizeof(container.out) - 1);
+    });
+  });
+  ASSERT_TRUE(child.work());
+  const Container& container = child.result();
+  ASSERT_NE(container.pid, container.inner_pid);
+  const std::string out = container.out;
+  EXPECT_TRUE(contains(out, "tracepoint backend") || contains(out, "fentry backend") ||
+              contains(out, "kprobe backend"))
+      << out;
+  EXPECT_SUMMARY(out, container.inner_pid, 132);
+  EXPECT_FALSE(contains(out, "131 waits")) << out;
+}
+
+TEST_F(Selecting, InsideAPidNamespaceSeveral) {
+  Child<Container> child([](Container& container) {
+    contain(container, [&] {
+      prctl(PR_SET_NAME, "boxed");
+      Server first(139, "boxed");
+      Server second(149, "boxed");
+      prctl(PR_SET_NAME, "box");
+      container.inner_pid = second.pid();
+      const std::string out = stat({"-C", "boxed"}, [&] {
+        require(first.work());
+        require(second.work());
+      });
+      out.copy(container.out, sizeof(container.out) - 1);
+    });
+  });
+  ASSERT_TRUE(child.work());
+  const std::string out = child.result().out;
+  EXPECT_SUMMARY(out, child.result().inner_pid - 1, 139);
+  EXPECT_SUMMARY(out, child.result().inner_pid, 149);
+}
+
+TEST_F(Selecting, FromTheHostAProcessOfAContainer) {
+  const int epoll = epoll_create1(0);
+  Child<Container> child([](Container& container) {
+    contain(container, [&] {
+      while (!container.go) sleep_ns(1'000'000);
+      deliver(137);
+      sleep_ns(500'000'000);  // an interval or two
+    });
+  });
+  close(epoll);
+  auto& container = *static_cast<Container*>(child.shared());
+  std::thread work([&] { EXPECT_TRUE(child.work()); });
+  ASSERT_TRUE(eventually([&] { return container.pid != 0; }));
+  const std::string out = stat({"-p", std::to_string(container.pid)}, [&] {
+    container.go = true;
+    work.join();
+  });
+  EXPECT_SUMMARY(out, container.pid, 137);
 }
 
 TEST_F(Selecting, WhatIsNotThere) {

@@ -28,6 +28,7 @@ std::vector<Fact> describe(const kernel::Facts& facts) {
       {"bpf() allowed", facts.bpf_errno == 0 ? "yes" : "no: " + errno_text(facts.bpf_errno)},
       {"root", yes(facts.effective_root)},
       {"host's pid namespace", yes(facts.host_pid_namespace)},
+      {"/proc is of our pid namespace", yes(facts.own_proc)},
       {"kernel BTF", yes(facts.btf)},
       {"lockdown for confidentiality", yes(facts.lockdown_confidentiality)},
       {"BPF trampolines (fentry)",
