@@ -20,7 +20,7 @@ Target::Target(targets::Selector selector, std::vector<pid_t> pids)
   }
 }
 
-Target::Target(targets::Selector selector) : Target(selector, targets::resolve(selector)) {}
+Target::Target(const targets::Selector& selector) : Target(selector, targets::resolve(selector)) {}
 
 Target Target::command(pid_t pid, bool children) {
   return {targets::Pids{{pid}, children}, {pid}};

@@ -16,7 +16,7 @@ namespace epulse::cli {
 class Target {
  public:
   // Throws Error when the selector names nothing that can be measured.
-  explicit Target(targets::Selector selector);
+  explicit Target(const targets::Selector& selector);
   // A process that we are about to start, whatever it is going to have.
   static Target command(pid_t pid, bool children);
 

@@ -41,7 +41,8 @@ inline CLI::Validator process_ids() {
             for (const std::string& pid : CLI::detail::split(text, ',')) {
               std::string copy = pid;
               const std::string error = one(copy);
-              if (!error.empty()) return pid == text ? error : error + " (in " + text + ")";
+              if (!error.empty())
+                return pid == text ? error : fmt::format("{} (in {})", error, text);
             }
             return {};
           },
