@@ -41,6 +41,20 @@ int BPF_PROG(on_switch, bool preempted, struct task_struct* prev, struct task_st
   return 0;
 }
 
+/* ---- where there are several targets: children of targets are too, if user space wants so ---- */
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(on_fork, struct task_struct* parent, struct task_struct* child) {
+  if (is_target((__u32)parent->tgid)) on_forked(parent, child);
+  return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(on_exit, struct task_struct* task) {
+  if (is_target((__u32)task->tgid)) on_thread_ends(task);
+  return 0;
+}
+
 /* ---- tracepoint: sockets alone ---- */
 
 SEC("tp_btf/sk_data_ready")

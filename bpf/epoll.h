@@ -38,7 +38,7 @@ enum epoll_counter {
   EPOLL_COUNTERS,
 };
 
-/* Who has a slot of the statistics array. */
+/* Who has a slot of the statistics array; the tid is the kernel's number. */
 struct epoll_worker_key {
   __u64 epoll_id;
   __u32 tid;
@@ -50,10 +50,12 @@ struct epoll_worker_key {
 struct epoll_worker_stats {
   __u64 epoll_id;
   __u64 first_seen_ns;
-  __u32 tid;
+  __u32 tid; /* as user space's pid namespace numbers it */
   __s32 epfd;
   __u32 in_use; /* set last when the slot is taken */
   __u32 max_events;
+  __u32 tgid;       /* as user space's pid namespace numbers it */
+  __u32 kernel_tid; /* as the kernel numbers it */
   __u64 counters[EPOLL_COUNTERS];
   struct ns_histogram stages[EPOLL_STAGES];
   struct items_histogram items[EPOLL_ITEMS];

@@ -5,6 +5,7 @@
 #include "lib/bpf.h"
 
 #include "lib/eventpoll.h"
+#include "lib/pids.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -21,6 +22,7 @@ int list_epolls(struct bpf_iter__task_file* ctx) {
   depth = eventpoll_depth(ep, true);
   record.epoll_id = (__u64)ep;
   record.tgid = (__u32)task->tgid;
+  record.user_tgid = pid_at_level(BPF_CORE_READ(task, group_leader), current_pid_level());
   record.tid = (__u32)task->pid;
   record.epfd = (__s32)ctx->fd;
   record.depth = depth;

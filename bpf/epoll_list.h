@@ -6,13 +6,13 @@
 
 struct epoll_list_record {
   __u64 epoll_id;
-  __u32 tgid;
+  __u32 tgid; /* as the kernel numbers it */
   __u32 tid;
   __s32 epfd;
-  __s32 depth;   /* items on the ready list; -1 while a scan has them */
-  __u32 waiters; /* threads blocked in epoll_wait */
-  __u32 reserved;
-  char comm[16]; /* of the process */
+  __s32 depth;     /* items on the ready list; -1 while a scan has them */
+  __u32 waiters;   /* threads blocked in epoll_wait */
+  __u32 user_tgid; /* in the pid namespace of who reads */
+  char comm[16];   /* of the process */
 };
 
 #ifdef __cplusplus

@@ -23,7 +23,7 @@ TargetSampler::TargetSampler(pid_t pid, const config::Probes& options, const std
     : pid_(pid),
       sched_(pid),
       page_(kernel::StatsPage::open(pid)),
-      attached_(probes::attach({.tgid = pid,
+      attached_(probes::attach({.tgids = {pid},
                                 .exception_depth = static_cast<uint32_t>(options.exception_depth),
                                 .exception_wakeup_ns = options.exception_wakeup_us * 1000,
                                 .sample_every = static_cast<uint32_t>(options.sample_every)},

@@ -23,7 +23,7 @@ inline constexpr uint32_t kPayloadBytesMax = 64U << 20;
 
 enum class BlockType : uint32_t {
   kMeta = 1,      // pairs of texts
-  kInterval = 2,  // time, duration, losses, workers with what they counted
+  kInterval = 2,  // time, duration, losses, workers with what they counted, processes
   kWaits = 3,     // single epoll_wait records, as in bpf/epoll.h
   kEnd = 4,       // empty
 };

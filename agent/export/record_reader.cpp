@@ -67,6 +67,15 @@ bool take_interval(ByteReader in, Recording& recording, model::EpollTotal& total
     if (!name.empty()) names[worker.key.tid] = name;
     interval.workers.push_back(std::move(worker));
   }
+  // A file of before several processes could be watched ends here.
+  if (in.ok() && !in.at_end()) {
+    interval.losses.targets_dropped = in.number();
+    for (model::WorkerStats& worker : interval.workers) {
+      worker.key.tgid = static_cast<uint32_t>(in.number());
+      const std::string_view name = in.text();
+      if (worker.key.tgid != 0 && !name.empty()) names[worker.key.tgid] = name;
+    }
+  }
   if (!in.ok()) return false;
   total.add(interval);
   recording.names = std::move(names);

@@ -74,6 +74,13 @@ void RecordWriter::interval(const model::EpollSnapshot& interval, const ThreadNa
     out.number(worker.items.size());
     for (const auto& histogram : worker.items) put_histogram(out, histogram);
   }
+  // What came later, behind all that an old reader knows.
+  out.number(interval.losses.targets_dropped);
+  for (const model::WorkerStats& worker : interval.workers) {
+    const auto name = worker.key.tgid == 0 ? names.end() : names.find(worker.key.tgid);
+    out.number(worker.key.tgid);
+    out.text(name == names.end() ? std::string_view{} : std::string_view(name->second));
+  }
   block(BlockType::kInterval, out.str());
 }
 

@@ -12,6 +12,7 @@
 #include <memory>
 
 #include "agent/kernel/kallsyms.hpp"
+#include "agent/kernel/process.hpp"
 #include "agent/kernel/tracepoint_ids.hpp"
 
 namespace epulse::kernel {
@@ -73,11 +74,10 @@ Facts detect() {
   facts.release = names.release;
   facts.arch = names.machine;
   facts.effective_root = geteuid() == 0;
-  // PROC_PID_INIT_INO, include/linux/proc_ns.h: the inode of the first pid namespace.
-  constexpr ino_t kInitialPidNamespace = 0xEFFFFFFC;
-  struct stat pid_namespace {};
-  facts.host_pid_namespace = stat("/proc/self/ns/pid", &pid_namespace) != 0 ||
-                             pid_namespace.st_ino == kInitialPidNamespace;
+  facts.host_pid_namespace = in_host_pid_namespace();
+  char self[16] = {};
+  const ssize_t length = readlink("/proc/self", self, sizeof(self) - 1);
+  facts.own_proc = length < 0 || std::to_string(getpid()) == self;
   facts.lockdown_confidentiality =
       first_line("/sys/kernel/security/lockdown").find("[confidentiality]") != std::string::npos;
   // "0 0 0" on a kernel that keeps no scheduler statistics.

@@ -15,6 +15,7 @@ struct Facts {
   bool lockdown_confidentiality = false;
   bool effective_root = false;
   bool host_pid_namespace = true;  // the pids we see are the kernel's own
+  bool own_proc = true;            // /proc shows our pid namespace
   int bpf_errno = 0;               // of creating a BPF map; 0: allowed
   // Kernel functions that the probes know, by address; 0: absent (perhaps inlined) or hidden.
   std::map<std::string, uint64_t, std::less<>> functions;

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -46,21 +47,19 @@ bool numeric_entries(const std::string& path, std::vector<int>& numbers) {
   return true;
 }
 
-bool is_epoll(pid_t pid, int fd) {
+bool is_epoll(pid_t pid, int fd, const std::string& proc) {
   char target[64];
-  const std::string link = fmt::format("/proc/{}/fd/{}", pid, fd);
+  const std::string link = fmt::format("{}/{}/fd/{}", proc, pid, fd);
   const ssize_t length = readlink(link.c_str(), target, sizeof(target));
   return length > 0 &&
          std::string_view(target, static_cast<size_t>(length)) == "anon_inode:[eventpoll]";
 }
 
 // A master like nginx's leaves the events to its children: "24951 24952".
-std::string children_with_epoll(pid_t pid) {
+std::string children_with_epoll(pid_t pid, const std::string& proc) {
   std::string found;
-  for (const pid_t child : children_of(pid)) {
-    std::vector<int> fds;
-    numeric_entries(fmt::format("/proc/{}/fd", child), fds);
-    if (std::any_of(fds.begin(), fds.end(), [&](int fd) { return is_epoll(child, fd); })) {
+  for (const pid_t child : children_of(pid, proc)) {
+    if (has_epoll(child, proc)) {
       found += fmt::format("{}{}", found.empty() ? "" : " ", child);
     }
   }
@@ -78,7 +77,8 @@ std::optional<ThreadStat> parse_thread_stat(const std::string& text) {
   std::istringstream fields(text.substr(close + 1));
   fields >> stat.state;
   std::string skipped;
-  for (int field = 4; field <= 21; ++field) fields >> skipped;
+  fields >> stat.parent;
+  for (int field = 5; field <= 21; ++field) fields >> skipped;
   fields >> stat.start_ticks;
   for (int field = 23; field <= 38; ++field) fields >> skipped;
   fields >> stat.cpu;
@@ -108,9 +108,9 @@ std::optional<model::CpuSet> thread_affinity(pid_t tid) {
   return model::CpuSet::from_native(native);
 }
 
-std::vector<pid_t> all_pids() {
+std::vector<pid_t> all_pids(const std::string& proc) {
   std::vector<pid_t> pids;
-  numeric_entries("/proc", pids);
+  numeric_entries(proc, pids);
   return pids;
 }
 
@@ -120,15 +120,37 @@ std::vector<pid_t> thread_ids(pid_t pid) {
   return tids;
 }
 
-std::string process_name(pid_t pid) {
-  std::ifstream file(fmt::format("/proc/{}/comm", pid));
+std::string process_name(pid_t pid, const std::string& proc) {
+  std::ifstream file(fmt::format("{}/{}/comm", proc, pid));
   std::string name;
   std::getline(file, name);
   return name;
 }
 
-std::vector<pid_t> children_of(pid_t pid) {
-  std::ifstream file(fmt::format("/proc/{}/task/{}/children", pid, pid));
+std::optional<pid_t> process_of(pid_t tid, const std::string& proc) {
+  std::ifstream status(fmt::format("{}/{}/status", proc, tid));
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("Tgid:")) return std::stoi(line.substr(5));
+  }
+  return std::nullopt;
+}
+
+std::optional<pid_t> parent_of(pid_t pid, const std::string& proc) {
+  const auto text = read_file(fmt::format("{}/{}/stat", proc, pid));
+  if (!text) return std::nullopt;
+  const auto stat = parse_thread_stat(*text);
+  if (!stat) return std::nullopt;
+  return stat->parent;
+}
+
+bool has_epoll(pid_t pid, const std::string& proc) {
+  std::vector<int> fds;
+  numeric_entries(fmt::format("{}/{}/fd", proc, pid), fds);
+  return std::any_of(fds.begin(), fds.end(), [&](int fd) { return is_epoll(pid, fd, proc); });
+}
+
+std::vector<pid_t> children_of(pid_t pid, const std::string& proc) {
+  std::ifstream file(fmt::format("{}/{}/task/{}/children", proc, pid, pid));
   std::vector<pid_t> children;
   for (pid_t child = 0; file >> child;) children.push_back(child);
   return children;
@@ -138,65 +160,59 @@ bool thread_exists(pid_t pid, pid_t tid) {
   return access(fmt::format("/proc/{}/task/{}", pid, tid).c_str(), F_OK) == 0;
 }
 
-std::optional<int> watched_descriptors(pid_t pid, int fd) {
-  if (!is_epoll(pid, fd)) return std::nullopt;
-  std::ifstream info(fmt::format("/proc/{}/fdinfo/{}", pid, fd));
+std::optional<int> watched_descriptors(pid_t pid, int fd, const std::string& proc) {
+  if (!is_epoll(pid, fd, proc)) return std::nullopt;
+  std::ifstream info(fmt::format("{}/{}/fdinfo/{}", proc, pid, fd));
   int watched = 0;
   for (std::string line; std::getline(info, line);) watched += line.starts_with("tfd:") ? 1 : 0;
   return watched;
 }
 
-std::vector<EpollDescriptor> epoll_descriptors(pid_t pid) {
+std::vector<EpollDescriptor> epoll_descriptors(pid_t pid, const std::string& proc) {
   std::vector<int> fds;
-  if (!numeric_entries(fmt::format("/proc/{}/fd", pid), fds)) {
+  if (!numeric_entries(fmt::format("{}/{}/fd", proc, pid), fds)) {
     const int error = errno;
     if (error == ENOENT) fail("process {} does not exist", pid);
     fail("cannot read the descriptors of process {} ({}): {}; run as root or as its owner", pid,
-         process_name(pid), errno_text(error));
+         process_name(pid, proc), errno_text(error));
   }
   std::vector<EpollDescriptor> epolls;
   for (const int fd : fds) {
-    if (const auto watched = watched_descriptors(pid, fd)) epolls.push_back({fd, *watched});
+    if (const auto watched = watched_descriptors(pid, fd, proc)) epolls.push_back({fd, *watched});
   }
   return epolls;
 }
 
-bool has_ring(pid_t pid) {
+bool has_ring(pid_t pid, const std::string& proc) {
   std::vector<int> fds;
-  if (!numeric_entries(fmt::format("/proc/{}/fd", pid), fds)) return false;
+  if (!numeric_entries(fmt::format("{}/{}/fd", proc, pid), fds)) return false;
   return std::any_of(fds.begin(), fds.end(), [&](int fd) {
     std::error_code gone;
-    return std::filesystem::read_symlink(fmt::format("/proc/{}/fd/{}", pid, fd), gone) ==
+    return std::filesystem::read_symlink(fmt::format("{}/{}/fd/{}", proc, pid, fd), gone) ==
            "anon_inode:[io_uring]";
   });
 }
 
-namespace {
-
-// The process that `pid`, a thread's id perhaps, is of.
-pid_t process_of(pid_t pid) {
-  std::ifstream status(fmt::format("/proc/{}/status", pid));
-  if (!status) fail("process {} does not exist; `epulse list` shows the candidates", pid);
-  for (std::string line; std::getline(status, line);) {
-    if (line.starts_with("Tgid:")) return std::stoi(line.substr(5));
-  }
-  return pid;
-}
-
-}  // namespace
-
-pid_t require_epoll_process(pid_t pid) {
-  const pid_t tgid = process_of(pid);
-  if (!epoll_descriptors(tgid).empty()) return tgid;
-  const std::string children = children_with_epoll(tgid);
-  fail("process {} ({}) has no epoll instance; {}", tgid, process_name(tgid),
+pid_t require_epoll_process(pid_t pid, const std::string& proc) {
+  const std::optional<pid_t> tgid = process_of(pid, proc);
+  if (!tgid) fail("process {} does not exist; `epulse list` shows the candidates", pid);
+  if (!epoll_descriptors(*tgid, proc).empty()) return *tgid;
+  const std::string children = children_with_epoll(*tgid, proc);
+  fail("process {} ({}) has no epoll instance; {}", *tgid, process_name(*tgid, proc),
        children.empty() ? "`epulse list` shows the processes that have one"
                         : "its children have: " + children);
 }
 
-pid_t require_event_loop(pid_t pid) {
-  const pid_t tgid = process_of(pid);
-  return has_ring(tgid) ? tgid : require_epoll_process(tgid);
+pid_t require_event_loop(pid_t pid, const std::string& proc) {
+  const pid_t tgid = process_of(pid, proc).value_or(pid);
+  return has_ring(tgid, proc) ? tgid : require_epoll_process(pid, proc);
+}
+
+bool in_host_pid_namespace() {
+  // PROC_PID_INIT_INO, include/linux/proc_ns.h: the inode of the first pid namespace.
+  constexpr ino_t kInitialPidNamespace = 0xEFFFFFFC;
+  struct stat ours {};
+  return stat("/proc/self/ns/pid", &ours) != 0 || ours.st_ino == kInitialPidNamespace;
 }
 
 }  // namespace epulse::kernel

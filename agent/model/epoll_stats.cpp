@@ -6,7 +6,7 @@ namespace epulse::model {
 
 WorkerStats WorkerStats::from_raw(const epoll_worker_stats& raw) {
   WorkerStats stats;
-  stats.key = {raw.epoll_id, raw.tid, raw.epfd, raw.first_seen_ns};
+  stats.key = {raw.epoll_id, raw.tid, raw.epfd, raw.first_seen_ns, raw.tgid};
   stats.max_events = raw.max_events;
   std::copy(std::begin(raw.counters), std::end(raw.counters), stats.counters.begin());
   for (size_t i = 0; i < stats.stages.size(); ++i) {
@@ -41,7 +41,7 @@ void WorkerStats::merge(const WorkerStats& other) {
 
 EpollLosses EpollLosses::since(const EpollLosses& earlier) const {
   return {waits_dropped - earlier.waits_dropped, workers_dropped - earlier.workers_dropped,
-          instances_dropped - earlier.instances_dropped};
+          instances_dropped - earlier.instances_dropped, targets_dropped - earlier.targets_dropped};
 }
 
 EpollSnapshot EpollIntervals::advance(const EpollSnapshot& cumulative) {
@@ -67,6 +67,7 @@ void EpollTotal::add(const EpollSnapshot& interval) {
   total_.losses.waits_dropped += interval.losses.waits_dropped;
   total_.losses.workers_dropped += interval.losses.workers_dropped;
   total_.losses.instances_dropped += interval.losses.instances_dropped;
+  total_.losses.targets_dropped += interval.losses.targets_dropped;
   for (const WorkerStats& worker : interval.workers) {
     const auto known = std::find_if(total_.workers.begin(), total_.workers.end(),
                                     [&](const WorkerStats& w) { return w.key == worker.key; });

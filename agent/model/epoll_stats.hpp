@@ -27,6 +27,7 @@ struct WorkerKey {
   uint32_t tid = 0;
   int32_t epfd = -1;
   uint64_t first_seen_ns = 0;  // tells a reused tid or instance address from the first
+  uint32_t tgid = 0;           // 0: not known (recordings of before there could be several)
   auto operator<=>(const WorkerKey&) const = default;
 };
 
@@ -54,7 +55,10 @@ struct EpollLosses {
   uint64_t waits_dropped = 0;      // single records: ring buffer full, or malformed
   uint64_t workers_dropped = 0;    // epoll_wait calls of threads that found no room
   uint64_t instances_dropped = 0;  // ... on instances that found no room
-  bool any() const { return (waits_dropped | workers_dropped | instances_dropped) != 0; }
+  uint64_t targets_dropped = 0;    // processes that found no room
+  bool any() const {
+    return (waits_dropped | workers_dropped | instances_dropped | targets_dropped) != 0;
+  }
   EpollLosses since(const EpollLosses& earlier) const;
   bool operator==(const EpollLosses&) const = default;
 };

@@ -1,11 +1,7 @@
 #include "agent/probes/epoll_list.hpp"
 
-#include <bpf/bpf.h>
-#include <unistd.h>
-
-#include <array>
-
 #include "agent/probes/bpf_object.hpp"
+#include "agent/probes/iterator.hpp"
 #include "epoll_list.skel.h"
 
 namespace epulse::probes {
@@ -28,22 +24,7 @@ EpollLister::EpollLister(const kernel::Facts& facts) : state_(std::make_unique<S
 EpollLister::~EpollLister() = default;
 
 std::vector<epoll_list_record> EpollLister::read() const {
-  const int iterator = bpf_iter_create(bpf_link__fd(state_->object->links.list_epolls));
-  if (iterator < 0) fail("cannot start the task_file iterator: {}", errno_text(errno));
-  std::vector<epoll_list_record> records;
-  std::array<epoll_list_record, 128> buffer;
-  ssize_t bytes = 0;
-  do {
-    bytes = ::read(iterator, buffer.data(), sizeof(buffer));
-    // The kernel writes whole records, so a read ends between two.
-    for (ssize_t i = 0; i < bytes / static_cast<ssize_t>(sizeof(epoll_list_record)); ++i) {
-      records.push_back(buffer[static_cast<size_t>(i)]);
-    }
-  } while (bytes > 0 || (bytes < 0 && (errno == EAGAIN || errno == EINTR)));
-  const int error = errno;
-  close(iterator);
-  if (bytes < 0) fail("the task_file iterator broke off: {}", errno_text(error));
-  return records;
+  return read_iterator<epoll_list_record>(state_->object->links.list_epolls, "task_file");
 }
 
 }  // namespace epulse::probes

@@ -13,12 +13,15 @@ namespace epulse::probes {
 namespace {
 
 // The programs of a backend, beside those of the scheduler that all have.
-std::vector<bpf_program*> chosen_programs(const epoll_bpf& object, const Plan& plan) {
+std::vector<bpf_program*> chosen_programs(const epoll_bpf& object, const EpollProbeOptions& options,
+                                          const TargetConstants& target, const Plan& plan) {
   const auto& programs = object.progs;
   std::vector<bpf_program*> chosen = {programs.on_waking, programs.on_switch};
   const auto add = [&](std::initializer_list<bpf_program*> more) {
     chosen.insert(chosen.end(), more);
   };
+  if (target.tgid == 0) add({programs.on_exit});
+  if (options.follow_children) add({programs.on_fork});
   const bool fentry = plan.backend == Backend::kFentry;
   if (fentry) {
     add({programs.enter_callback, programs.enter_wait, programs.exit_wait, programs.exit_create});
@@ -46,12 +49,13 @@ std::vector<bpf_program*> chosen_programs(const epoll_bpf& object, const Plan& p
 }
 
 // Everything that is fixed before load.
-void configure(epoll_bpf& object, const EpollProbeOptions& options, const kernel::Facts& facts,
-               const Plan& plan, uint32_t slots) {
+void configure(epoll_bpf& object, const EpollProbeOptions& options, const TargetConstants& target,
+               const kernel::Facts& facts, const Plan& plan, uint32_t slots) {
   auto& constants = *object.rodata;
   constants.ep_eventpoll_poll_address = facts.address("ep_eventpoll_poll");
   constants.ep_poll_callback_address = facts.address("ep_poll_callback");
-  constants.target_tgid = static_cast<uint32_t>(options.tgid);
+  constants.target_tgid = target.tgid;
+  constants.user_pid_level = target.user_level;
   constants.exception_depth = options.exception_depth;
   constants.exception_wakeup_ns = options.exception_wakeup_ns;
   constants.sample_every = options.sample_every;
@@ -60,13 +64,14 @@ void configure(epoll_bpf& object, const EpollProbeOptions& options, const kernel
   constants.task_storage = plan.task_storage;
   constants.drain_is_hooked = plan.drain != DrainHook::kNone;
 
-  const std::vector<bpf_program*> chosen = chosen_programs(object, plan);
+  const std::vector<bpf_program*> chosen = chosen_programs(object, options, target, plan);
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, object.obj) {
     bpf_program__set_autoload(program,
                               std::find(chosen.begin(), chosen.end(), program) != chosen.end());
   }
   const auto& maps = object.maps;
+  if (target.tgid != 0) bpf_map__set_max_entries(maps.targets, 1);
   if (plan.task_storage) {
     bpf_map__set_max_entries(maps.threads_by_tid, 1);
   } else {
@@ -81,10 +86,10 @@ void configure(epoll_bpf& object, const EpollProbeOptions& options, const kernel
 
 }  // namespace
 
-EpollObject::EpollObject(const EpollProbeOptions& options, const kernel::Facts& facts,
-                         const Plan& plan, uint32_t slots)
+EpollObject::EpollObject(const EpollProbeOptions& options, const TargetConstants& target,
+                         const kernel::Facts& facts, const Plan& plan, uint32_t slots)
     : waits_(plan.waits), syscall_tracepoints_(facts.syscall_tracepoints) {
-  configure(*object_, options, facts, plan, slots);
+  configure(*object_, options, target, facts, plan, slots);
 }
 
 void EpollObject::attach() {

@@ -13,12 +13,18 @@
 
 namespace epulse::probes {
 
+// Whose events pass, as the kernel numbers processes.
+struct TargetConstants {
+  uint32_t tgid;        // 0: those in the map `targets`
+  uint32_t user_level;  // of our pid namespace
+};
+
 // The BPF object of the epoll probe in the shape that a plan asks for: constants, programs, maps.
 // Everything is gone from the kernel with the object. All throw LoadError when refused.
 class EpollObject {
  public:
-  EpollObject(const EpollProbeOptions& options, const kernel::Facts& facts, const Plan& plan,
-              uint32_t slots);
+  EpollObject(const EpollProbeOptions& options, const TargetConstants& target,
+              const kernel::Facts& facts, const Plan& plan, uint32_t slots);
 
   void load() { object_.load(); }
   void attach();

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <set>
 #include <span>
 #include <utility>
@@ -16,13 +17,26 @@
 #include "agent/model/wait_record.hpp"
 #include "agent/probes/epoll_list.hpp"
 #include "agent/probes/epoll_object.hpp"
+#include "agent/probes/pid_namespace.hpp"
 
 namespace epulse::probes {
 namespace {
 
-// A slot is 60 KB of kernel memory, allocated at load. Most threads wait on one instance.
-uint32_t slots_for(size_t threads) {
-  return static_cast<uint32_t>(std::clamp<size_t>(threads * 2 + 64, 128, 4096));
+// A slot is 60 KB of kernel memory, allocated at load. Most threads wait on one instance; processes
+// that come later bring more.
+uint32_t slots_for(const EpollProbeOptions& options) {
+  size_t threads = 0;
+  for (const pid_t tgid : options.tgids) threads += kernel::thread_ids(tgid).size();
+  return static_cast<uint32_t>(
+      std::clamp<size_t>(threads * 2 + 64, options.follow_children ? 256 : 128, 4096));
+}
+
+// The one target of all time, as the kernel numbers it; 0 when there are several or may be.
+uint32_t single_target(const EpollProbeOptions& options, const PidNamespace& pids) {
+  if (options.follow_children || options.tgids.size() != 1) return 0;
+  const uint32_t tgid = pids.to_kernel(options.tgids)[0];
+  if (tgid == 0) fail("process {} has ended", options.tgids[0]);
+  return tgid;
 }
 
 // The `workers` array, mapped: reading it costs no system call.
@@ -53,10 +67,12 @@ class WorkerSlots {
 struct EpollProbe::State {
   State(const EpollProbeOptions& options, const kernel::Facts& facts, const Plan& plan,
         uint32_t slot_count, WaitHandler handler)
-      : lister(facts),
-        object(options, facts, plan, slot_count),
+      : pids(facts),
+        lister(facts),
+        single(single_target(options, pids)),
+        user_single(single == 0 ? 0 : options.tgids[0]),
+        object(options, {single, pids.level()}, facts, plan, slot_count),
         on_wait(std::move(handler)),
-        tgid(options.tgid),
         task_storage(plan.task_storage) {}
   ~State() {
     ring_buffer__free(ring);
@@ -68,17 +84,25 @@ struct EpollProbe::State {
   using Epolls = std::set<std::pair<uint64_t, int32_t>>;  // instance, descriptor
 
   Epolls epolls() const;
+  // By the kernel's number: what we see.
+  std::map<uint32_t, uint32_t> targets() const;
+  void add_targets(const std::vector<pid_t>& tgids);
+  void know_instances();
+  void forget_ended_targets();
   std::set<uint32_t> closed_slots();
   void forget_closed_instances(const Epolls& open, uint64_t time_ns);
   void release(uint32_t slot);
 
+  PidNamespace pids;
   EpollLister lister;
+  uint32_t single;    // the one target; 0: those in the map
+  pid_t user_single;  // ... as we see it
   EpollObject object;
   WaitHandler on_wait;
   model::WaitDecoder decoder;
   std::unique_ptr<WorkerSlots> slots;
   ring_buffer* ring = nullptr;
-  pid_t tgid;
+  std::set<pid_t> refused;  // targets that found no room
   bool task_storage;
   uint64_t attached_ns = 0;
   int cost_measurement = -1;
@@ -87,7 +111,7 @@ struct EpollProbe::State {
 
 EpollProbe::EpollProbe(const EpollProbeOptions& options, const kernel::Facts& facts,
                        const Plan& plan, WaitHandler on_wait) {
-  const uint32_t slots = slots_for(kernel::thread_ids(options.tgid).size());
+  const uint32_t slots = slots_for(options);
   state_ = std::make_unique<State>(options, facts, plan, slots, std::move(on_wait));
   EpollObject& object = state_->object;
   object.load();
@@ -107,27 +131,76 @@ EpollProbe::EpollProbe(const EpollProbeOptions& options, const kernel::Facts& fa
   state_->ring = ring_buffer__new(bpf_map__fd(object->maps.waits), handle, state_.get(), nullptr);
   if (state_->ring == nullptr) refuse("map the probe's ring buffer", errno);
   state_->attached_ns = kernel::monotonic_ns();
+  if (state_->single == 0) state_->add_targets(options.tgids);
   object.attach();
   // After attach, so that an instance is either listed here or seen being created.
-  const std::vector<char> zeros(bpf_map__value_size(object->maps.instances));
-  for (const auto& [epoll_id, epfd] : state_->epolls()) {
-    bpf_map_update_elem(bpf_map__fd(object->maps.instances), &epoll_id, zeros.data(), BPF_NOEXIST);
-  }
+  state_->know_instances();
 }
 
 EpollProbe::~EpollProbe() = default;
 
 void EpollProbe::check_load(const EpollProbeOptions& options, const kernel::Facts& facts,
                             const Plan& plan) {
-  EpollObject(options, facts, plan, 1).load();
+  PidNamespace pids(facts);
+  EpollObject(options, {single_target(options, pids), pids.level()}, facts, plan, 1).load();
 }
 
 EpollProbe::State::Epolls EpollProbe::State::epolls() const {
   Epolls found;
+  const std::map<uint32_t, uint32_t> wanted = targets();
   for (const epoll_list_record& epoll : lister.read()) {
-    if (epoll.tgid == static_cast<uint32_t>(tgid)) found.emplace(epoll.epoll_id, epoll.epfd);
+    if (wanted.contains(epoll.tgid)) found.emplace(epoll.epoll_id, epoll.epfd);
   }
   return found;
+}
+
+std::map<uint32_t, uint32_t> EpollProbe::State::targets() const {
+  std::map<uint32_t, uint32_t> found;
+  if (single != 0) {
+    found[single] = static_cast<uint32_t>(user_single);
+    return found;
+  }
+  const int map = bpf_map__fd(object->maps.targets);
+  uint32_t tgid = 0;
+  uint32_t user_tgid = 0;
+  // A key that is deleted meanwhile makes the kernel start anew, so there may be more steps than
+  // keys, but not without end.
+  const uint32_t steps = 4 * bpf_map__max_entries(object->maps.targets);
+  const uint32_t* last = nullptr;
+  for (uint32_t step = 0; step < steps && bpf_map_get_next_key(map, last, &tgid) == 0; ++step) {
+    if (bpf_map_lookup_elem(map, &tgid, &user_tgid) == 0) found[tgid] = user_tgid;
+    last = &tgid;
+  }
+  return found;
+}
+
+void EpollProbe::State::add_targets(const std::vector<pid_t>& tgids) {
+  const int map = bpf_map__fd(object->maps.targets);
+  const std::vector<uint32_t> kernel_tgids = pids.to_kernel(tgids);
+  for (size_t i = 0; i < tgids.size(); ++i) {
+    const auto user_tgid = static_cast<uint32_t>(tgids[i]);
+    if (kernel_tgids[i] == 0) continue;  // gone
+    if (bpf_map_update_elem(map, &kernel_tgids[i], &user_tgid, BPF_ANY) != 0) {
+      refused.insert(tgids[i]);
+    }
+  }
+}
+
+void EpollProbe::State::know_instances() {
+  const std::vector<char> zeros(bpf_map__value_size(object->maps.instances));
+  for (const auto& [epoll_id, epfd] : epolls()) {
+    bpf_map_update_elem(bpf_map__fd(object->maps.instances), &epoll_id, zeros.data(), BPF_NOEXIST);
+  }
+}
+
+// The kernel forgets those whose end it sees; one that ended before it was added is left to us.
+void EpollProbe::State::forget_ended_targets() {
+  if (single != 0) return;
+  for (const auto& [tgid, user_tgid] : targets()) {
+    const auto pid = static_cast<pid_t>(user_tgid);
+    if (kernel::thread_exists(pid, pid)) continue;
+    bpf_map_delete_elem(bpf_map__fd(object->maps.targets), &tgid);
+  }
 }
 
 // A thread may go through any number of instances. The slots in use whose instance the process has
@@ -172,7 +245,7 @@ void EpollProbe::State::forget_closed_instances(const Epolls& open, uint64_t tim
 // Gives a dead thread's slot back: first the key, so that nobody finds it, then the memory.
 void EpollProbe::State::release(uint32_t slot) {
   epoll_worker_stats& stats = slots->all()[slot];
-  const epoll_worker_key key{stats.epoll_id, stats.tid, stats.epfd};
+  const epoll_worker_key key{stats.epoll_id, stats.kernel_tid, stats.epfd};
   bpf_map_delete_elem(bpf_map__fd(object->maps.slot_of), &key);
   memset(&stats, 0, sizeof(stats));
   bpf_map_update_elem(bpf_map__fd(object->maps.free_slots), nullptr, &slot, BPF_ANY);
@@ -190,12 +263,14 @@ model::EpollSnapshot EpollProbe::read() {
     if (slots[slot].in_use == 0) continue;
     ++state_->used;
     // Asked before the copy: what a thread that is gone has counted no longer changes.
-    const bool ended = !kernel::thread_exists(state_->tgid, static_cast<pid_t>(slots[slot].tid));
+    const uint32_t kernel_tid = slots[slot].kernel_tid;
+    const bool ended = !kernel::thread_exists(static_cast<pid_t>(slots[slot].tgid),
+                                              static_cast<pid_t>(slots[slot].tid));
     const model::WorkerStats& copy =
         snapshot.workers.emplace_back(model::WorkerStats::from_raw(slots[slot]));
     const bool unchanged = slots[slot].counters[EPOLL_COUNTER_WAITS] == copy.waits();
     if (ended && !state_->task_storage) {
-      bpf_map_delete_elem(bpf_map__fd(state_->object->maps.threads_by_tid), &copy.key.tid);
+      bpf_map_delete_elem(bpf_map__fd(state_->object->maps.threads_by_tid), &kernel_tid);
     }
     if (ended || (closed.contains(slot) && unchanged)) state_->release(slot);
   }
@@ -203,7 +278,8 @@ model::EpollSnapshot EpollProbe::read() {
             [](const auto& a, const auto& b) { return a.key < b.key; });
   const auto* counters = state_->object->bss;
   snapshot.losses = {counters->waits_dropped + state_->decoder.malformed(),
-                     counters->workers_dropped, counters->instances_dropped};
+                     counters->workers_dropped, counters->instances_dropped,
+                     counters->targets_dropped + state_->refused.size()};
   return snapshot;
 }
 
@@ -220,6 +296,26 @@ std::vector<model::Blame> EpollProbe::blames() const {
                      blame.times});
   }
   return found;
+}
+
+void EpollProbe::add_targets(const std::vector<pid_t>& tgids) {
+  const std::vector<pid_t> known = targets();
+  std::vector<pid_t> others = tgids;
+  std::erase_if(others,
+                [&](pid_t tgid) { return std::binary_search(known.begin(), known.end(), tgid); });
+  if (others.empty()) return;
+  state_->add_targets(others);
+  state_->know_instances();
+}
+
+std::vector<pid_t> EpollProbe::targets() {
+  state_->forget_ended_targets();
+  std::vector<pid_t> pids;
+  for (const auto& [tgid, user_tgid] : state_->targets()) {
+    pids.push_back(static_cast<pid_t>(user_tgid));
+  }
+  std::sort(pids.begin(), pids.end());
+  return pids;
 }
 
 void EpollProbe::consume() {

@@ -16,7 +16,8 @@
 namespace epulse::probes {
 
 struct EpollProbeOptions {
-  pid_t tgid = 0;
+  std::vector<pid_t> tgids = {};     // as we see them
+  bool follow_children = false;      // of these too, and add_targets() may name others
   uint32_t exception_depth = 0;      // items; 0: no records for deep queues
   uint64_t exception_wakeup_ns = 0;  // woken to running; 0: no records for late wake-ups
   uint32_t sample_every = 0;         // one record in N deliveries; 0: none
@@ -30,7 +31,7 @@ struct ProgramCost {
   uint64_t run_ns = 0;
 };
 
-// The epoll probe on one process: all its threads, those that start later too. Attached from
+// The epoll probe on some processes: all their threads, those that start later too. Attached from
 // construction to destruction. Not thread-safe.
 class EpollProbe {
  public:
@@ -44,6 +45,11 @@ class EpollProbe {
   // Has the verifier look at the programs of `plan` and drops them. Throws LoadError.
   static void check_load(const EpollProbeOptions& options, const kernel::Facts& facts,
                          const Plan& plan);
+
+  // Others, where children are followed; those that are known already, or gone, change nothing.
+  void add_targets(const std::vector<pid_t>& tgids);
+  // Those that have not ended, children included, as we see them; ascending.
+  std::vector<pid_t> targets();
 
   // Cumulative since attach. A worker whose thread has ended is in one more snapshot, then its slot
   // is reused.

@@ -12,12 +12,12 @@
 
 namespace epulse::probes {
 
-// One pass of an attached iterator whose program writes values of type Record. Throws Error when it
-// is cut short.
+// One pass of a BPF iterator whose program writes a Record at a time. Throws Error when it is cut
+// short.
 template <typename Record>
-std::vector<Record> read_iterator(const bpf_link* link) {
+std::vector<Record> read_iterator(const bpf_link* link, const char* name) {
   const int iterator = bpf_iter_create(bpf_link__fd(link));
-  if (iterator < 0) fail("cannot start the kernel's iterator: {}", errno_text(errno));
+  if (iterator < 0) fail("cannot start the {} iterator: {}", name, errno_text(errno));
   std::vector<Record> records;
   std::array<Record, 128> buffer;
   ssize_t bytes = 0;
@@ -30,7 +30,7 @@ std::vector<Record> read_iterator(const bpf_link* link) {
   } while (bytes > 0 || (bytes < 0 && (errno == EAGAIN || errno == EINTR)));
   const int error = errno;
   close(iterator);
-  if (bytes < 0) fail("the kernel's iterator broke off: {}", errno_text(error));
+  if (bytes < 0) fail("the {} iterator broke off: {}", name, errno_text(error));
   return records;
 }
 

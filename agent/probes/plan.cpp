@@ -20,9 +20,9 @@ std::string common_obstacle(const kernel::Facts& facts) {
                        facts.effective_root ? "the container or the kernel's lockdown forbids it"
                                             : "run as root or with CAP_BPF and CAP_PERFMON");
   }
-  if (!facts.host_pid_namespace) {
-    return "this is a pid namespace of its own, whose pids the kernel's probes do not know; run on "
-           "the host, or the container with the host's pid namespace";
+  if (!facts.own_proc) {
+    return "/proc shows another pid namespace than ours: mount it anew (unshare --mount-proc), or "
+           "run on the host";
   }
   if (facts.lockdown_confidentiality) {
     return "the kernel is locked down (confidentiality): BPF may not read kernel memory";

@@ -100,6 +100,7 @@ void SocketProbe::State::forget_all_but(const std::vector<socket_record>& socket
 
 SocketProbe::SocketProbe(const SocketProbeOptions& options, const kernel::Facts& facts)
     : state_(std::make_unique<State>(options, facts)) {
+  if (!facts.host_pid_namespace) throw LoadError("sockets are known by the host's pids only");
   state_->attach(options.tgid);
   read();  // learns the sockets that are open
 }
@@ -112,7 +113,8 @@ void SocketProbe::check_load(const kernel::Facts& facts) {
 
 model::SocketPressure SocketProbe::read() {
   model::SocketPressure pressure;
-  pressure.sockets = model::without_duplicates(read_iterator<socket_record>(state_->walk));
+  pressure.sockets =
+      model::without_duplicates(read_iterator<socket_record>(state_->walk, "task_file"));
   state_->forget_all_but(pressure.sockets);
   const auto* counters = state_->object->bss;
   pressure.events = copy(counters->known_events);

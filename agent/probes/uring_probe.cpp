@@ -86,6 +86,7 @@ struct UringProbe::State {
 };
 
 UringProbe::UringProbe(const UringProbeOptions& options) : state_(std::make_unique<State>()) {
+  if (!kernel::in_host_pid_namespace()) throw LoadError("rings are known by the host's pids only");
   const UringVariants variants = uring_variants(detect_uring_tracepoints());
   if (!variants.missing.empty()) throw LoadError(variants.missing);
   const auto addresses = kernel::kernel_addresses({"io_uring_poll"});

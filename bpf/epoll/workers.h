@@ -4,6 +4,7 @@
 
 #include "epoll/state.h"
 #include "lib/eventpoll.h"
+#include "lib/target.h"
 
 #define NO_SLOT (~0U)
 
@@ -20,6 +21,7 @@ static __always_inline struct eventpoll* eventpoll_of_descriptor(int epfd) {
 }
 
 static __always_inline __u32 take_slot(const struct epoll_worker_key* key) {
+  const struct task_struct* task = (const void*)bpf_get_current_task();
   struct epoll_worker_stats* stats;
   __u32 slot;
   if (bpf_map_pop_elem(&free_slots, &slot)) return NO_SLOT;
@@ -29,7 +31,9 @@ static __always_inline __u32 take_slot(const struct epoll_worker_key* key) {
     return NO_SLOT;
   }
   stats->epoll_id = key->epoll_id;
-  stats->tid = key->tid;
+  stats->tid = user_pid(task);
+  stats->tgid = user_pid(BPF_CORE_READ(task, group_leader));
+  stats->kernel_tid = key->tid;
   stats->epfd = key->epfd;
   stats->first_seen_ns = bpf_ktime_get_ns();
   stats->in_use = 1;
@@ -56,7 +60,7 @@ static __always_inline void on_instance_created(int epfd) {
 /* The statistics that `thread` writes to; NULL when user space has given the slot away since. */
 static __always_inline struct epoll_worker_stats* own_stats(const struct thread* thread) {
   struct epoll_worker_stats* stats = bpf_map_lookup_elem(&workers, &thread->slot);
-  if (!stats || stats->tid != thread->tid || stats->epoll_id != thread->epoll_id) return 0;
+  if (!stats || stats->kernel_tid != thread->tid || stats->epoll_id != thread->epoll_id) return 0;
   return stats;
 }
 

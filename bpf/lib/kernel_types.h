@@ -26,10 +26,29 @@ struct files_struct {
   struct fdtable* fdt;
 };
 
+struct upid {
+  int nr;
+};
+
+struct pid {
+  unsigned int level;
+  struct upid numbers[];
+};
+
+typedef struct {
+  int counter;
+} atomic_t;
+
+struct signal_struct {
+  atomic_t live;
+};
+
 struct task_struct {
   unsigned int __state;
   int pid;
   int tgid;
+  struct pid* thread_pid;
+  struct signal_struct* signal;
   struct files_struct* files;
   struct task_struct* group_leader;
   char comm[16];
@@ -63,10 +82,6 @@ struct wait_queue_head {
 struct socket_wq {
   struct wait_queue_head wait;
 };
-
-typedef struct {
-  int counter;
-} atomic_t;
 
 typedef struct {
   atomic_t refs;
@@ -139,6 +154,11 @@ struct seq_file;
 
 struct bpf_iter_meta {
   struct seq_file* seq;
+};
+
+struct bpf_iter__task {
+  struct bpf_iter_meta* meta;
+  struct task_struct* task;
 };
 
 struct bpf_iter__task_file {

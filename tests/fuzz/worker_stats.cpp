@@ -35,8 +35,9 @@ bool same_histogram(const model::Histogram& histogram, const Raw& raw) {
 }
 
 void require_faithful(const model::WorkerStats& stats, const epoll_worker_stats& raw) {
-  require(stats.key == model::WorkerKey{raw.epoll_id, raw.tid, raw.epfd, raw.first_seen_ns},
-          "the key is the slot's");
+  require(
+      stats.key == model::WorkerKey{raw.epoll_id, raw.tid, raw.epfd, raw.first_seen_ns, raw.tgid},
+      "the key is the slot's");
   require(memcmp(stats.counters.data(), raw.counters, sizeof(raw.counters)) == 0,
           "counters are the slot's");
   for (size_t i = 0; i < stats.stages.size(); ++i) {

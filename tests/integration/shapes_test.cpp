@@ -17,9 +17,15 @@ using probes::Backend;
 using probes::DrainHook;
 using probes::EpollProbeOptions;
 
-constexpr EpollProbeOptions kNothing{.tgid = 1};
-constexpr EpollProbeOptions kEverything{
-    .tgid = 1, .exception_depth = 500, .exception_wakeup_ns = 1000, .sample_every = 7};
+const EpollProbeOptions kNothing{.tgids = {1}};
+const EpollProbeOptions kEverything{
+    .tgids = {1}, .exception_depth = 500, .exception_wakeup_ns = 1000, .sample_every = 7};
+// Several targets, and what they fork.
+const EpollProbeOptions kFamily{.tgids = {1},
+                                .follow_children = true,
+                                .exception_depth = 500,
+                                .exception_wakeup_ns = 1000,
+                                .sample_every = 7};
 
 std::vector<DrainHook> hooks(const kernel::Facts& facts, Backend backend) {
   std::vector<DrainHook> result = {DrainHook::kNone};
@@ -39,9 +45,10 @@ class Shapes : public testing::TestWithParam<Backend> {
     try {
       probes::EpollProbe::check_load(options, facts_, shape);
     } catch (const Error& error) {
-      ADD_FAILURE() << fmt::format("hook {} task_storage {} fast_reads {} sample_every {}: {}",
-                                   static_cast<int>(shape.drain), shape.task_storage,
-                                   shape.fast_reads, options.sample_every, error.what());
+      ADD_FAILURE() << fmt::format(
+          "hook {} task_storage {} fast_reads {} sample_every {} follow {}: {}",
+          static_cast<int>(shape.drain), shape.task_storage, shape.fast_reads, options.sample_every,
+          options.follow_children, error.what());
     }
   }
 
@@ -60,9 +67,11 @@ TEST_P(Shapes, OfEveryKernelAreAccepted) {
         shape.fast_reads = fast_reads;
         shape.waits = probes::WaitHook::kRawSyscalls;
         expect_loads(kEverything, shape);
+        expect_loads(kFamily, shape);
         if (GetParam() != Backend::kTracepoint) continue;
         shape.waits = probes::WaitHook::kSyscallTracepoints;
         expect_loads(kEverything, shape);
+        expect_loads(kFamily, shape);
       }
     }
   }
@@ -70,9 +79,10 @@ TEST_P(Shapes, OfEveryKernelAreAccepted) {
 
 TEST_P(Shapes, OfEveryOptionAreAccepted) {
   expect_loads(kNothing, plan_);
-  expect_loads({.tgid = 1, .exception_depth = 500}, plan_);
-  expect_loads({.tgid = 1, .exception_wakeup_ns = 1000}, plan_);
-  expect_loads({.tgid = 1, .sample_every = 7}, plan_);
+  expect_loads({.tgids = {1}, .exception_depth = 500}, plan_);
+  expect_loads({.tgids = {1}, .exception_wakeup_ns = 1000}, plan_);
+  expect_loads({.tgids = {1}, .sample_every = 7}, plan_);
+  expect_loads({.tgids = {1, 2}}, plan_);
 }
 
 INSTANTIATE_TEST_SUITE_P(Epoll, Shapes,

@@ -105,13 +105,25 @@ void sleep_ns(uint64_t ns) {
   nanosleep(&span, nullptr);
 }
 
+void deliver(int count) {
+  const int epoll = epoll_create1(0);
+  const Pair pair = unix_pair();
+  watch(epoll, pair.near, EPOLLIN);
+  epoll_event event;
+  for (int i = 0; i < count; ++i) {
+    write_byte(pair.far);
+    require(epoll_wait(epoll, &event, 1, 1000) == 1);
+    read_byte(pair.near);
+  }
+}
+
 void covers(std::initializer_list<std::string_view> metrics) {
   covered_by_this_test().insert(metrics.begin(), metrics.end());
 }
 
 probes::Attached attach(pid_t pid, probes::EpollProbeOptions options,
                         probes::EpollProbe::WaitHandler handler) {
-  options.tgid = pid;
+  if (pid != 0) options.tgids = {pid};
   return probes::attach(options, wanted_backend(), std::move(handler));
 }
 

@@ -28,14 +28,16 @@ void write_byte(int fd);
 void read_byte(int fd);
 void watch(int epoll, int fd, uint32_t events);
 void sleep_ns(uint64_t ns);
+// Waits `count` times on an instance of its own, each time for one event.
+void deliver(int count);
 
 // The metrics that the running test shows to be right. With EPULSE_MATRIX set the program prints,
 // for each metric, what the plan says of it and whether all tests that cover it passed.
 void covers(std::initializer_list<std::string_view> metrics);
 
-// The probe on `pid`, by the backend that EPULSE_BACKEND names, else the best that this host has;
-// none where it has no BPF (plan.why). A backend that was asked for by name and is not there is a
-// failure, not a skip.
+// The probe on `pid` (0: on those of the options), by the backend that EPULSE_BACKEND names, else
+// the best that this host has; none where it has no BPF (plan.why). A backend that was asked for by
+// name and is not there is a failure, not a skip.
 probes::Attached attach(
     pid_t pid, probes::EpollProbeOptions options = {},
     probes::EpollProbe::WaitHandler handler = [](const epoll_wait_record&) {});

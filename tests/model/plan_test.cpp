@@ -138,7 +138,7 @@ TEST(Plan, EachMissingFactIsNamed) {
   contains(why_without([](Facts& f) { f.tp_sched_waking = false; }), "sched");
   contains(why_without([](Facts& f) { f.tp_sk_data_ready = false; }), "sk_data_ready");
   contains(why_without([](Facts& f) { f.functions["ep_poll_callback"] = 0; }), "kptr_restrict");
-  contains(why_without([](Facts& f) { f.host_pid_namespace = false; }), "pid namespace");
+  contains(why_without([](Facts& f) { f.own_proc = false; }), "another pid namespace");
   contains(why_without([](Facts& f) { f.iter_task_file = false; }), "task_file");
 }
 

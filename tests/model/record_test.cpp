@@ -22,8 +22,9 @@ model::EpollSnapshot interval(uint64_t waits) {
   result.time_ns = 1'000'000'000;
   result.duration_ns = 500'000'000;
   result.losses.waits_dropped = 2;
+  result.losses.targets_dropped = 3;
   model::WorkerStats worker;
-  worker.key = {0xffff888012345678, 4711, -1, 99};
+  worker.key = {0xffff888012345678, 4711, -1, 99, 4710};
   worker.max_events = 128;
   worker.counters[EPOLL_COUNTER_WAITS] = waits;
   worker.stages[EPOLL_STAGE_HANDLER].record(12'345, waits);
@@ -50,7 +51,7 @@ std::string contents() {
   {
     RecordWriter writer(path);
     writer.meta({{"target", "redis-server[4711]"}});
-    writer.interval(interval(5), {{4711, "redis-server"}});
+    writer.interval(interval(5), {{4710, "redis"}, {4711, "redis-server"}});
     writer.interval(interval(7), {});
     writer.waits({wait_record()});
     writer.finish();
@@ -68,7 +69,9 @@ TEST(Record, ComesBackAsWritten) {
   EXPECT_EQ(recording.names.at(4711), "redis-server");
   EXPECT_EQ(recording.intervals, 2U);
   EXPECT_EQ(recording.total.duration_ns, 1'000'000'000U);
+  EXPECT_EQ(recording.names.at(4710), "redis");
   EXPECT_EQ(recording.total.losses.waits_dropped, 4U);
+  EXPECT_EQ(recording.total.losses.targets_dropped, 6U);
   ASSERT_EQ(recording.total.workers.size(), 1U);
   const model::WorkerStats& worker = recording.total.workers[0];
   EXPECT_EQ(worker.key, interval(5).workers[0].key);

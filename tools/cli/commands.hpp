@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "tools/cli/target_options.hpp"
+
 // The subcommands of epulse. Each returns the exit status: 0 fine, 1 found something, 2 failed. A
 // failure to set up is an Error, which main prints.
 namespace epulse::cli {
@@ -12,7 +14,7 @@ namespace epulse::cli {
 class Watch;
 
 struct StatOptions {
-  pid_t pid = 0;
+  TargetOptions target;
   double interval_s = 1;
   uint64_t count = 0;            // 0: until interrupted
   std::string backend = "auto";  // or the name of one
@@ -21,7 +23,7 @@ struct StatOptions {
 };
 
 struct RecordOptions {
-  pid_t pid = 0;  // 0: the command itself
+  TargetOptions target;  // none: the command itself
   std::string output = "epulse.data";
   double interval_s = 1;
   double duration_s = 0;  // 0: until the command ends or an interrupt
@@ -55,6 +57,6 @@ int run_undo(const UndoOptions& options);
 
 // `epulse stat` where BPF is refused: the scheduler's own figures and the bundled server's stats
 // page.
-int run_procfs_stat(const StatOptions& options, Watch& watch, const std::string& why);
+int run_procfs_stat(const StatOptions& options, pid_t pid, Watch& watch, const std::string& why);
 
 }  // namespace epulse::cli

@@ -28,6 +28,7 @@ std::vector<Fact> describe(const kernel::Facts& facts) {
       {"bpf() allowed", facts.bpf_errno == 0 ? "yes" : "no: " + errno_text(facts.bpf_errno)},
       {"root", yes(facts.effective_root)},
       {"host's pid namespace", yes(facts.host_pid_namespace)},
+      {"/proc is of our pid namespace", yes(facts.own_proc)},
       {"kernel BTF", yes(facts.btf)},
       {"lockdown for confidentiality", yes(facts.lockdown_confidentiality)},
       {"BPF trampolines (fentry)",
@@ -53,7 +54,7 @@ int run_doctor(const DoctorOptions& options) {
   // The plan says what should work; only loading shows that it does. Attached to ourselves, for an
   // instant.
   const probes::Plan plan =
-      probes::attach({.tgid = getpid()}, options.backend, [](const epoll_wait_record&) {}).plan;
+      probes::attach({.tgids = {getpid()}}, options.backend, [](const epoll_wait_record&) {}).plan;
   size_t absent = 0;
   for (const auto& metric : plan.metrics)
     absent += metric.quality == probes::Quality::kAbsent ? 1 : 0;

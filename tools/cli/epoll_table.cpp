@@ -29,23 +29,48 @@ std::string p99_text(const model::Histogram& histogram) {
 
 }  // namespace
 
-std::string worker_label(const model::WorkerKey& key, const record::ThreadNames& names) {
-  const auto name = names.find(key.tid);
-  return fmt::format("{}[{}]", name == names.end() ? "?" : name->second, key.tid);
+std::string worker_label(const model::WorkerKey& key, const record::ThreadNames& names,
+                         bool process) {
+  const auto label = [&](uint32_t id) {
+    const auto name = names.find(id);
+    return fmt::format("{}[{}]", name == names.end() ? "?" : name->second, id);
+  };
+  // The main thread has the process's id.
+  if (!process || key.tgid == key.tid) return label(key.tid);
+  return label(key.tgid) + "/" + label(key.tid);
+}
+
+bool several_processes(const std::vector<model::WorkerStats>& workers) {
+  return std::any_of(workers.begin(), workers.end(), [&](const model::WorkerStats& worker) {
+    return worker.key.tgid != workers[0].key.tgid;
+  });
+}
+
+// Two lines: what the columns are about, then the columns.
+void EpollTable::print_header() {
+  fmt::print("\n{:8} {:{}} {:>4} {:>8} {:>8} {:>6} {:>17} {:>6} {:>44} {:>7}\n", "", "",
+             label_width_, "", "", "", "batch", "queue depth", "left", "p99 of each stage",
+             "empty");
+  fmt::print(
+      "{:8} {:{}} {:>4} {:>8} {:>8} {:>6} {:>5} {:>5} {:>5} {:>6} {:>8} {:>8} {:>8} {:>8} {:>8} "
+      "{:>7}\n",
+      "TIME", "WORKER", label_width_, "EPFD", "WAITS/s", "EVENTS/s", "MEAN", "P50", "P99", "MAX",
+      "MAX", "RDY>WOKE", "WOKE>RUN", "RUN>DLV", "RDY>DLV", "HANDLER", "WAKE/s");
+  header_printed_ = true;
+  lines_since_header_ = 0;
 }
 
 void EpollTable::print(const model::EpollSnapshot& interval, const record::ThreadNames& names) {
-  if (!header_printed_ || lines_since_header_ >= kHeaderEvery) {
-    // Two lines: what the columns are about, then the columns.
-    fmt::print("\n{:8} {:24} {:>4} {:>8} {:>8} {:>6} {:>17} {:>6} {:>44} {:>7}\n", "", "", "", "",
-               "", "batch", "queue depth", "left", "p99 of each stage", "empty");
-    fmt::print(
-        "{:8} {:24} {:>4} {:>8} {:>8} {:>6} {:>5} {:>5} {:>5} {:>6} {:>8} {:>8} {:>8} {:>8} {:>8} "
-        "{:>7}\n",
-        "TIME", "WORKER", "EPFD", "WAITS/s", "EVENTS/s", "MEAN", "P50", "P99", "MAX", "MAX",
-        "RDY>WOKE", "WOKE>RUN", "RUN>DLV", "RDY>DLV", "HANDLER", "WAKE/s");
-    header_printed_ = true;
-    lines_since_header_ = 0;
+  const auto label = [&](const model::WorkerStats& worker) {
+    return worker_label(worker.key, names, processes_);
+  };
+  size_t widest = label_width_;
+  for (const model::WorkerStats& worker : interval.workers) {
+    if (processes_ && worker.waits() != 0) widest = std::max(widest, label(worker).size());
+  }
+  if (!header_printed_ || lines_since_header_ >= kHeaderEvery || widest > label_width_) {
+    label_width_ = widest;
+    print_header();
   }
   const double seconds = static_cast<double>(interval.duration_ns) / 1e9;
   const std::string time_text = clock_text();
@@ -59,10 +84,10 @@ void EpollTable::print(const model::EpollSnapshot& interval, const record::Threa
       return count_text(static_cast<double>(n) / seconds);
     };
     fmt::print(
-        "{:8} {:24} {:>4} {:>8} {:>8} {:>6.1f} {:>5} {:>5} {:>5} {:>6} {:>8} {:>8} {:>8} {:>8} "
+        "{:8} {:{}} {:>4} {:>8} {:>8} {:>6.1f} {:>5} {:>5} {:>5} {:>6} {:>8} {:>8} {:>8} {:>8} "
         "{:>8} "
         "{:>7}\n",
-        time_text, worker_label(worker.key, names), worker.key.epfd, per_second(worker.waits()),
+        time_text, label(worker), label_width_, worker.key.epfd, per_second(worker.waits()),
         per_second(worker.events()), worker.items[EPOLL_ITEMS_BATCH].mean(), depth.quantile(0.5),
         depth.quantile(0.99), depth.max(), worker.items[EPOLL_ITEMS_LEFT].max(),
         p99_text(stages[EPOLL_STAGE_READY_TO_WOKEN]),
@@ -78,11 +103,12 @@ void EpollTable::print(const model::EpollSnapshot& interval, const record::Threa
 }
 
 void print_summary(const model::EpollSnapshot& total, const record::ThreadNames& names) {
+  const bool processes = several_processes(total.workers);
   for (const model::WorkerStats& worker : total.workers) {
     if (worker.waits() == 0) continue;
     const auto counter = [&](epoll_counter which) { return worker.counters[which]; };
-    fmt::print("\n {}, epoll fd {}: {}\n", worker_label(worker.key, names), worker.key.epfd,
-               model::verdict(worker));
+    fmt::print("\n {}, epoll fd {}: {}\n", worker_label(worker.key, names, processes),
+               worker.key.epfd, model::verdict(worker));
     fmt::print(
         "   {} waits, {} with events, {} saturated (maxevents {}), {} timed out, {} failed\n",
         worker.waits(), counter(EPOLL_COUNTER_DELIVERIES), counter(EPOLL_COUNTER_SATURATED),
@@ -137,6 +163,10 @@ void print_losses(const model::EpollLosses& losses) {
   if (losses.instances_dropped != 0) {
     fmt::print(" lost: {} epoll_wait calls on instances beyond the table's size\n",
                losses.instances_dropped);
+  }
+  if (losses.targets_dropped != 0) {
+    fmt::print(" lost: {} processes beyond the 1,024 that can be watched at once\n",
+               losses.targets_dropped);
   }
 }
 

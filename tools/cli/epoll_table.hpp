@@ -10,9 +10,15 @@ namespace epulse::cli {
 // The live table: a header now and then, a line per worker that was active in the interval.
 class EpollTable {
  public:
+  // `processes`: the rows say whose thread it is.
+  explicit EpollTable(bool processes) : processes_(processes) {}
   void print(const model::EpollSnapshot& interval, const record::ThreadNames& names);
 
  private:
+  void print_header();
+
+  bool processes_;
+  size_t label_width_ = 24;
   size_t lines_since_header_ = 0;
   bool header_printed_ = false;
 };
@@ -26,6 +32,11 @@ void print_histogram(const char* title, const model::Histogram& histogram, bool 
 // What was lost on the way, if anything; every report ends with it.
 void print_losses(const model::EpollLosses& losses);
 
-std::string worker_label(const model::WorkerKey& key, const record::ThreadNames& names);
+// "worker-1[4712]"; with the process, "nginx[4711]/worker-1[4712]".
+std::string worker_label(const model::WorkerKey& key, const record::ThreadNames& names,
+                         bool process = false);
+
+// Of more than one process?
+bool several_processes(const std::vector<model::WorkerStats>& workers);
 
 }  // namespace epulse::cli

@@ -28,7 +28,7 @@ std::vector<Row> rows_from_kernel(const kernel::Facts& facts) {
   std::vector<Row> rows;
   for (const epoll_list_record& record : probes::EpollLister(facts).read()) {
     Row row;
-    row.pid = static_cast<pid_t>(record.tgid);
+    row.pid = static_cast<pid_t>(record.user_tgid);
     row.name.assign(record.comm, strnlen(record.comm, sizeof(record.comm)));
     row.epfd = record.epfd;
     row.watched = kernel::watched_descriptors(row.pid, row.epfd).value_or(0);
@@ -64,7 +64,7 @@ int run_list(bool json) {
   const kernel::Facts facts = kernel::detect();
   std::string absent;
   std::vector<Row> rows;
-  if (facts.bpf_errno == 0 && facts.host_pid_namespace) {
+  if (facts.bpf_errno == 0 && facts.own_proc) {
     try {
       rows = rows_from_kernel(facts);
     } catch (const LoadError& error) {

@@ -25,9 +25,7 @@ struct Options {
 
 void add_stat(CLI::App& app, StatOptions& options) {
   CLI::App* stat = app.add_subcommand("stat", "ready-queue depth and wake-up latency, live");
-  stat->add_option("-p,--pid", options.pid, "the process to watch")
-      ->required()
-      ->check(process_id());
+  add_target_options(*stat, options.target);
   stat->add_option("interval", options.interval_s, "seconds between two tables")
       ->check(seconds(0.01, 86400))
       ->capture_default_str();
@@ -39,13 +37,16 @@ void add_stat(CLI::App& app, StatOptions& options) {
   stat->add_flag("--sockets", options.sockets, "also the worst of the process's socket queues");
   stat->footer(
       "Examples:\n  epulse stat -p 4711            every second, until Ctrl-C; then a summary\n"
-      "  epulse stat -p $(pidof nginx | cut -d' ' -f1) 5 12");
+      "  epulse stat -C nginx 5 12      all of that name, twelve times 5 s\n"
+      "  epulse stat -p 4711,4712       two at once\n"
+      "  epulse stat -p 4711 --children\n"
+      "  epulse stat --unit nginx       a systemd service, restarts included");
 }
 
 void add_record(CLI::App& app, RecordOptions& options) {
-  CLI::App* record = app.add_subcommand("record", "write what the probes see to a file");
-  record->add_option("-p,--pid", options.pid, "the process to record; without, COMMAND itself")
-      ->check(process_id());
+  CLI::App* record = app.add_subcommand(
+      "record", "write what the probes see to a file; without a target, of COMMAND itself");
+  add_target_options(*record, options.target);
   record->add_option("-o,--output", options.output, "the file")->capture_default_str();
   record->add_option("-I,--interval", options.interval_s, "seconds between two blocks")
       ->check(seconds(0.01, 3600))

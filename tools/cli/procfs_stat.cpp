@@ -60,10 +60,10 @@ void print_interval(const model::SchedInterval& interval, const ServerCounters& 
 
 }  // namespace
 
-int run_procfs_stat(const StatOptions& options, Watch& watch, const std::string& why) {
-  const auto page = kernel::StatsPage::open(options.pid);
-  fmt::print("# {}[{}], procfs backend, every {} s\n", kernel::process_name(options.pid),
-             options.pid, options.interval_s);
+int run_procfs_stat(const StatOptions& options, pid_t pid, Watch& watch, const std::string& why) {
+  const auto page = kernel::StatsPage::open(pid);
+  fmt::print("# {}[{}], procfs backend, every {} s\n", kernel::process_name(pid), pid,
+             options.interval_s);
   fmt::print("# why not BPF: {}\n", why);
   fmt::print(
       "# absent: queue depth, backlog, ready to woken, running to delivered, ready to delivered, "
@@ -77,7 +77,7 @@ int run_procfs_stat(const StatOptions& options, Watch& watch, const std::string&
     fmt::print("# from the server's stats page: waits, events, mean batch, mean handler time\n");
   }
   watch.start(options.interval_s);
-  kernel::SchedSampler sampler(options.pid);
+  kernel::SchedSampler sampler(pid);
   ServerCounters before = read_server(page.get());
   for (uint64_t n = 0; options.count == 0 || n < options.count; ++n) {
     if (watch.next() != Watch::Event::kTick) break;

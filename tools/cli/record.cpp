@@ -8,14 +8,14 @@
 
 #include <ctime>
 #include <memory>
+#include <optional>
 
 #include "agent/error.hpp"
 #include "agent/export/record_writer.hpp"
-#include "agent/kernel/process.hpp"
 #include "agent/model/text.hpp"
 #include "agent/probes/attach.hpp"
 #include "tools/cli/commands.hpp"
-#include "tools/cli/thread_names.hpp"
+#include "tools/cli/target.hpp"
 #include "tools/cli/watch.hpp"
 
 namespace epulse::cli {
@@ -110,7 +110,7 @@ class Command {
   std::string name_;
 };
 
-record::Meta describe(const RecordOptions& options, pid_t target, probes::Backend backend) {
+record::Meta describe(const RecordOptions& options, const Target& target, probes::Backend backend) {
   utsname names{};
   uname(&names);
   std::string command;
@@ -120,7 +120,7 @@ record::Meta describe(const RecordOptions& options, pid_t target, probes::Backen
   tm utc{};
   gmtime_r(&now, &utc);
   record::Meta meta{
-      {"target", fmt::format("{}[{}]", kernel::process_name(target), target)},
+      {"target", target.title() + (target.follow_children() ? " and children" : "")},
       {"host", fmt::format("{}, Linux {} {}", names.nodename, names.release, names.machine)},
       {"backend", probes::to_string(backend)},
       {"started", fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", utc.tm_year + 1900,
@@ -132,27 +132,33 @@ record::Meta describe(const RecordOptions& options, pid_t target, probes::Backen
 }  // namespace
 
 int run_record(const RecordOptions& options) {
-  if (options.pid == 0 && options.command.empty()) {
-    fail("nothing to record: give -p PID, or a command after --");
+  const auto selector = selector_of(options.target);
+  if (!selector && options.command.empty()) {
+    fail("nothing to record: give a target (-p, -t, -C, -G or --unit), or a command after --");
   }
-  const pid_t given = options.pid == 0 ? 0 : kernel::require_epoll_process(options.pid);
+  std::optional<Target> given;
+  if (selector) given.emplace(*selector);
   Watch watch;
   std::unique_ptr<Command> command;
   if (!options.command.empty()) command = std::make_unique<Command>(options.command);
-  const pid_t target = given != 0 ? given : command->pid();
-  watch.add_process(target);
-  if (command && command->pid() != target) watch.add_process(command->pid());
+  const Target target = given ? *given : Target::command(command->pid(), options.target.children);
+  if (given && given->single()) watch.add_process(given->pids()[0]);
+  if (command) watch.add_process(command->pid());
 
   std::vector<epoll_wait_record> waits;
   const probes::Attached attached =
-      probes::attach({.tgid = target,
+      probes::attach({.tgids = target.pids(),
+                      .follow_children = target.follow_children(),
                       .exception_depth = options.exception_depth,
                       .exception_wakeup_ns = options.exception_wakeup_us * 1000,
                       .sample_every = options.sample_every},
-                     "auto", [&](const epoll_wait_record& wait) { waits.push_back(wait); });
+                     "auto", [&](const epoll_wait_record& wait) {
+                       if (target.wants(wait)) waits.push_back(wait);
+                     });
   if (!attached.probe) fail("cannot record: {}", attached.plan.why);
   probes::EpollProbe& probe = *attached.probe;
   watch.add_descriptor(probe.descriptor(), [&] { probe.consume(); });
+  target.refresh(probe);
   if (command) command->start();
   // Only now: a command that cannot be run must not cost an earlier recording.
   record::RecordWriter writer(options.output);
@@ -166,8 +172,9 @@ int run_record(const RecordOptions& options) {
   uint64_t elapsed_ns = 0;
   const auto flush = [&] {
     probe.consume();
-    const model::EpollSnapshot interval = intervals.advance(probe.read());
-    add_thread_names(target, interval, names);
+    model::EpollSnapshot interval = intervals.advance(probe.read());
+    target.limit(interval);
+    add_names(interval, names);
     writer.interval(interval, names);
     writer.waits(waits);
     recorded_waits += waits.size();
@@ -182,6 +189,7 @@ int run_record(const RecordOptions& options) {
       break;
     event = watch.next();
     flush();
+    if (event == Watch::Event::kTick && !target.refresh(probe)) event = Watch::Event::kExited;
   }
   writer.finish();
 
@@ -192,10 +200,10 @@ int run_record(const RecordOptions& options) {
   fmt::print(
       stderr, "epulse: {} deliveries and {} single waits over {} recorded in {} ({} bytes)\n",
       deliveries, recorded_waits, model::duration_text(elapsed_ns), options.output, writer.bytes());
-  if (deliveries == 0 && given == 0) {
+  if (deliveries == 0 && !given && !options.target.children) {
     fmt::print(stderr,
                "epulse: no epoll_wait of {} itself returned with events; its children are not "
-               "followed: `exec` the server, or record it with -p PID\n",
+               "followed: give --children, `exec` the server, or record it with -p PID\n",
                options.command[0]);
   }
   return status;

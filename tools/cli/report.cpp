@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "agent/export/record_reader.hpp"
 #include "agent/model/text.hpp"
 #include "tools/cli/commands.hpp"
@@ -29,12 +31,18 @@ void print_waits(const record::Recording& recording) {
   }
   fmt::print("\n# {} single waits recorded: {} deep, {} late, {} sampled\n", recording.waits.size(),
              deep, late, sampled);
+  const auto& workers = recording.total.workers;
+  const bool processes = several_processes(workers);
   const auto describe = [&](const char* what, const epoll_wait_record& wait) {
-    const model::WorkerKey key{wait.epoll_id, wait.tid, wait.epfd, 0};
+    const auto worker = std::find_if(workers.begin(), workers.end(), [&](const auto& candidate) {
+      return candidate.key.tid == wait.tid;
+    });
+    model::WorkerKey key{wait.epoll_id, wait.tid, wait.epfd, 0};
+    if (worker != workers.end()) key.tgid = worker->key.tgid;
     fmt::print(
         " {}: {} on CPU {}: {} listed, batch {}, woken to running {}, ready to delivered {}\n",
-        what, worker_label(key, recording.names), wait.cpu, wait.items[EPOLL_ITEMS_LISTED],
-        wait.items[EPOLL_ITEMS_BATCH],
+        what, worker_label(key, recording.names, processes && key.tgid != 0), wait.cpu,
+        wait.items[EPOLL_ITEMS_LISTED], wait.items[EPOLL_ITEMS_BATCH],
         model::duration_text(wait.stage_ns[EPOLL_STAGE_WOKEN_TO_RUNNING]),
         model::duration_text(wait.stage_ns[EPOLL_STAGE_READY_TO_DELIVERED]));
   };
@@ -50,9 +58,10 @@ void print_recording(const record::Recording& recording, bool histograms) {
              recording.intervals);
   print_summary(recording.total, recording.names);
   if (histograms) {
+    const bool processes = several_processes(recording.total.workers);
     for (const model::WorkerStats& worker : recording.total.workers) {
       if (worker.waits() == 0) continue;
-      fmt::print("\n# {}, epoll fd {}\n", worker_label(worker.key, recording.names),
+      fmt::print("\n# {}, epoll fd {}\n", worker_label(worker.key, recording.names, processes),
                  worker.key.epfd);
       for (size_t i = 0; i < worker.items.size(); ++i) {
         print_histogram(model::kItemsNames[i].data(), worker.items[i], false);

@@ -2,19 +2,16 @@
 
 #include <cstdio>
 #include <optional>
-#include <utility>
 #include <vector>
 
 #include "agent/error.hpp"
-#include "agent/kernel/process.hpp"
 #include "agent/model/text.hpp"
 #include "agent/probes/attach.hpp"
-#include "agent/probes/uring_probe.hpp"
 #include "tools/cli/commands.hpp"
 #include "tools/cli/epoll_table.hpp"
+#include "tools/cli/ring_stat.hpp"
 #include "tools/cli/socket_table.hpp"
-#include "tools/cli/thread_names.hpp"
-#include "tools/cli/uring_table.hpp"
+#include "tools/cli/target.hpp"
 #include "tools/cli/watch.hpp"
 
 namespace epulse::cli {
@@ -39,93 +36,67 @@ void print_blames(const std::vector<model::Blame>& blames, uint64_t duration_ns)
   if (!text.empty()) fmt::print(" on the CPU while woken workers waited for it: {}\n", text);
 }
 
-// The process's rings, beside its epolls: now, or once it has one.
-class RingStat {
- public:
-  explicit RingStat(pid_t pid) : pid_(pid) {
-    try {
-      probe_.emplace(probes::UringProbeOptions{.tgid = pid, .wait_for_rings = true});
-      intervals_.emplace(probe_->attached_ns());
-    } catch (const LoadError& error) {
-      if (kernel::has_ring(pid)) fmt::print("# no figures of its rings: {}\n", error.what());
-    }
-  }
-
-  void sample(record::ThreadNames& names, bool print) {
-    if (!probe_) return;
-    const model::UringSnapshot interval = intervals_->advance(probe_->read());
-    add_thread_names(pid_, interval, names);
-    total_.add(interval);
-    if (print) print_rings(interval, names);
-  }
-
-  void print_summary(const record::ThreadNames& names) const {
-    print_ring_summary(total_.total(), names);
-  }
-
-  void add_costs(std::vector<probes::ProgramCost>& costs) const {
-    if (!probe_) return;
-    for (probes::ProgramCost& cost : probe_->costs()) {
-      cost.name = "uring " + cost.name;
-      costs.push_back(std::move(cost));
-    }
-  }
-
- private:
-  pid_t pid_;
-  std::optional<probes::UringProbe> probe_;
-  std::optional<model::UringIntervals> intervals_;
-  model::UringTotal total_;
-};
-
-int run_epoll_stat(const StatOptions& options, Watch& watch, const probes::Attached& attached) {
+int run_epoll_stat(const StatOptions& options, const Target& target, Watch& watch,
+                   const probes::Attached& attached) {
   probes::EpollProbe& probe = *attached.probe;
-  RingStat rings(options.pid);
+  // Rings and sockets of one process alone.
+  std::optional<RingStat> rings;
+  if (target.pids().size() == 1) rings.emplace(target.pids()[0]);
   if (options.cost) probe.measure_cost();
   std::optional<SocketTable> sockets;
-  if (options.sockets) sockets.emplace(options.pid);
+  if (options.sockets) {
+    if (!target.single()) fail("--sockets shows one process, by -p PID, not {}", target.title());
+    sockets.emplace(target.pids()[0]);
+  }
   watch.add_descriptor(probe.descriptor(), [&] { probe.consume(); });
-  fmt::print("# {}[{}], {} backend, every {} s\n", kernel::process_name(options.pid), options.pid,
+  const std::string title = target.title();
+  target.refresh(probe);
+  fmt::print("# {}{}, {} backend, every {} s\n", title,
+             target.follow_children() ? " and children" : "",
              probes::to_string(attached.plan.backend), options.interval_s);
   std::fflush(stdout);  // who reads it through a pipe learns that the probes are attached
 
   watch.start(options.interval_s);
-  EpollTable table;
+  EpollTable table(!target.single());
   record::ThreadNames names;
   model::EpollIntervals intervals(probe.attached_ns());
   model::EpollTotal total;
   model::BlameIntervals blames;
   const auto sample = [&] {
     model::EpollSnapshot interval = intervals.advance(probe.read());
-    add_thread_names(options.pid, interval, names);
+    target.limit(interval);
+    add_names(interval, names);
     total.add(interval);
     if (sockets) sockets->sample();
     return interval;
   };
   auto event = Watch::Event::kTick;
-  for (uint64_t n = 0; options.count == 0 || n < options.count; ++n) {
+  for (uint64_t n = 0; event == Watch::Event::kTick && (options.count == 0 || n < options.count);
+       ++n) {
     event = watch.next();
     if (event != Watch::Event::kTick) break;
     const model::EpollSnapshot interval = sample();
     table.print(interval, names);
     print_blames(blames.advance(probe.blames()), interval.duration_ns);
-    rings.sample(names, true);
+    if (rings) rings->sample(names, true);
     if (sockets) sockets->print();
+    if (!target.refresh(probe)) event = Watch::Event::kExited;
   }
   if (event != Watch::Event::kTick) {
     sample();
-    rings.sample(names, false);
+    if (rings) rings->sample(names, false);
   }
-  fmt::print("\n# {} over {}{}\n", kernel::process_name(options.pid),
-             model::duration_text(total.total().duration_ns),
-             event == Watch::Event::kExited ? "; the process ended" : "");
+  fmt::print("\n# {} over {}{}\n", title, model::duration_text(total.total().duration_ns),
+             event != Watch::Event::kExited ? ""
+             : target.single()              ? "; the process ended"
+                                            : "; all of them ended");
   print_summary(total.total(), names);
   print_blames(model::by_culprit(probe.blames()), total.total().duration_ns);
-  rings.print_summary(names);
+  if (rings) rings->print_summary(names);
   if (sockets) sockets->print_summary();
   if (options.cost) {
     std::vector<probes::ProgramCost> costs = probe.costs();
-    rings.add_costs(costs);
+    if (rings) rings->add_costs(costs);
     print_costs(costs, total.total().duration_ns);
   }
   return 0;
@@ -133,18 +104,28 @@ int run_epoll_stat(const StatOptions& options, Watch& watch, const probes::Attac
 
 }  // namespace
 
-int run_stat(const StatOptions& given) {
-  StatOptions options = given;
-  options.pid = kernel::require_event_loop(given.pid);
+int run_stat(const StatOptions& options) {
+  const auto selector = selector_of(options.target);
+  if (!selector) {
+    fail(
+        "nobody to watch: --pid is required, or --tid, --comm, --cgroup or --unit; `epulse list` "
+        "shows the candidates");
+  }
+  const Target target(*selector);
   Watch watch;
-  watch.add_process(options.pid);
+  if (target.single()) watch.add_process(target.pids()[0]);
   const probes::Attached attached =
-      probes::attach({.tgid = options.pid}, options.backend, [](const epoll_wait_record&) {});
+      probes::attach({.tgids = target.pids(), .follow_children = target.follow_children()},
+                     options.backend, [](const epoll_wait_record&) {});
   if (!attached.probe && options.sockets) {
     fail("--sockets wants BPF, which is refused here: {}", attached.plan.why);
   }
-  if (!attached.probe) return run_procfs_stat(options, watch, attached.plan.why);
-  return run_epoll_stat(options, watch, attached);
+  if (attached.probe) return run_epoll_stat(options, target, watch, attached);
+  if (!target.single()) {
+    fail("without BPF one process can be watched, by -p PID, not {}: {}", target.title(),
+         attached.plan.why);
+  }
+  return run_procfs_stat(options, target.pids()[0], watch, attached.plan.why);
 }
 
 }  // namespace epulse::cli

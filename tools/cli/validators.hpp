@@ -26,10 +26,27 @@ inline CLI::Validator process_id() {
   return {[](const std::string& text) -> std::string {
             char* end = nullptr;
             const long long value = strtoll(text.c_str(), &end, 10);
-            if (*end == '\0' && value > 0 && value <= std::numeric_limits<pid_t>::max()) return {};
+            if (end != text.c_str() && *end == '\0' && value > 0 &&
+                value <= std::numeric_limits<pid_t>::max())
+              return {};
             return text + " is not a process id";
           },
           "PID"};
+}
+
+// One, or several with commas between them.
+inline CLI::Validator process_ids() {
+  return {[](const std::string& text) -> std::string {
+            const CLI::Validator one = process_id();
+            for (const std::string& pid : CLI::detail::split(text, ',')) {
+              std::string copy = pid;
+              const std::string error = one(copy);
+              if (!error.empty())
+                return pid == text ? error : fmt::format("{} (in {})", error, text);
+            }
+            return {};
+          },
+          "PID[,PID...]"};
 }
 
 }  // namespace epulse::cli
