@@ -22,9 +22,9 @@
 char LICENSE[] SEC("license") = "GPL";
 
 /* Where the kernel has not moved the tail yet when it says that a CQE is posted. */
-const volatile bool complete_precedes_tail = false;
+const volatile __u8 complete_precedes_tail = 0;
 /* io_uring_complete has the request's address, not just its user_data. */
-const volatile bool complete_names_request = true;
+const volatile __u8 complete_names_request = 1;
 
 #define NO_SLOT (~0U)
 

@@ -215,7 +215,7 @@ std::string encode(const Record& record) {
 
 std::optional<Record> decode(std::string_view line) {
   if (line.size() <= kCrcChars) return std::nullopt;
-  const auto record = decode_body(line.substr(kCrcChars));
+  auto record = decode_body(line.substr(kCrcChars));
   // All of it compared as text, the checksum included: a field that reads as another value than it
   // says (a number out of range), or a damaged digit of the checksum itself, is damage too.
   if (!record || encode(*record) != fmt::format("{}\n", line)) return std::nullopt;

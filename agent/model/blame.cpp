@@ -43,6 +43,7 @@ std::vector<Blame> by_culprit(const std::vector<Blame>& blames) {
     sum.times += blame.times;
   }
   std::vector<Blame> result;
+  result.reserve(sums.size());
   for (auto& [culprit, sum] : sums) result.push_back(std::move(sum));
   sort(result);
   return result;

@@ -1,7 +1,5 @@
 #include "agent/probes/attach.hpp"
 
-#include <utility>
-
 #include "agent/error.hpp"
 
 namespace epulse::probes {
@@ -19,7 +17,7 @@ Refusals refusals_of(const std::string& wanted) {
 }  // namespace
 
 Attached attach(const EpollProbeOptions& options, const std::string& wanted,
-                EpollProbe::WaitHandler on_wait) {
+                const EpollProbe::WaitHandler& on_wait) {
   const kernel::Facts facts = kernel::detect();
   Refusals refusals = refusals_of(wanted);
   for (;;) {

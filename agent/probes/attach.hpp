@@ -17,6 +17,6 @@ struct Attached {
 // is left out of the next plan. `wanted` is "auto" or the name of one backend. Throws Error for any
 // other name, and when a BPF backend that was asked for by name cannot run.
 Attached attach(const EpollProbeOptions& options, const std::string& wanted,
-                EpollProbe::WaitHandler on_wait);
+                const EpollProbe::WaitHandler& on_wait);
 
 }  // namespace epulse::probes

@@ -11,9 +11,9 @@ const volatile __u32 sample_every = 0;        /* 0: off */
 const volatile __u64 blame_from_ns = 0;       /* run-queue delays from here on; 0: off */
 /* A hook at the start of every drain tells its depth; without one the thread looks for itself when
  * it enters epoll_wait and when it gets a CPU. */
-const volatile bool drain_is_hooked = false;
+const volatile __u8 drain_is_hooked = 0;
 /* Threads are kept in task-local storage (Linux 5.11), else in a hash map. */
-const volatile bool task_storage = true;
+const volatile __u8 task_storage = 1;
 
 /* An instance of the target: there at attach (user space lists it), created since, or waited on. */
 struct instance {

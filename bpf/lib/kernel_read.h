@@ -7,7 +7,7 @@
 #include "lib/bpf.h"
 
 /* Set before load: the kernel has bpf_rdonly_cast. */
-const volatile bool fast_reads = false;
+const volatile __u8 fast_reads = 0;
 
 extern void* bpf_rdonly_cast(const void* object, __u32 btf_id) __ksym __weak;
 

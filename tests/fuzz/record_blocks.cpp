@@ -37,8 +37,13 @@ std::vector<RecordBlock> split_record_file(std::string_view contents) {
 std::string join_record_file(const std::vector<RecordBlock>& blocks) {
   std::string contents(record::kMagic);
   for (const auto& [type, payload] : blocks) {
-    const std::string head = bytes_of(type) + bytes_of(static_cast<uint32_t>(payload.size()));
-    contents += head + bytes_of(checksum(head + payload)) + payload;
+    std::string head = bytes_of(type);
+    head += bytes_of(static_cast<uint32_t>(payload.size()));
+    std::string checked = head;
+    checked += payload;
+    contents += head;
+    contents += bytes_of(checksum(checked));
+    contents += payload;
   }
   return contents;
 }

@@ -7,6 +7,7 @@
 
 #include "tests/fuzz/target.hpp"
 
+// NOLINTNEXTLINE(readability-redundant-declaration): weak here, since not every target has one
 extern "C" __attribute__((weak)) size_t LLVMFuzzerCustomMutator(uint8_t*, size_t, size_t, unsigned);
 
 namespace {

@@ -259,6 +259,7 @@ TEST_F(Selecting, InsideAPidNamespaceByThePidThatIsSeenThere) {
   Child<Container> child([](Container& container) {
     contain(container, [&] {
       std::vector<std::unique_ptr<Server>> servers;
+      servers.reserve(3);
       for (int i = 0; i < 3; ++i) servers.push_back(std::make_unique<Server>(131 + i, "inside"));
       container.inner_pid = servers[1]->pid();
       const std::string out = stat({"-p", servers[1]->id()}, [&] {

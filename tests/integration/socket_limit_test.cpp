@@ -65,7 +65,7 @@ TEST_F(Sockets, LimitHitsAreThoseOfTheSocketThatWasRefused) {
   Child<Ends> child([](Ends& ends) {
     const Socket listener(AF_INET, SOCK_STREAM);
     const sockaddr_in address = loopback(bind_to_loopback(listener.fd()));
-    listen(listener.fd(), 1);
+    EXPECT_EQ(listen(listener.fd(), 1), 0);
     ends.sender = socket(AF_INET, SOCK_STREAM, 0);
     connect(ends.sender, reinterpret_cast<const sockaddr*>(&address), sizeof(address));
     ends.receiver = accept(listener.fd(), nullptr, nullptr);

@@ -40,7 +40,7 @@ struct TcpPair {
 TcpPair tcp_pair() {
   const Socket listener(AF_INET, SOCK_STREAM);
   const sockaddr_in address = loopback(bind_to_loopback(listener.fd()));
-  listen(listener.fd(), 1);
+  EXPECT_EQ(listen(listener.fd(), 1), 0);
   Socket far(AF_INET, SOCK_STREAM);
   connect(far.fd(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));
   return {Socket(accept(listener.fd(), nullptr, nullptr)), std::move(far)};
@@ -313,6 +313,7 @@ TEST_F(Sockets, ListedAreTheTargetsAloneAndEachOnce) {
     std::thread([] { pause(); }).detach();
   });
   std::vector<Socket> ours;
+  ours.reserve(13);
   for (int i = 0; i < 13; ++i) ours.emplace_back(AF_INET, SOCK_DGRAM);
   probes::SocketProbe probe({.tgid = child.pid()}, facts_);
   ASSERT_TRUE(child.work());

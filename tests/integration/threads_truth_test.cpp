@@ -19,10 +19,6 @@
 namespace epulse::test {
 namespace {
 
-using kernel::monotonic_ns;
-
-constexpr int kRounds = 13;
-
 // Eight threads drain one instance of sixteen sockets: a walk must not stray into another's scan.
 TEST(Truth, DepthOfASharedInstanceIsNeverMoreThanItWatches) {
   Child<int> child([](int&) {

@@ -124,7 +124,7 @@ void covers(std::initializer_list<std::string_view> metrics) {
 probes::Attached attach(pid_t pid, probes::EpollProbeOptions options,
                         probes::EpollProbe::WaitHandler handler) {
   if (pid != 0) options.tgids = {pid};
-  return probes::attach(options, wanted_backend(), std::move(handler));
+  return probes::attach(options, wanted_backend(), handler);
 }
 
 model::WorkerStats total(probes::EpollProbe& probe) {

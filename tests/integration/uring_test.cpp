@@ -236,8 +236,8 @@ TEST(Uring, WorkersCompleteForTheThreadThatSubmitted) {
   ASSERT_EQ(snapshot.users.size(), 1U);
   EXPECT_EQ(snapshot.users[0].key.tid, static_cast<uint32_t>(child.pid()));
   const model::RingUserStats stats = total(snapshot);
-  expect_counter(stats, URING_COUNTER_PUNTS, 7 * kRounds);
-  expect_counter(stats, URING_COUNTER_COMPLETIONS, 7 * kRounds);
+  expect_counter(stats, URING_COUNTER_PUNTS, uint64_t{7} * kRounds);
+  expect_counter(stats, URING_COUNTER_COMPLETIONS, uint64_t{7} * kRounds);
   expect_counter(stats, URING_COUNTER_UNTIMED, 0);
   EXPECT_EQ(stats.stages[URING_STAGE_SUBMIT_TO_COMPLETE].count(), 7U * kRounds);
 }
@@ -753,8 +753,8 @@ TEST(Uring, ClosedRingsMakeRoom) {
   }
   work.join();
   const model::RingUserStats stats = total(sum.total());
-  expect_counter(stats, URING_COUNTER_SUBMISSIONS, 4 * kRings);
-  expect_counter(stats, URING_COUNTER_COMPLETIONS, 4 * kRings);
+  expect_counter(stats, URING_COUNTER_SUBMISSIONS, uint64_t{4} * kRings);
+  expect_counter(stats, URING_COUNTER_COMPLETIONS, uint64_t{4} * kRings);
   expect_counter(stats, URING_COUNTER_UNTIMED, 0);
 }
 
