@@ -122,7 +122,7 @@ void covers(std::initializer_list<std::string_view> metrics) {
 }
 
 probes::Attached attach(pid_t pid, probes::EpollProbeOptions options,
-                        probes::EpollProbe::WaitHandler handler) {
+                        const probes::EpollProbe::WaitHandler& handler) {
   if (pid != 0) options.tgids = {pid};
   return probes::attach(options, wanted_backend(), handler);
 }

@@ -40,7 +40,7 @@ void covers(std::initializer_list<std::string_view> metrics);
 // name and is not there is a failure, not a skip.
 probes::Attached attach(
     pid_t pid, probes::EpollProbeOptions options = {},
-    probes::EpollProbe::WaitHandler handler = [](const epoll_wait_record&) {});
+    const probes::EpollProbe::WaitHandler& handler = [](const epoll_wait_record&) {});
 
 #define ATTACH_OR_SKIP(probe, ...)           \
   const auto attached = attach(__VA_ARGS__); \
