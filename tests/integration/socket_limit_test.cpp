@@ -67,7 +67,8 @@ TEST_F(Sockets, LimitHitsAreThoseOfTheSocketThatWasRefused) {
     const sockaddr_in address = loopback(bind_to_loopback(listener.fd()));
     EXPECT_EQ(listen(listener.fd(), 1), 0);
     ends.sender = socket(AF_INET, SOCK_STREAM, 0);
-    connect(ends.sender, reinterpret_cast<const sockaddr*>(&address), sizeof(address));
+    EXPECT_EQ(connect(ends.sender, reinterpret_cast<const sockaddr*>(&address), sizeof(address)),
+              0);
     ends.receiver = accept(listener.fd(), nullptr, nullptr);
   });
   ASSERT_TRUE(group.write("cgroup.procs", child.pid()));

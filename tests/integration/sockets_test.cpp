@@ -42,7 +42,7 @@ TcpPair tcp_pair() {
   const sockaddr_in address = loopback(bind_to_loopback(listener.fd()));
   EXPECT_EQ(listen(listener.fd(), 1), 0);
   Socket far(AF_INET, SOCK_STREAM);
-  connect(far.fd(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));
+  EXPECT_EQ(connect(far.fd(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
   return {Socket(accept(listener.fd(), nullptr, nullptr)), std::move(far)};
 }
 
