@@ -27,6 +27,7 @@ socket_record socket_of(int fd, uint32_t receive_bytes = 0, uint32_t send_bytes 
 
 std::vector<int> fds(const std::vector<socket_record>& sockets) {
   std::vector<int> result;
+  result.reserve(sockets.size());
   for (const socket_record& socket : sockets) result.push_back(socket.fd);
   return result;
 }
