@@ -23,8 +23,9 @@ PidNamespace::PidNamespace(const kernel::Facts& facts) {
   state_ = std::make_unique<State>();
   state_->object.load();
   state_->object.attach();
-  const auto processes = state_->read();  // we are one of them
-  state_->level = processes.at(0).reader_level;
+  const auto processes = state_->read();
+  if (processes.empty()) throw LoadError("the kernel lists no process, not even this one");
+  state_->level = processes[0].reader_level;
 }
 
 PidNamespace::~PidNamespace() = default;

@@ -68,6 +68,11 @@ std::string obstacle(const kernel::Facts& facts, Backend backend) {
   return {};
 }
 
+WaitHook wait_hook(const kernel::Facts& facts, Backend backend) {
+  if (backend != Backend::kTracepoint) return WaitHook::kFunctions;
+  return facts.syscall_tracepoints.empty() ? WaitHook::kRawSyscalls : WaitHook::kSyscallTracepoints;
+}
+
 DrainHook drain_hook(const kernel::Facts& facts, Backend backend) {
   if (backend == Backend::kTracepoint) return DrainHook::kNone;
   if (facts.has("ep_send_events")) return DrainHook::kSendEvents;
@@ -142,20 +147,20 @@ std::string text_of(const std::vector<Rejection>& rejections) {
 }  // namespace
 
 Plan plan(const kernel::Facts& facts, const Refusals& refusals) {
-  Plan result{
-      Backend::kProcfs,
-      facts.syscall_tracepoints.empty() ? WaitHook::kRawSyscalls : WaitHook::kSyscallTracepoints,
-      DrainHook::kNone,
-      false,
-      facts.task_storage,
-      facts.rdonly_cast,
-      {},
-      {}};
+  Plan result{Backend::kProcfs,
+              WaitHook::kFunctions,
+              DrainHook::kNone,
+              false,
+              facts.task_storage,
+              facts.rdonly_cast,
+              {},
+              {}};
   std::vector<Rejection> rejections;
   for (const Backend backend : kBpfBackends) {
     const std::string why = why_not(facts, refusals, backend);
     if (why.empty()) {
       result.backend = backend;
+      result.waits = wait_hook(facts, backend);
       result.drain = drain_hook(facts, backend);
       result.scan_end = backend != Backend::kTracepoint && facts.has("ep_done_scan");
       result.why = text_of(rejections);

@@ -21,8 +21,9 @@ enum class DrainHook {
   kSendEventsProc,  // ep_send_events_proc() (up to 5.10): the list itself, under its lock
 };
 
-// How the tracepoint backend sees a thread enter and leave epoll_wait.
+// How a backend sees a thread enter and leave epoll_wait.
 enum class WaitHook {
+  kFunctions,           // fentry, kprobe: do_epoll_wait() itself
   kRawSyscalls,         // sys_enter and sys_exit: a program runs for every system call of the host
   kSyscallTracepoints,  // those of the epoll calls alone, by perf: others pass at a fifth of the
                         // cost

@@ -29,6 +29,7 @@ bool autoload(bpf_program* program, const char* tracepoint) {
 
 model::SocketHooks configure(sockets_bpf& object, const SocketProbeOptions& options,
                              const kernel::Facts& facts) {
+  if (!facts.host_pid_namespace) throw LoadError("sockets are known by the host's pids only");
   if (!facts.has("sock_poll")) {
     throw LoadError("cannot tell socket files: /proc/kallsyms hides or lacks sock_poll");
   }
@@ -100,7 +101,6 @@ void SocketProbe::State::forget_all_but(const std::vector<socket_record>& socket
 
 SocketProbe::SocketProbe(const SocketProbeOptions& options, const kernel::Facts& facts)
     : state_(std::make_unique<State>(options, facts)) {
-  if (!facts.host_pid_namespace) throw LoadError("sockets are known by the host's pids only");
   state_->attach(options.tgid);
   read();  // learns the sockets that are open
 }

@@ -15,16 +15,12 @@
 #include "agent/kernel/process.hpp"
 #include "agent/kernel/sched_sampler.hpp"
 #include "agent/probes/bpf_object.hpp"
+#include "agent/probes/iterator.hpp"
 #include "agent/probes/uring_variants.hpp"
 #include "uring.skel.h"
 
 namespace epulse::probes {
 namespace {
-
-// A failure after load: the caller may do without the probe, as when the load itself is refused.
-[[noreturn]] void refuse(const char* what, int error) {
-  throw LoadError(fmt::format("cannot {}: {}", what, errno_text(error)));
-}
 
 // A ring is 64 KB of kernel memory and a slot 51 KB, allocated at load. Most threads use one ring.
 uint32_t rings_for(size_t threads) {
@@ -149,21 +145,10 @@ void UringProbe::State::watch_syscalls() {
 
 // Has the kernel walk the open files: the probe learns the target's rings, and we get the list.
 std::set<uint64_t> UringProbe::State::list_rings() const {
-  const int iterator = bpf_iter_create(bpf_link__fd(object->links.list_rings));
-  if (iterator < 0) refuse("start the task_file iterator", errno);
   std::set<uint64_t> open;
-  std::array<uring_list_record, 128> buffer;
-  ssize_t bytes = 0;
-  do {
-    bytes = ::read(iterator, buffer.data(), sizeof(buffer));
-    // The kernel writes whole records, so a read ends between two.
-    for (ssize_t i = 0; i < bytes / static_cast<ssize_t>(sizeof(uring_list_record)); ++i) {
-      open.insert(buffer[static_cast<size_t>(i)].ring_id);
-    }
-  } while (bytes > 0 || (bytes < 0 && (errno == EAGAIN || errno == EINTR)));
-  const int error = errno;
-  close(iterator);
-  if (bytes < 0) refuse("list the process's rings", error);
+  for (const auto& ring : read_iterator<uring_list_record>(object->links.list_rings, "task_file")) {
+    open.insert(ring.ring_id);
+  }
   return open;
 }
 

@@ -16,6 +16,7 @@ namespace {
 using probes::Backend;
 using probes::DrainHook;
 using probes::EpollProbeOptions;
+using probes::WaitHook;
 
 const EpollProbeOptions kNothing{.tgids = {1}};
 const EpollProbeOptions kEverything{
@@ -33,6 +34,11 @@ std::vector<DrainHook> hooks(const kernel::Facts& facts, Backend backend) {
   if (facts.has("ep_send_events")) result.push_back(DrainHook::kSendEvents);
   if (facts.has("ep_send_events_proc")) result.push_back(DrainHook::kSendEventsProc);
   return result;
+}
+
+std::vector<WaitHook> wait_hooks(Backend backend) {
+  if (backend != Backend::kTracepoint) return {WaitHook::kFunctions};
+  return {WaitHook::kRawSyscalls, WaitHook::kSyscallTracepoints};
 }
 
 class Shapes : public testing::TestWithParam<Backend> {
@@ -65,13 +71,11 @@ TEST_P(Shapes, OfEveryKernelAreAccepted) {
         shape.drain = hook;
         shape.task_storage = task_storage;
         shape.fast_reads = fast_reads;
-        shape.waits = probes::WaitHook::kRawSyscalls;
-        expect_loads(kEverything, shape);
-        expect_loads(kFamily, shape);
-        if (GetParam() != Backend::kTracepoint) continue;
-        shape.waits = probes::WaitHook::kSyscallTracepoints;
-        expect_loads(kEverything, shape);
-        expect_loads(kFamily, shape);
+        for (const WaitHook waits : wait_hooks(GetParam())) {
+          shape.waits = waits;
+          expect_loads(kEverything, shape);
+          expect_loads(kFamily, shape);
+        }
       }
     }
   }

@@ -72,6 +72,17 @@ TEST(Plan, HardenedTheTracepointBackend) {
   EXPECT_EQ(quality(result, "handler"), Quality::kExact);
 }
 
+// Attaching to the epoll calls' tracepoints, too, would fail: those programs are not loaded.
+TEST(Plan, WithFunctionHooksTracefsChangesNothing) {
+  kernel::Facts facts = all_facts();
+  facts.syscall_tracepoints["sys_enter_epoll_wait"] = 1;
+  EXPECT_EQ(plan(facts).backend, Backend::kFentry);
+  EXPECT_EQ(plan(facts).waits, WaitHook::kFunctions);
+  facts.trampoline_errno = EPERM;
+  EXPECT_EQ(plan(facts).backend, Backend::kKprobe);
+  EXPECT_EQ(plan(facts).waits, WaitHook::kFunctions);
+}
+
 TEST(Plan, WithTracefsNoProgramRunsForEverySystemCall) {
   kernel::Facts facts = hardened_facts();
   EXPECT_EQ(plan(facts).waits, WaitHook::kRawSyscalls);

@@ -32,7 +32,14 @@ RingStat::RingStat(pid_t pid) : pid_(pid) {
 
 void RingStat::sample(record::ThreadNames& names, bool print) {
   if (!probe_) return;
-  const model::UringSnapshot interval = intervals_->advance(probe_->read());
+  model::UringSnapshot interval;
+  try {
+    interval = intervals_->advance(probe_->read());
+  } catch (const LoadError& error) {  // its first ring has come, and with it system calls to watch
+    fmt::print("# no figures of its rings: {}\n", error.what());
+    probe_.reset();
+    return;
+  }
   add_thread_names(pid_, interval, names);
   total_.add(interval);
   if (print) print_rings(interval, names);
