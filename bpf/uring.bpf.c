@@ -312,10 +312,11 @@ int BPF_PROG(on_create, int fd, void* created) {
 SEC("iter/task_file")
 int list_rings(struct bpf_iter__task_file* ctx) {
   struct task_struct* task = ctx->task;
+  struct file* file = ctx->file; /* once: of two loads the compiler makes ctx + offset, refused */
   struct uring_list_record record = {};
   struct uring_ring* ring;
-  if (!task || !ctx->file || !is_target((__u32)task->tgid)) return 0;
-  record.ring_id = (__u64)ring_of_file(ctx->file);
+  if (!task || !file || !is_target((__u32)task->tgid)) return 0;
+  record.ring_id = (__u64)ring_of_file(file);
   if (!record.ring_id) return 0;
   record.tid = (__u32)task->pid;
   record.fd = (__s32)ctx->fd;
