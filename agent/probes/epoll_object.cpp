@@ -63,6 +63,7 @@ void configure(epoll_bpf& object, const EpollProbeOptions& options, const Target
   constants.fast_reads = plan.fast_reads;
   constants.task_storage = plan.task_storage;
   constants.drain_is_hooked = plan.drain != DrainHook::kNone;
+  constants.scan_end_is_hooked = plan.scan_end;
 
   const std::vector<bpf_program*> chosen = chosen_programs(object, options, target, plan);
   bpf_program* program = nullptr;

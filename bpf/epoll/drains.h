@@ -19,11 +19,14 @@ static __always_inline __u64 oldest_left_ns(const struct eventpoll* ep) {
   return item ? item->ready_ns : 0;
 }
 
-/* Items listed now, EVENTPOLL_DEPTH_UNSEEN when another thread scanned meanwhile. */
+/* Items listed now, EVENTPOLL_DEPTH_UNSEEN when another thread scanned meanwhile, or may have. */
 static __always_inline int instance_depth(const struct eventpoll* ep,
                                           const struct instance* instance) {
   __u64 scans = *(const volatile __u64*)&instance->scans;
-  int depth = eventpoll_depth(ep, instance->shared);
+  int depth;
+  if (instance->shared && !scan_end_is_hooked && !eventpoll_numbers_scans())
+    return EVENTPOLL_DEPTH_UNSEEN;
+  depth = eventpoll_depth(ep, instance->shared);
   return scans == *(const volatile __u64*)&instance->scans ? depth : EVENTPOLL_DEPTH_UNSEEN;
 }
 

@@ -12,6 +12,8 @@ const volatile __u64 blame_from_ns = 0;       /* run-queue delays from here on; 
 /* A hook at the start of every drain tells its depth; without one the thread looks for itself when
  * it enters epoll_wait and when it gets a CPU. */
 const volatile __u8 drain_is_hooked = 0;
+/* A hook at the end of every scan of the ready list counts them. */
+const volatile __u8 scan_end_is_hooked = 0;
 /* Threads are kept in task-local storage (Linux 5.11), else in a hash map. */
 const volatile __u8 task_storage = 1;
 

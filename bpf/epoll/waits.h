@@ -91,21 +91,22 @@ static __always_inline void report_wait(struct thread* thread, const struct epol
                                  : BPF_RB_NO_WAKEUP);
 }
 
-/* How many items a saturated drain left undelivered. Where no hook has counted them: a
- * level-triggered item is listed again once it is delivered, behind the leftovers, so for those the
- * list's length says too much. Count what was waiting instead, as long as that explains the batch
- * (only what was signalled is known to wait). */
+/* How many items a saturated drain left undelivered. A hook has counted what was put back, else it
+ * is what was listed less the batch. But a level-triggered item is listed again once it is
+ * delivered, and idle there until a later drain finds it so: for those either says too much. Count
+ * what was waiting instead, as long as that explains the batch (only what was signalled is known to
+ * wait). */
 static __always_inline __u32 items_left(const struct thread* thread,
                                         const struct instance* instance, __u32 listed,
                                         __u32 batch) {
   const struct eventpoll* ep = (const void*)thread->epoll_id;
   __u64 first = eventpoll_first_link(ep);
   __u32 waiting = (__u32)instance->left + thread->fresh;
-  if (thread->left != LEFT_UNKNOWN) return (__u32)thread->left;
-  if (!first || first == eventpoll_ready_head(ep)) return 0;
+  __u32 put_back = thread->left == LEFT_UNKNOWN ? listed - batch : (__u32)thread->left;
+  if (!put_back || !first || first == eventpoll_ready_head(ep)) return 0;
   if (KERNEL_READ(struct epitem, epitem_of_link(first), event.events) & EPOLLET ||
-      waiting < batch || waiting > listed)
-    return listed - batch;
+      waiting < batch || waiting - batch > put_back)
+    return put_back;
   return waiting - batch;
 }
 

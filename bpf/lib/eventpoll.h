@@ -81,7 +81,7 @@ static __always_inline const struct epitem* epitem_of_link(__u64 link) {
  * find back: so look at each item whether it is one. */
 static __noinline int eventpoll_depth(const struct eventpoll* ep, bool shared) {
   __u64 head = eventpoll_ready_head(ep);
-  __u64 mark = shared ? eventpoll_scan_mark(ep) : 0;
+  __u32 scan = shared ? eventpoll_scan_number(ep) : 0;
   __u64 at = eventpoll_first_link(ep);
   int depth = 0;
   if (eventpoll_is_scanned(ep)) return EVENTPOLL_DEPTH_UNSEEN;
@@ -91,7 +91,7 @@ static __noinline int eventpoll_depth(const struct eventpoll* ep, bool shared) {
     depth++;
     at = next_link(at);
   }
-  if (shared && (eventpoll_is_scanned(ep) || eventpoll_scan_mark(ep) != mark))
+  if (shared && (eventpoll_is_scanned(ep) || eventpoll_scan_number(ep) != scan))
     return EVENTPOLL_DEPTH_UNSEEN;
   return depth;
 }

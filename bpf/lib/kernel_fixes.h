@@ -36,8 +36,8 @@ static __always_inline struct epitem* epitem_overflow_next(const struct epitem* 
   return KERNEL_READ(struct epitem___ovflist_next, item, ovflist_next);
 }
 
-/* "eventpoll: Fix epoll_wait() report false negative" (6.18) has a sequence count move with the
- * start and the end of every scan. Before that, the list's ends have to tell. */
+/* "eventpoll: Fix epoll_wait() report false negative" has a sequence count move with the start and
+ * the end of every scan: 7.3, and stable kernels (6.12.117), but not 7.0. */
 struct seqcount___scan {
   unsigned int sequence;
 } __attribute__((preserve_access_index));
@@ -50,11 +50,14 @@ struct eventpoll___scan {
   struct seqcount_spinlock___scan seq;
 } __attribute__((preserve_access_index));
 
-static __always_inline __u64 eventpoll_scan_mark(const struct eventpoll* ep) {
-  if (bpf_core_field_exists(struct eventpoll___scan, seq))
-    return KERNEL_READ(struct eventpoll___scan, ep, seq.seqcount.sequence);
-  /* Not by a cast, whose pointers the verifier will not have mixed. */
-  return (__u64)BPF_CORE_READ(ep, rdllist.next) ^ (__u64)BPF_CORE_READ(ep, rdllist.prev) << 1;
+static __always_inline bool eventpoll_numbers_scans(void) {
+  return bpf_core_field_exists(struct eventpoll___scan, seq);
+}
+
+/* 0 where they are not numbered. */
+static __always_inline __u32 eventpoll_scan_number(const struct eventpoll* ep) {
+  if (!eventpoll_numbers_scans()) return 0;
+  return KERNEL_READ(struct eventpoll___scan, ep, seq.seqcount.sequence);
 }
 
 /* "net: add sk->sk_drop_counters" (6.18): sockets that many CPUs feed (UDP, raw) count their drops
