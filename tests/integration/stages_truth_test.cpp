@@ -182,7 +182,7 @@ TEST(Truth, WokenToRunningIsTheRunQueueDelay) {
   EXPECT_GT(blames[0].ns, delay.sum() / 2);
   uint64_t blamed_ns = 0;
   for (const model::Blame& blame : blames) blamed_ns += blame.ns;
-  EXPECT_GT(static_cast<double>(blamed_ns), 0.97 * static_cast<double>(delay.sum()));
+  EXPECT_GT(static_cast<double>(blamed_ns), 0.99 * static_cast<double>(delay.sum()));
   EXPECT_LE(blamed_ns, delay.sum());
   // The three follow one another from the same signal to the same return.
   ASSERT_EQ(whole.count(), child.result().count);
