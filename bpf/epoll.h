@@ -61,6 +61,24 @@ struct epoll_worker_stats {
   struct items_histogram items[EPOLL_ITEMS];
 };
 
+/* An instance of the target: there at attach (user space lists it), created since, or waited on. */
+struct epoll_instance {
+  __u64 known_ns;       /* since when */
+  __u64 ready_total;    /* items signalled so far */
+  __u64 drained_total;  /* ... when the last drain started */
+  __u64 first_ready_ns; /* first signal since then; 0: none */
+  __u64 last_ready_ns;  /* last signal ever */
+  __u64 drains;         /* drains started: the epoch of `struct item` in state.h */
+  /* A saturated drain leaves items. The list is first in, first out, so what became ready at this
+   * time or later is still on it, and what did before has been delivered. 0: nothing left, or
+   * unknown. */
+  __u64 oldest_left_ns;
+  __u64 left;  /* items that the last drain, being saturated, left undelivered */
+  __u64 scans; /* scans ended, where a hook tells */
+  __u32 last_tid;
+  __u32 shared; /* more than one thread waits on it */
+};
+
 /* Who had the CPU while a woken worker waited for it. */
 struct epoll_blame_key {
   __u32 victim;  /* the worker's thread */

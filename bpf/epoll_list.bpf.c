@@ -19,7 +19,7 @@ int list_epolls(struct bpf_iter__task_file* ctx) {
   if (!task || !file) return 0;
   ep = eventpoll_of_file(file);
   if (!ep) return 0;
-  depth = eventpoll_depth(ep, true);
+  depth = eventpoll_depth((__u64)ep, true);
   record.epoll_id = (__u64)ep;
   record.tgid = (__u32)task->tgid;
   record.user_tgid = pid_at_level(BPF_CORE_READ(task, group_leader), current_pid_level());

@@ -59,6 +59,11 @@ std::vector<Key> make_keys() {
        IntegerKey{field<&Config::probes, &Probes::exception_wakeup_us>, 1, 60000000}},
       {"probes", "sample_every", "Report one wait in this many whatever it shows; 0 for none.",
        IntegerKey{field<&Config::probes, &Probes::sample_every>, 0, 1000000000}},
+      {"probes", "overhead_budget",
+       "What the probes may cost, as a share of one CPU. Where they cost more, queue depth and the\n"
+       "stages are measured in some intervals only, and waits and events counted in all. 0 for no\n"
+       "limit.",
+       ShareKey{field<&Config::probes, &Probes::overhead_budget>, 0, 1}},
 
       {"alerts", "depth_max", "Alert when an epoll ready queue gets deeper than this.",
        IntegerKey{field<&Config::alerts, &Alerts::depth_max>, 1, 1000000}},

@@ -137,6 +137,9 @@ void Daemon::tick() {
         sample.epoll->losses.waits_dropped, sample.epoll->losses.workers_dropped,
         sample.epoll->losses.instances_dropped);
   }
+  log_overhead();
+  // Waits were only counted: there is nothing to judge, and nothing to act on.
+  if (sample.epoll && sample.epoll->detailed_ns == 0) return;
   for (const auto& event : alerts_.interval(observations(sample))) {
     if (event.kind == alerts::AlertEvent::Kind::kFired) {
       spdlog::warn("{}", event.text);
@@ -155,6 +158,15 @@ void Daemon::log_exceptions(const TargetSample& sample, uint64_t now_ns) {
   if (text.empty()) return;  // samples and first deliveries alone
   spdlog::info("{}", text);
   next_exceptions_log_ns_ = now_ns + kExceptionsLogNs;
+}
+
+// The first figure, and whenever there is more or less of it to be measured.
+void Daemon::log_overhead() {
+  const model::Overhead* overhead = sampler_.overhead();
+  if (overhead == nullptr || (!overhead->cost && overhead->unmeasured.empty())) return;
+  if (logged_detail_one_in_ == overhead->detail_one_in) return;
+  logged_detail_one_in_ = overhead->detail_one_in;
+  spdlog::info("probes: {}", text_of(*overhead));
 }
 
 void Daemon::stop(const char* why) {

@@ -35,6 +35,7 @@ class Daemon {
   void guarded_tick();
   void tick();
   void log_exceptions(const TargetSample& sample, uint64_t now_ns);
+  void log_overhead();
   void stop(const char* why);
 
   Options options_;
@@ -45,6 +46,7 @@ class Daemon {
   bool failed_ = false;
   std::vector<epoll_wait_record> unlogged_;  // exceptions since the last log line on them
   uint64_t next_exceptions_log_ns_ = 0;
+  unsigned logged_detail_one_in_ = 0;  // 0: nothing logged yet
 
   uv_loop_t loop_{};
   uv_timer_t timer_{};

@@ -31,7 +31,9 @@ TargetSampler::TargetSampler(pid_t pid, const config::Probes& options, const std
                                  if (exceptions_.size() < kExceptionsMax)
                                    exceptions_.push_back(wait);
                                })) {
-  if (attached_.probe) intervals_.emplace(attached_.probe->attached_ns());
+  if (!attached_.probe) return;
+  intervals_.emplace(attached_.probe->attached_ns());
+  control_.emplace(*attached_.probe, options.overhead_budget);
 }
 
 TargetSample TargetSampler::sample() {
@@ -41,6 +43,7 @@ TargetSample TargetSampler::sample() {
     attached_.probe->consume();
     sample.epoll = intervals_->advance(attached_.probe->read());
     sample.exceptions.swap(exceptions_);
+    control_->interval_ends(sample.epoll->time_ns);
   }
   mark_workers(sample);
   if (std::any_of(sample.sched.threads.begin(), sample.sched.threads.end(), is_late)) {

@@ -13,6 +13,7 @@
 #include "agent/model/epoll_stats.hpp"
 #include "agent/model/sched.hpp"
 #include "agent/probes/attach.hpp"
+#include "agent/probes/overhead_control.hpp"
 
 namespace epulse::daemon {
 
@@ -40,6 +41,9 @@ class TargetSampler {
     if (attached_.probe) attached_.probe->consume();
   }
 
+  // What the probes cost; absent without BPF.
+  const model::Overhead* overhead() const { return control_ ? &control_->overhead() : nullptr; }
+
  private:
   void mark_workers(TargetSample& sample) const;
 
@@ -49,6 +53,7 @@ class TargetSampler {
   std::vector<epoll_wait_record> exceptions_;
   probes::Attached attached_;
   std::optional<model::EpollIntervals> intervals_;
+  std::optional<probes::OverheadControl> control_;
 };
 
 }  // namespace epulse::daemon

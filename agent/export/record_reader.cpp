@@ -76,6 +76,16 @@ bool take_interval(ByteReader in, Recording& recording, model::EpollTotal& total
       if (worker.key.tgid != 0 && !name.empty()) names[worker.key.tgid] = name;
     }
   }
+  // One of before there was a budget ends here: everything was measured all the time.
+  interval.detailed_ns = interval.duration_ns;
+  if (in.ok() && !in.at_end()) {
+    interval.detailed_ns = in.number();
+    interval.losses.runs_missed = in.number();
+    const uint64_t cpus = in.number();
+    for (uint64_t cpu = 0; cpu < cpus && in.ok(); ++cpu) {
+      interval.losses.waits_dropped_by_cpu.push_back(in.number());
+    }
+  }
   if (!in.ok()) return false;
   total.add(interval);
   recording.names = std::move(names);

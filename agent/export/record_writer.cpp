@@ -81,6 +81,10 @@ void RecordWriter::interval(const model::EpollSnapshot& interval, const ThreadNa
     out.number(worker.key.tgid);
     out.text(name == names.end() ? std::string_view{} : std::string_view(name->second));
   }
+  out.number(interval.detailed_ns);
+  out.number(interval.losses.runs_missed);
+  out.number(interval.losses.waits_dropped_by_cpu.size());
+  for (const uint64_t dropped : interval.losses.waits_dropped_by_cpu) out.number(dropped);
   block(BlockType::kInterval, out.str());
 }
 

@@ -3,10 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <ctime>
-#include <fstream>
-#include <sstream>
 
 namespace epulse::kernel {
 
@@ -18,25 +15,6 @@ uint64_t monotonic_ns() {
 
 SchedSampler::SchedSampler(pid_t pid) : pid_(pid) {
   sample();
-}
-
-// "cpu0 user nice system idle iowait irq softirq steal guest guest_nice"; guest is part of user.
-std::map<int, SchedSampler::CpuTimes> SchedSampler::read_cpus() {
-  std::map<int, CpuTimes> cpus;
-  std::ifstream file("/proc/stat");
-  for (std::string line; std::getline(file, line);) {
-    if (!line.starts_with("cpu") || line[3] == ' ') continue;
-    std::istringstream fields(line.substr(3));
-    int cpu = 0;
-    fields >> cpu;
-    std::array<uint64_t, 8> ticks{};
-    for (uint64_t& value : ticks) fields >> value;
-    CpuTimes times;
-    for (const uint64_t value : ticks) times.total_ticks += value;
-    times.busy_ticks = times.total_ticks - ticks[3] - ticks[4];
-    cpus.emplace(cpu, times);
-  }
-  return cpus;
 }
 
 void SchedSampler::count_runnable(model::SchedInterval& interval) const {
@@ -81,14 +59,14 @@ model::SchedInterval SchedSampler::sample() {
     interval.threads.push_back(std::move(thread));
   }
 
-  std::map<int, CpuTimes> cpus = read_cpus();
+  std::map<int, CpuTimes> cpus = cpu_times();
   for (const auto& [cpu, times] : cpus) {
     const auto before = cpus_.find(cpu);
-    if (before == cpus_.end() || times.total_ticks <= before->second.total_ticks) continue;
+    if (before == cpus_.end() || times.total <= before->second.total) continue;
     model::CpuSched load;
     load.cpu = cpu;
-    load.busy_share = static_cast<double>(times.busy_ticks - before->second.busy_ticks) /
-                      static_cast<double>(times.total_ticks - before->second.total_ticks);
+    load.busy_share = static_cast<double>(times.busy - before->second.busy) /
+                      static_cast<double>(times.total - before->second.total);
     for (const model::ThreadSched& thread : interval.threads) {
       if (thread.cpu == cpu) load.target_share += thread.run_share;
     }

@@ -3,6 +3,7 @@
 #include <map>
 #include <utility>
 
+#include "agent/kernel/cpu_times.hpp"
 #include "agent/kernel/process.hpp"
 #include "agent/model/sched.hpp"
 
@@ -22,16 +23,10 @@ class SchedSampler {
   void count_runnable(model::SchedInterval& interval) const;
 
  private:
-  struct CpuTimes {
-    uint64_t busy_ticks = 0;
-    uint64_t total_ticks = 0;
-  };
   struct ThreadTimes {
     uint64_t start_ticks = 0;
     SchedStat stat;
   };
-
-  static std::map<int, CpuTimes> read_cpus();
 
   pid_t pid_;
   uint64_t last_ns_ = 0;

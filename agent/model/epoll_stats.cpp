@@ -40,14 +40,35 @@ void WorkerStats::merge(const WorkerStats& other) {
 }
 
 EpollLosses EpollLosses::since(const EpollLosses& earlier) const {
-  return {waits_dropped - earlier.waits_dropped, workers_dropped - earlier.workers_dropped,
-          instances_dropped - earlier.instances_dropped, targets_dropped - earlier.targets_dropped};
+  EpollLosses change{
+      waits_dropped - earlier.waits_dropped, workers_dropped - earlier.workers_dropped,
+      instances_dropped - earlier.instances_dropped, targets_dropped - earlier.targets_dropped,
+      runs_missed - earlier.runs_missed, waits_dropped_by_cpu};
+  for (size_t cpu = 0; cpu < earlier.waits_dropped_by_cpu.size(); ++cpu) {
+    change.waits_dropped_by_cpu.at(cpu) -= earlier.waits_dropped_by_cpu[cpu];
+  }
+  return change;
+}
+
+void EpollLosses::add(const EpollLosses& other) {
+  waits_dropped += other.waits_dropped;
+  workers_dropped += other.workers_dropped;
+  instances_dropped += other.instances_dropped;
+  targets_dropped += other.targets_dropped;
+  runs_missed += other.runs_missed;
+  if (waits_dropped_by_cpu.size() < other.waits_dropped_by_cpu.size()) {
+    waits_dropped_by_cpu.resize(other.waits_dropped_by_cpu.size());
+  }
+  for (size_t cpu = 0; cpu < other.waits_dropped_by_cpu.size(); ++cpu) {
+    waits_dropped_by_cpu[cpu] += other.waits_dropped_by_cpu[cpu];
+  }
 }
 
 EpollSnapshot EpollIntervals::advance(const EpollSnapshot& cumulative) {
   EpollSnapshot interval;
   interval.time_ns = cumulative.time_ns;
   interval.duration_ns = cumulative.time_ns - last_time_ns_;
+  interval.detailed_ns = cumulative.detailed_ns - last_detailed_ns_;
   interval.losses = cumulative.losses.since(last_losses_);
   std::map<WorkerKey, WorkerStats> seen;
   for (const WorkerStats& worker : cumulative.workers) {
@@ -56,6 +77,7 @@ EpollSnapshot EpollIntervals::advance(const EpollSnapshot& cumulative) {
     seen.emplace(worker.key, worker);
   }
   last_time_ns_ = cumulative.time_ns;
+  last_detailed_ns_ = cumulative.detailed_ns;
   last_losses_ = cumulative.losses;
   last_ = std::move(seen);
   return interval;
@@ -64,10 +86,8 @@ EpollSnapshot EpollIntervals::advance(const EpollSnapshot& cumulative) {
 void EpollTotal::add(const EpollSnapshot& interval) {
   total_.time_ns = interval.time_ns;
   total_.duration_ns += interval.duration_ns;
-  total_.losses.waits_dropped += interval.losses.waits_dropped;
-  total_.losses.workers_dropped += interval.losses.workers_dropped;
-  total_.losses.instances_dropped += interval.losses.instances_dropped;
-  total_.losses.targets_dropped += interval.losses.targets_dropped;
+  total_.detailed_ns += interval.detailed_ns;
+  total_.losses.add(interval.losses);
   for (const WorkerStats& worker : interval.workers) {
     const auto known = std::find_if(total_.workers.begin(), total_.workers.end(),
                                     [&](const WorkerStats& w) { return w.key == worker.key; });

@@ -56,10 +56,14 @@ struct EpollLosses {
   uint64_t workers_dropped = 0;    // epoll_wait calls of threads that found no room
   uint64_t instances_dropped = 0;  // ... on instances that found no room
   uint64_t targets_dropped = 0;    // processes that found no room
+  uint64_t runs_missed = 0;        // events that a program was not run for (ProgramCost::missed)
+  std::vector<uint64_t> waits_dropped_by_cpu = {};  // for a full ring buffer; absent: none
   bool any() const {
-    return (waits_dropped | workers_dropped | instances_dropped | targets_dropped) != 0;
+    return (waits_dropped | workers_dropped | instances_dropped | targets_dropped | runs_missed) !=
+           0;
   }
   EpollLosses since(const EpollLosses& earlier) const;
+  void add(const EpollLosses& other);
   bool operator==(const EpollLosses&) const = default;
 };
 
@@ -67,6 +71,8 @@ struct EpollLosses {
 struct EpollSnapshot {
   uint64_t time_ns = 0;
   uint64_t duration_ns = 0;
+  // So long was everything measured; else waits, events and batches alone, to keep to a budget.
+  uint64_t detailed_ns = 0;
   std::vector<WorkerStats> workers;
   EpollLosses losses;
   bool operator==(const EpollSnapshot&) const = default;
@@ -80,6 +86,7 @@ class EpollIntervals {
 
  private:
   uint64_t last_time_ns_;
+  uint64_t last_detailed_ns_ = 0;
   EpollLosses last_losses_;
   std::map<WorkerKey, WorkerStats> last_;
 };

@@ -45,7 +45,7 @@ bool RingUserStats::active() const {
 
 UringLosses UringLosses::since(const UringLosses& earlier) const {
   return {rings_dropped - earlier.rings_dropped, users_dropped - earlier.users_dropped,
-          requests_dropped - earlier.requests_dropped};
+          requests_dropped - earlier.requests_dropped, runs_missed - earlier.runs_missed};
 }
 
 UringSnapshot UringIntervals::advance(const UringSnapshot& cumulative) {
@@ -71,6 +71,7 @@ void UringTotal::add(const UringSnapshot& interval) {
   total_.losses.rings_dropped += interval.losses.rings_dropped;
   total_.losses.users_dropped += interval.losses.users_dropped;
   total_.losses.requests_dropped += interval.losses.requests_dropped;
+  total_.losses.runs_missed += interval.losses.runs_missed;
   for (const RingUserStats& user : interval.users) {
     const auto known = std::find_if(total_.users.begin(), total_.users.end(),
                                     [&](const RingUserStats& u) { return u.key == user.key; });

@@ -12,45 +12,62 @@
 namespace epulse::probes {
 namespace {
 
-// The programs of a backend, beside those of the scheduler that all have.
-std::vector<bpf_program*> chosen_programs(const epoll_bpf& object, const EpollProbeOptions& options,
-                                          const TargetConstants& target, const Plan& plan) {
+using Programs = std::vector<bpf_program*>;
+
+// Targets, waits, new instances: what counting takes.
+Programs counting_programs(const epoll_bpf& object, const EpollProbeOptions& options,
+                           const TargetConstants& target, const Plan& plan) {
   const auto& programs = object.progs;
-  std::vector<bpf_program*> chosen = {programs.on_waking, programs.on_switch};
+  Programs chosen;
   const auto add = [&](std::initializer_list<bpf_program*> more) {
     chosen.insert(chosen.end(), more);
   };
   if (target.tgid == 0) add({programs.on_exit});
   if (options.follow_children) add({programs.on_fork});
-  const bool fentry = plan.backend == Backend::kFentry;
-  if (fentry) {
-    add({programs.enter_callback, programs.enter_wait, programs.exit_wait, programs.exit_create});
+  if (plan.backend == Backend::kFentry) {
+    add({programs.enter_wait, programs.exit_wait, programs.exit_create});
   } else if (plan.backend == Backend::kKprobe) {
-    add({programs.probe_callback, programs.probe_wait, programs.probe_wait_return,
-         programs.probe_create_return});
+    add({programs.probe_wait, programs.probe_wait_return, programs.probe_create_return});
   } else if (plan.waits == WaitHook::kSyscallTracepoints) {
-    add({programs.on_data_ready, programs.on_wait_syscall, programs.on_wait_syscall_exit,
-         programs.on_create_syscall_exit});
+    add({programs.on_wait_syscall, programs.on_wait_syscall_exit, programs.on_create_syscall_exit});
   } else {
-    add({programs.on_data_ready, programs.on_syscall_enter, programs.on_syscall_exit});
+    add({programs.on_syscall_enter, programs.on_syscall_exit});
+  }
+  return chosen;
+}
+
+// The scheduler, readiness, drains.
+Programs detail_programs(const epoll_bpf& object, const Plan& plan) {
+  const auto& programs = object.progs;
+  Programs chosen = {programs.on_waking, programs.on_switch};
+  const auto add = [&](bpf_program* program) { chosen.push_back(program); };
+  const bool fentry = plan.backend == Backend::kFentry;
+  if (plan.backend == Backend::kTracepoint) {
+    add(programs.on_data_ready);
+  } else {
+    add(fentry ? programs.enter_callback : programs.probe_callback);
   }
   switch (plan.drain) {
     case DrainHook::kNone:
       break;
     case DrainHook::kSendEvents:
-      add({fentry ? programs.enter_send_events : programs.probe_send_events});
+      add(fentry ? programs.enter_send_events : programs.probe_send_events);
       break;
     case DrainHook::kSendEventsProc:
-      add({fentry ? programs.enter_send_events_proc : programs.probe_send_events_proc});
+      add(fentry ? programs.enter_send_events_proc : programs.probe_send_events_proc);
       break;
   }
-  if (plan.scan_end) add({fentry ? programs.enter_done_scan : programs.probe_done_scan});
+  if (plan.scan_end) add(fentry ? programs.enter_done_scan : programs.probe_done_scan);
   return chosen;
 }
 
-// Everything that is fixed before load.
+bool contains(const Programs& programs, const bpf_program* program) {
+  return std::find(programs.begin(), programs.end(), program) != programs.end();
+}
+
+// The constants that are fixed before load.
 void configure(epoll_bpf& object, const EpollProbeOptions& options, const TargetConstants& target,
-               const kernel::Facts& facts, const Plan& plan, uint32_t slots) {
+               const kernel::Facts& facts, const Plan& plan) {
   auto& constants = *object.rodata;
   constants.ep_eventpoll_poll_address = facts.address("ep_eventpoll_poll");
   constants.ep_poll_callback_address = facts.address("ep_poll_callback");
@@ -64,13 +81,10 @@ void configure(epoll_bpf& object, const EpollProbeOptions& options, const Target
   constants.task_storage = plan.task_storage;
   constants.drain_is_hooked = plan.drain != DrainHook::kNone;
   constants.scan_end_is_hooked = plan.scan_end;
+}
 
-  const std::vector<bpf_program*> chosen = chosen_programs(object, options, target, plan);
-  bpf_program* program = nullptr;
-  bpf_object__for_each_program(program, object.obj) {
-    bpf_program__set_autoload(program,
-                              std::find(chosen.begin(), chosen.end(), program) != chosen.end());
-  }
+void size_maps(const epoll_bpf& object, const TargetConstants& target, const Plan& plan,
+               uint32_t slots) {
   const auto& maps = object.maps;
   if (target.tgid != 0) bpf_map__set_max_entries(maps.targets, 1);
   if (plan.task_storage) {
@@ -89,8 +103,36 @@ void configure(epoll_bpf& object, const EpollProbeOptions& options, const Target
 
 EpollObject::EpollObject(const EpollProbeOptions& options, const TargetConstants& target,
                          const kernel::Facts& facts, const Plan& plan, uint32_t slots)
-    : waits_(plan.waits), syscall_tracepoints_(facts.syscall_tracepoints) {
-  configure(*object_, options, target, facts, plan, slots);
+    : detail_(detail_programs(*object_, plan)),
+      waits_(plan.waits),
+      syscall_tracepoints_(facts.syscall_tracepoints) {
+  configure(*object_, options, target, facts, plan);
+  size_maps(*object_, target, plan, slots);
+  const Programs counting = counting_programs(*object_, options, target, plan);
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, object_->obj) {
+    const bool detail = contains(detail_, program);
+    bpf_program__set_autoload(program, detail || contains(counting, program));
+    bpf_program__set_autoattach(program, !detail);
+  }
+}
+
+bool EpollObject::is_detail(std::string_view program) const {
+  return std::any_of(detail_.begin(), detail_.end(), [&](const bpf_program* candidate) {
+    return program == bpf_program__name(candidate);
+  });
+}
+
+void EpollObject::attach_detail() {
+  for (bpf_program* program : detail_) {
+    bpf_link* link = bpf_program__attach(program);
+    if (link == nullptr) {
+      const int error = errno;
+      detach_detail();
+      refuse(fmt::format("attach {}", bpf_program__name(program)), error);
+    }
+    detail_links_.emplace_back(link);
+  }
 }
 
 void EpollObject::attach() {

@@ -3,6 +3,7 @@
 #include <bpf/libbpf.h>
 
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "agent/kernel/facts.hpp"
@@ -27,7 +28,12 @@ class EpollObject {
               const kernel::Facts& facts, const Plan& plan, uint32_t slots);
 
   void load() { object_.load(); }
+  // What counts waits. Nothing is detached again but with the object.
   void attach();
+  // What sees the rest of an event's life; not needed for counting, and most of the cost.
+  void attach_detail();
+  void detach_detail() { detail_links_.clear(); }
+  bool is_detail(std::string_view program) const;
 
   epoll_bpf* operator->() const { return object_.operator->(); }
 
@@ -38,10 +44,14 @@ class EpollObject {
     void operator()(bpf_link* link) const { bpf_link__destroy(link); }
   };
 
+  using Link = std::unique_ptr<bpf_link, Unlink>;
+
   BpfObject<epoll_bpf> object_{"epoll"};
+  std::vector<bpf_program*> detail_;
   WaitHook waits_;
   std::map<std::string, uint64_t, std::less<>> syscall_tracepoints_;
-  std::vector<std::unique_ptr<bpf_link, Unlink>> links_;  // beside those of the skeleton
+  std::vector<Link> links_;  // beside those of the skeleton
+  std::vector<Link> detail_links_;
 };
 
 }  // namespace epulse::probes

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <numeric>
 #include <set>
 #include <span>
 #include <utility>
@@ -76,7 +77,7 @@ struct EpollProbe::State {
         task_storage(plan.task_storage) {}
   ~State() {
     ring_buffer__free(ring);
-    if (cost_measurement >= 0) close(cost_measurement);
+    measure_cost(false);
   }
   State(const State&) = delete;
   State& operator=(const State&) = delete;
@@ -90,8 +91,13 @@ struct EpollProbe::State {
   void know_instances();
   void forget_ended_targets();
   std::set<uint32_t> closed_slots();
+  void forget_readiness();
   void forget_closed_instances(const Epolls& open, uint64_t time_ns);
   void release(uint32_t slot);
+  model::EpollLosses losses() const;
+  void start_detail();
+  void stop_detail();
+  void measure_cost(bool wanted);
 
   PidNamespace pids;
   EpollLister lister;
@@ -105,6 +111,10 @@ struct EpollProbe::State {
   std::set<pid_t> refused;  // targets that found no room
   bool task_storage;
   uint64_t attached_ns = 0;
+  uint64_t last_read_ns = 0;
+  uint64_t detailed_ns = 0;        // in earlier rounds
+  uint64_t detail_started_ns = 0;  // 0: off
+  uint32_t detail_rounds = 0;
   int cost_measurement = -1;
   size_t used = 0;  // slots, at the last read
 };
@@ -130,11 +140,10 @@ EpollProbe::EpollProbe(const EpollProbeOptions& options, const kernel::Facts& fa
   };
   state_->ring = ring_buffer__new(bpf_map__fd(object->maps.waits), handle, state_.get(), nullptr);
   if (state_->ring == nullptr) refuse("map the probe's ring buffer", errno);
-  state_->attached_ns = kernel::monotonic_ns();
   if (state_->single == 0) state_->add_targets(options.tgids);
   object.attach();
-  // After attach, so that an instance is either listed here or seen being created.
-  state_->know_instances();
+  state_->start_detail();
+  state_->attached_ns = state_->detail_started_ns;
 }
 
 EpollProbe::~EpollProbe() = default;
@@ -187,9 +196,11 @@ void EpollProbe::State::add_targets(const std::vector<pid_t>& tgids) {
 }
 
 void EpollProbe::State::know_instances() {
-  const std::vector<char> zeros(bpf_map__value_size(object->maps.instances));
+  // As know_instance() in bpf/epoll/workers.h.
+  epoll_instance unused{};
+  unused.known_ns = unused.drains = kernel::monotonic_ns();
   for (const auto& [epoll_id, epfd] : epolls()) {
-    bpf_map_update_elem(bpf_map__fd(object->maps.instances), &epoll_id, zeros.data(), BPF_NOEXIST);
+    bpf_map_update_elem(bpf_map__fd(object->maps.instances), &epoll_id, &unused, BPF_NOEXIST);
   }
 }
 
@@ -234,11 +245,70 @@ void EpollProbe::State::forget_closed_instances(const Epolls& open, uint64_t tim
   // Not before there is need: one may be made again while we look, and would miss what is ready at
   // first.
   if (closed.size() < bpf_map__max_entries(object->maps.instances) / 2) return;
-  std::vector<uint64_t> instance(bpf_map__value_size(object->maps.instances) / sizeof(uint64_t));
   for (const uint64_t key : closed) {
-    if (bpf_map_lookup_elem(map, &key, instance.data()) == 0 && instance[0] < time_ns) {
+    epoll_instance instance{};
+    if (bpf_map_lookup_elem(map, &key, &instance) == 0 && instance.known_ns < time_ns) {
       bpf_map_delete_elem(map, &key);
     }
+  }
+}
+
+// What became ready on them when nobody looked is not known.
+void EpollProbe::State::forget_readiness() {
+  const int map = bpf_map__fd(object->maps.instances);
+  uint64_t id = 0;
+  for (const uint64_t* last = nullptr; bpf_map_get_next_key(map, last, &id) == 0; last = &id) {
+    epoll_instance before{};
+    if (bpf_map_lookup_elem(map, &id, &before) != 0) continue;
+    epoll_instance after{};
+    after.known_ns = before.known_ns;
+    after.drains = kernel::monotonic_ns();
+    after.last_tid = before.last_tid;
+    after.shared = before.shared;
+    bpf_map_update_elem(map, &id, &after, BPF_EXIST);
+  }
+}
+
+model::EpollLosses EpollProbe::State::losses() const {
+  const auto* counters = object->bss;
+  const uint32_t zero = 0;
+  // Of each CPU that there may be.
+  std::vector<uint64_t> dropped(static_cast<size_t>(std::max(libbpf_num_possible_cpus(), 1)));
+  if (bpf_map_lookup_elem(bpf_map__fd(object->maps.waits_dropped), &zero, dropped.data()) != 0) {
+    fail("cannot read what the probe has lost: {}", errno_text(errno));
+  }
+  return {std::accumulate(dropped.begin(), dropped.end(), decoder.malformed()),
+          counters->workers_dropped, counters->instances_dropped,
+          counters->targets_dropped + refused.size(), missed_runs(object->obj), dropped};
+}
+
+void EpollProbe::State::start_detail() {
+  forget_readiness();
+  object.attach_detail();
+  // After attach, so that an instance is either listed here or seen being created.
+  know_instances();
+  detail_started_ns = kernel::monotonic_ns();
+  object->bss->detail_round = ++detail_rounds;
+}
+
+void EpollProbe::State::stop_detail() {
+  object->bss->detail_round = 0;
+  object.detach_detail();
+  // What came after the last read is in the next interval, which has none else.
+  detailed_ns += std::max(last_read_ns, detail_started_ns) - detail_started_ns;
+  detail_started_ns = 0;
+}
+
+void EpollProbe::State::measure_cost(bool wanted) {
+  if (wanted == (cost_measurement >= 0)) return;
+  if (wanted) {
+    cost_measurement = bpf_enable_stats(BPF_STATS_RUN_TIME);
+    if (cost_measurement < 0) {
+      fail("cannot have the kernel time BPF programs: {}; run as root", errno_text(errno));
+    }
+  } else {
+    close(cost_measurement);
+    cost_measurement = -1;
   }
 }
 
@@ -253,8 +323,12 @@ void EpollProbe::State::release(uint32_t slot) {
 
 model::EpollSnapshot EpollProbe::read() {
   model::EpollSnapshot snapshot;
-  snapshot.time_ns = kernel::monotonic_ns();
+  snapshot.time_ns = state_->last_read_ns = kernel::monotonic_ns();
   snapshot.duration_ns = snapshot.time_ns - state_->attached_ns;
+  snapshot.detailed_ns = state_->detailed_ns;
+  if (state_->detail_started_ns != 0) {
+    snapshot.detailed_ns += snapshot.time_ns - state_->detail_started_ns;
+  }
   const auto slots = state_->slots->all();
   std::set<uint32_t> closed;
   if (state_->used > slots.size() / 2) closed = state_->closed_slots();
@@ -276,10 +350,7 @@ model::EpollSnapshot EpollProbe::read() {
   }
   std::sort(snapshot.workers.begin(), snapshot.workers.end(),
             [](const auto& a, const auto& b) { return a.key < b.key; });
-  const auto* counters = state_->object->bss;
-  snapshot.losses = {counters->waits_dropped + state_->decoder.malformed(),
-                     counters->workers_dropped, counters->instances_dropped,
-                     counters->targets_dropped + state_->refused.size()};
+  snapshot.losses = state_->losses();
   return snapshot;
 }
 
@@ -330,22 +401,22 @@ uint64_t EpollProbe::attached_ns() const {
   return state_->attached_ns;
 }
 
-void EpollProbe::measure_cost() {
-  state_->cost_measurement = bpf_enable_stats(BPF_STATS_RUN_TIME);
-  if (state_->cost_measurement < 0) {
-    fail("cannot have the kernel time BPF programs: {}; run as root", errno_text(errno));
+void EpollProbe::set_detail(bool wanted) {
+  if (wanted == (state_->detail_started_ns != 0)) return;
+  if (wanted) {
+    state_->start_detail();
+  } else {
+    state_->stop_detail();
   }
 }
 
+void EpollProbe::measure_cost(bool wanted) {
+  state_->measure_cost(wanted);
+}
+
 std::vector<ProgramCost> EpollProbe::costs() const {
-  std::vector<ProgramCost> costs;
-  bpf_program* program = nullptr;
-  bpf_object__for_each_program(program, state_->object->obj) {
-    bpf_prog_info info{};
-    uint32_t size = sizeof(info);
-    if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size) != 0) continue;
-    costs.push_back({bpf_program__name(program), info.run_cnt, info.run_time_ns});
-  }
+  std::vector<ProgramCost> costs = program_costs(state_->object->obj);
+  for (ProgramCost& cost : costs) cost.is_detail = state_->object.is_detail(cost.name);
   return costs;
 }
 

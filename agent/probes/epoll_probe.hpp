@@ -12,6 +12,7 @@
 #include "agent/model/blame.hpp"
 #include "agent/model/epoll_stats.hpp"
 #include "agent/probes/plan.hpp"
+#include "agent/probes/program_cost.hpp"
 
 namespace epulse::probes {
 
@@ -22,13 +23,6 @@ struct EpollProbeOptions {
   uint64_t exception_wakeup_ns = 0;  // woken to running; 0: no records for late wake-ups
   uint32_t sample_every = 0;         // one record in N deliveries; 0: none
   uint64_t blame_from_ns = 20'000;   // run-queue delays that somebody is blamed for; 0: none
-};
-
-// What one BPF program has cost so far, by the kernel's own clock.
-struct ProgramCost {
-  std::string name;
-  uint64_t runs = 0;
-  uint64_t run_ns = 0;
 };
 
 // The epoll probe on some processes: all their threads, those that start later too. Attached from
@@ -65,10 +59,15 @@ class EpollProbe {
 
   uint64_t attached_ns() const;
 
-  // Has the kernel time every BPF program of the host while this object lives; that costs some 40
+  // Without detail, waits, events and batches are counted and nothing else is measured: what does
+  // is detached. With it from the start. To be called after read(), where an interval ends: the next
+  // one's detailed_ns is 0 without it. Throws LoadError when the kernel refuses to attach.
+  void set_detail(bool wanted);
+
+  // Has the kernel time every BPF program of the host from now on, or no longer; that costs some 40
   // ns a run (BPF_ENABLE_STATS). Throws Error when refused.
-  void measure_cost();
-  // Zero runs unless measured.
+  void measure_cost(bool wanted);
+  // Since attach, as far as measured.
   std::vector<ProgramCost> costs() const;
 
  private:

@@ -203,7 +203,8 @@ model::UringSnapshot UringProbe::read() {
   std::sort(snapshot.users.begin(), snapshot.users.end(),
             [](const auto& a, const auto& b) { return a.key < b.key; });
   const auto* counters = state.object->bss;
-  snapshot.losses = {counters->rings_dropped, counters->users_dropped, counters->requests_dropped};
+  snapshot.losses = {counters->rings_dropped, counters->users_dropped, counters->requests_dropped,
+                     missed_runs(state.object->obj)};
   return snapshot;
 }
 
@@ -216,16 +217,7 @@ uint64_t UringProbe::attached_ns() const {
 }
 
 std::vector<ProgramCost> UringProbe::costs() const {
-  std::vector<ProgramCost> costs;
-  bpf_program* program = nullptr;
-  bpf_object__for_each_program(program, state_->object->obj) {
-    if (!bpf_program__autoload(program)) continue;
-    bpf_prog_info info{};
-    uint32_t size = sizeof(info);
-    if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size) != 0) continue;
-    costs.push_back({bpf_program__name(program), info.run_cnt, info.run_time_ns});
-  }
-  return costs;
+  return program_costs(state_->object->obj);
 }
 
 }  // namespace epulse::probes

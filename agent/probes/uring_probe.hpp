@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "agent/model/uring_stats.hpp"
-#include "agent/probes/epoll_probe.hpp"
+#include "agent/probes/program_cost.hpp"
 
 namespace epulse::probes {
 

@@ -20,18 +20,24 @@ static __always_inline __u64 oldest_left_ns(const struct eventpoll* ep) {
 }
 
 /* Items listed now, EVENTPOLL_DEPTH_UNSEEN when another thread scanned meanwhile, or may have. */
-static __always_inline int instance_depth(const struct eventpoll* ep,
-                                          const struct instance* instance) {
+static __always_inline int instance_depth(__u64 epoll_id, const struct epoll_instance* instance) {
   __u64 scans = *(const volatile __u64*)&instance->scans;
   int depth;
   if (instance->shared && !scan_end_is_hooked && !eventpoll_numbers_scans())
     return EVENTPOLL_DEPTH_UNSEEN;
-  depth = eventpoll_depth(ep, instance->shared);
+  depth = eventpoll_depth(epoll_id, instance->shared);
   return scans == *(const volatile __u64*)&instance->scans ? depth : EVENTPOLL_DEPTH_UNSEEN;
 }
 
+/* The length of a list whose head the kernel passes to a function: a pointer for the verifier, which
+ * wants a number. */
+static __always_inline int length_of_argument(struct thread* thread, __u64 head) {
+  *(volatile __u64*)&thread->argument = head;
+  return list_length(*(volatile __u64*)&thread->argument);
+}
+
 /* What the drain that starts now will find. */
-static __always_inline void start_drain(struct thread* thread, struct instance* instance,
+static __always_inline void start_drain(struct thread* thread, struct epoll_instance* instance,
                                         int listed) {
   __u64 ready_total = instance->ready_total;
   __u64 oldest = instance->oldest_left_ns;
@@ -47,7 +53,7 @@ static __always_inline void start_drain(struct thread* thread, struct instance* 
 /* The thread finds nothing listed. What was signalled before this has been delivered by a wait that
  * we did not see (before attach, in another process) or was idle; what was signalled just now may
  * be on its way to the list. */
-static __always_inline void forget_readiness(struct instance* instance, __u64 now) {
+static __always_inline void forget_readiness(struct epoll_instance* instance, __u64 now) {
   instance->oldest_left_ns = 0;
   instance->left = 0;
   if (!instance->first_ready_ns || now < instance->first_ready_ns + IN_FLIGHT_NS) return;
@@ -59,21 +65,23 @@ static __always_inline void forget_readiness(struct instance* instance, __u64 no
  * of its own, when that is given (not 0). */
 static __always_inline void on_scan_starts(const struct eventpoll* ep, __u64 taken) {
   struct thread* thread = current_thread();
-  struct instance* instance;
-  if (!thread || !thread->in_wait || thread->epoll_id != (__u64)ep) return;
+  struct epoll_instance* instance;
+  if (!thread || thread->epoll_id != (__u64)ep || !in_detailed_wait(thread)) return;
   instance = bpf_map_lookup_elem(&instances, &ep);
   if (!instance) return;
-  start_drain(thread, instance, taken ? list_length(taken) : instance_depth(ep, instance));
+  start_drain(thread, instance,
+              taken ? length_of_argument(thread, taken)
+                    : instance_depth(thread->epoll_id, instance));
 }
 
 /* The kernel, holding the instance's mutex, puts back what `leftover` lists, undelivered. */
 static __always_inline void on_scan_ends(const struct eventpoll* ep, __u64 leftover) {
   struct thread* thread = current_thread();
-  struct instance* instance;
-  if (!thread || !thread->in_wait || thread->epoll_id != (__u64)ep) return;
+  struct epoll_instance* instance;
+  if (!thread || thread->epoll_id != (__u64)ep || !in_detailed_wait(thread)) return;
   instance = bpf_map_lookup_elem(&instances, &ep);
   if (instance) instance->scans++;
-  thread->left = list_length(leftover);
+  thread->left = length_of_argument(thread, leftover);
 }
 
 #endif

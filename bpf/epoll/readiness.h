@@ -20,7 +20,7 @@ static __always_inline const struct epitem* epitem_of_entry(__u64 entry) {
 }
 
 /* Does the signal make the item ready anew? */
-static __always_inline void count_signal(struct instance* instance, const struct epitem* epi,
+static __always_inline void count_signal(struct epoll_instance* instance, const struct epitem* epi,
                                          __u32 events, __u64 now) {
   __u64 key = (__u64)epi;
   __u64 epoch = instance->drains + 1;
@@ -45,7 +45,7 @@ static __always_inline void count_signal(struct instance* instance, const struct
 }
 
 /* The item signals `signalled` (poll bits; 0: the file does not say which). */
-static __always_inline void on_item_signalled(struct instance* instance, const struct epitem* epi,
+static __always_inline void on_item_signalled(struct epoll_instance* instance, const struct epitem* epi,
                                               __u32 events, __u32 signalled) {
   __u64 *signal_ns, now;
   __u32 zero = 0;
@@ -61,9 +61,27 @@ static __always_inline void on_item_signalled(struct instance* instance, const s
 static __always_inline void on_callback(__u64 entry, __u32 signalled) {
   const struct epitem* epi = epitem_of_entry(entry);
   __u64 epoll_id = (__u64)KERNEL_READ(struct epitem, epi, ep);
-  struct instance* instance = bpf_map_lookup_elem(&instances, &epoll_id);
+  struct epoll_instance* instance = bpf_map_lookup_elem(&instances, &epoll_id);
   if (!instance) return;
   on_item_signalled(instance, epi, KERNEL_READ(struct epitem, epi, event.events), signalled);
+}
+
+/* A readable socket wakes the one that waits for it by `entry` of its wait queue. Returns whether it
+ * is the last: __wake_up_common() stops at the first exclusive watcher that has somebody to wake.
+ * Global: see list_length(). */
+__noinline int wakes_last_watcher(__u64 entry) {
+  struct epoll_instance* instance;
+  const struct epitem* epi;
+  __u64 epoll_id;
+  __u32 events;
+  if ((__u64)KERNEL_READ(struct wait_queue_entry, entry, func) != ep_poll_callback_address) return 0;
+  epi = epitem_of_entry(entry);
+  epoll_id = (__u64)KERNEL_READ(struct epitem, epi, ep);
+  events = KERNEL_READ(struct epitem, epi, event.events);
+  instance = bpf_map_lookup_elem(&instances, &epoll_id);
+  if (instance) on_item_signalled(instance, epi, events, READ_EVENTS);
+  return events & EPOLLEXCLUSIVE && events & READ_EVENTS &&
+         eventpoll_has_waiter((const void*)epoll_id);
 }
 
 /* A socket is about to wake all that wait for input on it; ep_poll_callback() is one of them. */
@@ -73,22 +91,7 @@ static __always_inline void on_socket_readable(const struct socket_wq* wq) {
   head = (__u64)&wq->wait.head;
   at = next_link(head);
   for (int i = 0; i < WATCHERS_MAX && at && at != head; i++, at = next_link(at)) {
-    __u64 entry = at - bpf_core_field_offset(struct wait_queue_entry, entry);
-    struct instance* instance;
-    const struct epitem* epi;
-    __u64 epoll_id;
-    __u32 events;
-    if ((__u64)KERNEL_READ(struct wait_queue_entry, entry, func) != ep_poll_callback_address)
-      continue;
-    epi = epitem_of_entry(entry);
-    epoll_id = (__u64)KERNEL_READ(struct epitem, epi, ep);
-    events = KERNEL_READ(struct epitem, epi, event.events);
-    instance = bpf_map_lookup_elem(&instances, &epoll_id);
-    if (instance) on_item_signalled(instance, epi, events, READ_EVENTS);
-    /* __wake_up_common() stops at the first exclusive watcher that has somebody to wake. */
-    if (events & EPOLLEXCLUSIVE && events & READ_EVENTS &&
-        eventpoll_has_waiter((const void*)epoll_id))
-      break;
+    if (wakes_last_watcher(at - bpf_core_field_offset(struct wait_queue_entry, entry))) break;
   }
 }
 

@@ -17,24 +17,6 @@ const volatile __u8 scan_end_is_hooked = 0;
 /* Threads are kept in task-local storage (Linux 5.11), else in a hash map. */
 const volatile __u8 task_storage = 1;
 
-/* An instance of the target: there at attach (user space lists it), created since, or waited on. */
-struct instance {
-  __u64 known_ns;       /* since when; user space reads it, so it stays the first */
-  __u64 ready_total;    /* items signalled so far */
-  __u64 drained_total;  /* ... when the last drain started */
-  __u64 first_ready_ns; /* first signal since then; 0: none */
-  __u64 last_ready_ns;  /* last signal ever */
-  __u64 drains;         /* drains started: the epoch of `struct item` */
-  /* A saturated drain leaves items. The list is first in, first out, so what became ready at this
-   * time or later is still on it, and what did before has been delivered. 0: nothing left, or
-   * unknown. */
-  __u64 oldest_left_ns;
-  __u64 left;  /* items that the last drain, being saturated, left undelivered */
-  __u64 scans; /* scans ended, where a hook tells */
-  __u32 last_tid;
-  __u32 shared; /* more than one thread waits on it */
-};
-
 /* A watched file's last signal. */
 struct item {
   __u64 ready_ns;
@@ -42,6 +24,11 @@ struct item {
 };
 
 #define LEFT_UNKNOWN (-1)
+
+/* User space leaves the programs of the wake-ups, the readiness and the drains out at times, to keep
+ * to a budget. Then waits are only counted. 0: they are left out; else a number that no earlier time
+ * had with all programs attached: a wait that did not begin in this one was not seen whole. */
+__u32 detail_round = 0;
 
 /* A target thread, from its first epoll_wait on. */
 struct thread {
@@ -52,6 +39,7 @@ struct thread {
   __u64 running_ns;
   __u64 oldest_ready_ns; /* of the items that the drain will find; 0: unknown */
   __u64 ready_to_woken_ns;
+  __u64 argument; /* of a hooked function, for an instant */
   __u32 tid;
   __u32 slot;
   __s32 epfd;
@@ -63,7 +51,7 @@ struct thread {
   __u32 until_sample;
   __s32 left; /* as the end of the scan showed it; LEFT_UNKNOWN */
   __u32 waits_for_cpu;
-  __u32 reserved;
+  __u32 detail_round; /* as it was when the wait began */
 };
 
 struct {
@@ -85,7 +73,7 @@ struct {
   __uint(type, BPF_MAP_TYPE_HASH);
   __uint(max_entries, 4096);
   __type(key, __u64);
-  __type(value, struct instance);
+  __type(value, struct epoll_instance);
 } instances SEC(".maps");
 
 struct {
@@ -133,7 +121,14 @@ struct {
   __uint(max_entries, 1024 * 1024);
 } waits SEC(".maps");
 
-__u64 waits_dropped = 0;     /* records that found the ring buffer full */
+/* Records that found the ring buffer full. */
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, __u64);
+} waits_dropped SEC(".maps");
+
 __u64 workers_dropped = 0;   /* epoll_wait calls of threads that found no slot */
 __u64 instances_dropped = 0; /* ... of instances that found no room */
 
@@ -142,6 +137,11 @@ static __always_inline struct thread* thread_of(struct task_struct* task) {
   if (task_storage) return bpf_task_storage_get(&threads, task, 0, 0);
   tid = (__u32)task->pid;
   return bpf_map_lookup_elem(&threads_by_tid, &tid);
+}
+
+/* Is the thread in a wait that is measured in detail? */
+static __always_inline bool in_detailed_wait(const struct thread* thread) {
+  return thread->in_wait && thread->detail_round && thread->detail_round == detail_round;
 }
 
 static __always_inline struct thread* current_thread(void) {

@@ -14,7 +14,7 @@
 static __always_inline void on_wait_begins(int epfd, __u32 max_events) {
   struct thread* thread = new_current_thread();
   struct epoll_worker_stats* stats;
-  struct instance* instance;
+  struct epoll_instance* instance;
   struct eventpoll* ep;
   __u64 now;
   int depth;
@@ -51,12 +51,14 @@ static __always_inline void on_wait_begins(int epfd, __u32 max_events) {
   thread->drain_started = 0;
   thread->left = LEFT_UNKNOWN;
   thread->max_events = max_events;
+  thread->detail_round = detail_round;
   thread->in_wait = 1;
+  if (!thread->detail_round) return;
   if (drain_is_hooked) {
     if (eventpoll_is_idle(ep)) forget_readiness(instance, now);
     return;
   }
-  depth = instance_depth(ep, instance);
+  depth = instance_depth(thread->epoll_id, instance);
   if (depth)
     start_drain(thread, instance, depth);
   else
@@ -67,6 +69,8 @@ static __always_inline void report_wait(struct thread* thread, const struct epol
                                         bool first) {
   struct epoll_wait_record* record;
   __u32 reasons = first ? EPOLL_WAIT_FIRST : 0;
+  __u32 zero = 0;
+  __u64* dropped;
   if (exception_depth && wait->items[EPOLL_ITEMS_LISTED] > exception_depth)
     reasons |= EPOLL_WAIT_DEEP;
   if (exception_wakeup_ns && wait->stage_ns[EPOLL_STAGE_WOKEN_TO_RUNNING] > exception_wakeup_ns)
@@ -81,7 +85,8 @@ static __always_inline void report_wait(struct thread* thread, const struct epol
   if (!reasons) return;
   record = bpf_ringbuf_reserve(&waits, sizeof(*record), 0);
   if (!record) {
-    __sync_fetch_and_add(&waits_dropped, 1);
+    dropped = bpf_map_lookup_elem(&waits_dropped, &zero);
+    if (dropped) __sync_fetch_and_add(dropped, 1);
     return;
   }
   *record = *wait;
@@ -97,7 +102,7 @@ static __always_inline void report_wait(struct thread* thread, const struct epol
  * what was waiting instead, as long as that explains the batch (only what was signalled is known to
  * wait). */
 static __always_inline __u32 items_left(const struct thread* thread,
-                                        const struct instance* instance, __u32 listed,
+                                        const struct epoll_instance* instance, __u32 listed,
                                         __u32 batch) {
   const struct eventpoll* ep = (const void*)thread->epoll_id;
   __u64 first = eventpoll_first_link(ep);
@@ -110,9 +115,10 @@ static __always_inline __u32 items_left(const struct thread* thread,
   return waiting - batch;
 }
 
-static __always_inline void on_delivered(struct thread* thread, struct epoll_worker_stats* stats,
-                                         __u32 batch, __u64 now) {
-  struct instance* instance = bpf_map_lookup_elem(&instances, &thread->epoll_id);
+static __always_inline void measure_delivery(struct thread* thread,
+                                             struct epoll_worker_stats* stats, __u32 batch,
+                                             __u64 now) {
+  struct epoll_instance* instance = bpf_map_lookup_elem(&instances, &thread->epoll_id);
   struct epoll_wait_record wait = {};
   bool saturated = batch >= thread->max_events;
   __u32 listed, left;
@@ -137,14 +143,11 @@ static __always_inline void on_delivered(struct thread* thread, struct epoll_wor
   instance->oldest_left_ns = left ? oldest_left_ns((const void*)thread->epoll_id) : 0;
   if (thread->listed == EVENTPOLL_DEPTH_UNSEEN || thread->listed >= EVENTPOLL_WALK_MAX)
     stats->counters[EPOLL_COUNTER_UNSEEN_DEPTH]++;
-  stats->counters[EPOLL_COUNTER_DELIVERIES]++;
-  if (saturated) stats->counters[EPOLL_COUNTER_SATURATED]++;
   if (!thread->oldest_ready_ns) stats->counters[EPOLL_COUNTER_UNTIMED]++;
 
   record_items(&stats->items[EPOLL_ITEMS_LISTED], listed);
   record_items(&stats->items[EPOLL_ITEMS_FRESH], thread->fresh);
   record_items(&stats->items[EPOLL_ITEMS_LEFT], left);
-  record_items(&stats->items[EPOLL_ITEMS_BATCH], batch);
   wait.items[EPOLL_ITEMS_LISTED] = listed;
   wait.items[EPOLL_ITEMS_FRESH] = thread->fresh;
   wait.items[EPOLL_ITEMS_LEFT] = left;
@@ -174,8 +177,10 @@ static __always_inline void on_delivered(struct thread* thread, struct epoll_wor
 static __always_inline void on_wait_ends(long result) {
   struct thread* thread = current_thread();
   struct epoll_worker_stats* stats;
+  bool detailed;
   __u64 now;
   if (!thread || !thread->in_wait) return;
+  detailed = in_detailed_wait(thread);
   thread->in_wait = 0;
   /* Woken before it slept, it never left the CPU. */
   if (blame_from_ns) stops_waiting_for_cpu(thread);
@@ -183,13 +188,17 @@ static __always_inline void on_wait_ends(long result) {
   if (!stats) return;
   stats->counters[EPOLL_COUNTER_WAITS]++;
   stats->max_events = thread->max_events;
-  if (result > 0) {
-    now = bpf_ktime_get_ns();
-    on_delivered(thread, stats, (__u32)result, now);
-    thread->exit_ns = now;
-  } else {
+  if (result <= 0) {
     stats->counters[result ? EPOLL_COUNTER_ERRORS : EPOLL_COUNTER_TIMEOUTS]++;
+    return;
   }
+  stats->counters[EPOLL_COUNTER_DELIVERIES]++;
+  if ((__u32)result >= thread->max_events) stats->counters[EPOLL_COUNTER_SATURATED]++;
+  record_items(&stats->items[EPOLL_ITEMS_BATCH], (__u32)result);
+  if (!detailed) return;
+  now = bpf_ktime_get_ns();
+  measure_delivery(thread, stats, (__u32)result, now);
+  thread->exit_ns = now;
 }
 
 #endif

@@ -9,11 +9,11 @@
 /* `task`, of the target, is being woken by whoever runs on this CPU. */
 static __always_inline void on_woken(struct task_struct* task) {
   struct thread* thread = thread_of(task);
-  struct instance* instance;
+  struct epoll_instance* instance;
   __u64 *signal_ns, now;
   __u32 zero = 0;
   /* A second wake-up before it runs says that the first came before it slept. */
-  if (!thread || !thread->in_wait || thread->running_ns) return;
+  if (!thread || thread->running_ns || !in_detailed_wait(thread)) return;
   now = bpf_ktime_get_ns();
   thread->waking_ns = now;
   thread->ready_to_woken_ns = 0;
@@ -30,7 +30,7 @@ static __always_inline void on_woken(struct task_struct* task) {
 static __always_inline void on_switched_out(struct task_struct* task, bool preempted) {
   struct thread* thread = thread_of(task);
   struct epoll_worker_stats* stats;
-  if (!thread || !thread->in_wait || !thread->running_ns || preempted) return;
+  if (!thread || !thread->running_ns || preempted || !in_detailed_wait(thread)) return;
   /* Sleeping on the instance's mutex or on a page is uninterruptible; ep_poll() sleeps
    * interruptibly. */
   if (!task_sleeps_interruptibly(task)) return;
@@ -45,10 +45,10 @@ static __always_inline void on_switched_out(struct task_struct* task, bool preem
 static __always_inline void on_switched_in(struct task_struct* task) {
   struct thread* thread = thread_of(task);
   struct epoll_worker_stats* stats;
-  struct instance* instance;
+  struct epoll_instance* instance;
   if (!thread) return;
   if (blame_from_ns) stops_waiting_for_cpu(thread);
-  if (!thread->in_wait || !thread->waking_ns || thread->running_ns) return;
+  if (!thread->waking_ns || thread->running_ns || !in_detailed_wait(thread)) return;
   thread->running_ns = bpf_ktime_get_ns();
   blame_for_delay(thread, thread->waking_ns, thread->running_ns);
   stats = own_stats(thread);
@@ -56,7 +56,7 @@ static __always_inline void on_switched_in(struct task_struct* task) {
   if (drain_is_hooked) return;
   instance = bpf_map_lookup_elem(&instances, &thread->epoll_id);
   if (!instance) return;
-  start_drain(thread, instance, instance_depth((const void*)thread->epoll_id, instance));
+  start_drain(thread, instance, instance_depth(thread->epoll_id, instance));
 }
 
 #endif

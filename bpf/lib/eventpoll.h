@@ -7,8 +7,7 @@
 #include "lib/kernel_fixes.h"
 #include "lib/kernel_read.h"
 
-/* The longest ready list that is counted; deeper ones are reported as this deep. Two branches an
- * item against the verifier's limit of 8,192 jumps in a path. */
+/* The longest ready list that is counted; deeper ones are reported as this deep. */
 #define EVENTPOLL_WALK_MAX 2048
 
 /* Another thread's scan has the items. */
@@ -37,7 +36,7 @@ static __always_inline struct eventpoll* eventpoll_of_file(const struct file* fi
   operations = KERNEL_READ(struct file, file, f_op);
   if ((__u64)KERNEL_READ(struct file_operations, operations, poll) != ep_eventpoll_poll_address)
     return 0;
-  return KERNEL_READ(struct file, file, private_data);
+  return (void*)read_address((__u64)file + bpf_core_field_offset(struct file, private_data));
 }
 
 /* A scan is under way: the ready list is spliced to a list on the scanning thread's stack. */
@@ -51,7 +50,7 @@ static __always_inline __u64 eventpoll_ready_head(const struct eventpoll* ep) {
 }
 
 static __always_inline __u64 eventpoll_first_link(const struct eventpoll* ep) {
-  return (__u64)KERNEL_READ(struct eventpoll, ep, rdllist.next);
+  return read_address((__u64)ep + bpf_core_field_offset(struct eventpoll, rdllist.next));
 }
 
 static __always_inline bool eventpoll_is_idle(const struct eventpoll* ep) {
@@ -59,38 +58,72 @@ static __always_inline bool eventpoll_is_idle(const struct eventpoll* ep) {
 }
 
 static __always_inline __u64 next_link(__u64 link) {
-  return (__u64)KERNEL_READ(struct list_head, link, next);
-}
-
-static __noinline int list_length(__u64 head) {
-  __u64 at = next_link(head);
-  int length = 0;
-  while (length < EVENTPOLL_WALK_MAX && at && at != head) {
-    length++;
-    at = next_link(at);
-  }
-  return length;
+  return read_address(link + bpf_core_field_offset(struct list_head, next));
 }
 
 static __always_inline const struct epitem* epitem_of_link(__u64 link) {
   return (const void*)link - bpf_core_field_offset(struct epitem, rdllink);
 }
 
+/* Lists are walked in two steps, each a loop in a global function: those the verifier looks at once,
+ * with any arguments, so that it sees some hundred links go by and not thousands. `owner`: the links
+ * are those of this instance's items, and one that is not is astray; 0: any links. */
+#define WALK_STEP 64
+
+static __always_inline bool is_astray(__u64 link, __u64 owner) {
+  return owner && (__u64)KERNEL_READ(struct epitem, epitem_of_link(link), ep) != owner;
+}
+
+/* How many links there are from `at` to `head`, WALK_STEP at most. */
+__noinline int links_until(__u64 at, __u64 head, __u64 owner) {
+  int count = 0;
+  while (count < WALK_STEP && at && at != head) {
+    if (is_astray(at, owner)) return EVENTPOLL_DEPTH_UNSEEN;
+    count++;
+    at = next_link(at);
+  }
+  return count;
+}
+
+/* The link WALK_STEP after `at`; 0 when the list ends before, or leads astray. */
+__noinline __u64 link_ahead(__u64 at, __u64 head, __u64 owner) {
+  for (int i = 0; i < WALK_STEP; i++) {
+    if (is_astray(at, owner)) return 0;
+    at = next_link(at);
+    if (!at || at == head) return 0;
+  }
+  return at;
+}
+
+/* EVENTPOLL_DEPTH_UNSEEN when it leads astray. */
+static __always_inline int walk_list(__u64 first, __u64 head, __u64 owner) {
+  int count = links_until(first, head, owner);
+  int steps;
+  __u64 at;
+  if (count < WALK_STEP) return count;
+  for (steps = 0; steps < EVENTPOLL_WALK_MAX / WALK_STEP - 1; steps++) {
+    at = link_ahead(first, head, owner);
+    if (!at) break;
+    first = at;
+  }
+  count = links_until(first, head, owner);
+  return count < 0 ? count : steps * WALK_STEP + count;
+}
+
+__noinline int list_length(__u64 head) {
+  return walk_list(next_link(head), head, 0);
+}
+
 /* Items on the ready list. When others drain the instance too (`shared`), a scan may splice the
  * list away under the walk, onto a head on the scanning thread's stack, from where it would not
  * find back: so look at each item whether it is one. */
-static __noinline int eventpoll_depth(const struct eventpoll* ep, bool shared) {
-  __u64 head = eventpoll_ready_head(ep);
+__noinline int eventpoll_depth(__u64 epoll_id, bool shared) {
+  const struct eventpoll* ep = (const void*)epoll_id;
   __u32 scan = shared ? eventpoll_scan_number(ep) : 0;
-  __u64 at = eventpoll_first_link(ep);
-  int depth = 0;
+  __u64 first = eventpoll_first_link(ep);
+  int depth;
   if (eventpoll_is_scanned(ep)) return EVENTPOLL_DEPTH_UNSEEN;
-  while (depth < EVENTPOLL_WALK_MAX && at && at != head) {
-    if (shared && KERNEL_READ(struct epitem, epitem_of_link(at), ep) != ep)
-      return EVENTPOLL_DEPTH_UNSEEN;
-    depth++;
-    at = next_link(at);
-  }
+  depth = walk_list(first, eventpoll_ready_head(ep), shared ? epoll_id : 0);
   if (shared && (eventpoll_is_scanned(ep) || eventpoll_scan_number(ep) != scan))
     return EVENTPOLL_DEPTH_UNSEEN;
   return depth;

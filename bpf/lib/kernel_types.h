@@ -13,6 +13,11 @@
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
+struct timespec64 {
+  __s64 tv_sec;
+  long tv_nsec;
+};
+
 struct list_head {
   struct list_head *next, *prev;
 };

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <numeric>
 #include <thread>
 #include <vector>
 
@@ -145,6 +146,9 @@ TEST(Truth, EverySingleRecordArrivesOrIsCountedAsDropped) {
   const model::EpollSnapshot snapshot = probe->read();
   EXPECT_GT(snapshot.losses.waits_dropped, 0U);
   EXPECT_EQ(received + snapshot.losses.waits_dropped, static_cast<uint64_t>(kWaits));
+  const auto& by_cpu = snapshot.losses.waits_dropped_by_cpu;
+  EXPECT_EQ(std::accumulate(by_cpu.begin(), by_cpu.end(), uint64_t{0}),
+            snapshot.losses.waits_dropped);
   EXPECT_EQ(total(*probe).counters[EPOLL_COUNTER_DELIVERIES], static_cast<uint64_t>(kWaits));
 }
 

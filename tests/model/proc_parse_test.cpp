@@ -3,9 +3,12 @@
 #include <filesystem>
 #include <fstream>
 
+#include "agent/kernel/cpu_times.hpp"
 #include "agent/kernel/cpuset.hpp"
 #include "agent/kernel/kallsyms.hpp"
 #include "agent/kernel/process.hpp"
+#include "agent/kernel/throttling.hpp"
+#include "agent/model/interference.hpp"
 
 namespace epulse::kernel {
 namespace {
@@ -31,6 +34,65 @@ class FakeRoot {
  private:
   std::string path_;
 };
+
+TEST(CpuTimes, OfEachCpu) {
+  const FakeRoot root;
+  root.write("/proc/stat",
+             "cpu  30 0 0 0 0 0 0 0 0 0\ncpu0 10 1 20 400 5 2 30 40 7 0\n"
+             "cpu11 1 0 0 0 0 0 0 0 0 0\nintr 1 2 3\nctxt 5\n");
+  const auto cpus = cpu_times(root.path() + "/proc");
+  ASSERT_EQ(cpus.size(), 2U);
+  EXPECT_EQ(cpus.at(0).total, 508U);
+  EXPECT_EQ(cpus.at(0).busy, 103U);
+  EXPECT_EQ(cpus.at(0).softirq, 30U);
+  EXPECT_EQ(cpus.at(0).steal, 40U);
+  EXPECT_EQ(cpus.at(11).total, 1U);
+  EXPECT_TRUE(cpu_times(root.path() + "/none").empty());
+}
+
+TEST(Throttling, OfTheGroupAndAllAboveItVersion2) {
+  const FakeRoot root;
+  root.write("/proc/7/cgroup", "0::/web.slice/nginx.service\n");
+  const std::string groups = root.path() + "/cgroup";
+  root.write("/cgroup/cpu.stat", "usage_usec 5\n");
+  root.write("/cgroup/web.slice/cpu.stat",
+             "usage_usec 5\nnr_periods 9\nnr_throttled 2\nthrottled_usec 30\n");
+  root.write("/cgroup/web.slice/nginx.service/cpu.stat", "nr_throttled 1\nthrottled_usec 4\n");
+  const auto files = throttling_files(7, root.path() + "/proc", groups);
+  EXPECT_EQ(files.size(), 2U);
+  EXPECT_EQ(read_throttling(files).times, 3U);
+  EXPECT_EQ(read_throttling(files).ns, 34'000U);
+}
+
+TEST(Throttling, OfTheCpuControllerVersion1) {
+  const FakeRoot root;
+  root.write("/proc/7/cgroup",
+             "4:memory:/m\n3:cpuset:/\n2:cpu,cpuacct:/docker/a\n1:name=systemd:/x\n0::/\n");
+  const std::string groups = root.path() + "/cgroup";
+  root.write("/cgroup/cpu,cpuacct/docker/a/cpu.stat",
+             "nr_periods 9\nnr_throttled 5\nthrottled_time 1234\n");
+  root.write("/cgroup/cpu,cpuacct/docker/cpu.stat", "nr_throttled 0\nthrottled_time 0\n");
+  root.write("/cgroup/memory/m/cpu.stat", "nr_throttled 100\n");
+  const auto files = throttling_files(7, root.path() + "/proc", groups);
+  EXPECT_EQ(files.size(), 2U);
+  EXPECT_EQ(read_throttling(files).times, 5U);
+  EXPECT_EQ(read_throttling(files).ns, 1234U);
+  EXPECT_TRUE(throttling_files(8, root.path() + "/proc", groups).empty());
+}
+
+TEST(Interference, Text) {
+  model::Interference interference;
+  EXPECT_EQ(text_of(interference), "");
+  interference.seconds = 2;
+  interference.cpus = {{0, 0.02, 0.001}, {1, 0.041, 0}, {2, 0.004, 0}};
+  EXPECT_EQ(text_of(interference), "softirqs 4.1 % of CPU 1, 2.0 % of CPU 0");
+  interference.throttled_times = 24;
+  interference.throttled_ns = 240'000'000;
+  interference.cpus[0].steal_share = 0.02;
+  EXPECT_EQ(text_of(interference),
+            "softirqs 4.1 % of CPU 1, 2.0 % of CPU 0; hypervisor 2.0 % of CPU 0; CPU quota: "
+            "throttled 24 times, 120.0 ms/s");
+}
 
 TEST(ThreadStat, NamesMayHoldSpacesAndBrackets) {
   const auto stat = parse_thread_stat(

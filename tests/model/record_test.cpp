@@ -23,6 +23,9 @@ model::EpollSnapshot interval(uint64_t waits) {
   result.duration_ns = 500'000'000;
   result.losses.waits_dropped = 2;
   result.losses.targets_dropped = 3;
+  result.losses.waits_dropped_by_cpu = {0, 2};
+  result.losses.runs_missed = 5;
+  result.detailed_ns = 100'000'000;
   model::WorkerStats worker;
   worker.key = {0xffff888012345678, 4711, -1, 99, 4710};
   worker.max_events = 128;
@@ -72,6 +75,9 @@ TEST(Record, ComesBackAsWritten) {
   EXPECT_EQ(recording.names.at(4710), "redis");
   EXPECT_EQ(recording.total.losses.waits_dropped, 4U);
   EXPECT_EQ(recording.total.losses.targets_dropped, 6U);
+  EXPECT_EQ(recording.total.losses.waits_dropped_by_cpu, (std::vector<uint64_t>{0, 4}));
+  EXPECT_EQ(recording.total.losses.runs_missed, 10U);
+  EXPECT_EQ(recording.total.detailed_ns, 200'000'000U);
   ASSERT_EQ(recording.total.workers.size(), 1U);
   const model::WorkerStats& worker = recording.total.workers[0];
   EXPECT_EQ(worker.key, interval(5).workers[0].key);

@@ -21,7 +21,9 @@ class Epulse:
     def attach(self, pid, *options):
         with open(self._out, "w") as file:
             child = self._children.start(
-                [f"{self._bin}/epulse", "stat", "-p", str(pid), "--backend", "tracepoint", *options],
+                # All metrics all the time: without a budget nothing is left out.
+                [f"{self._bin}/epulse", "stat", "-p", str(pid), "--backend", "tracepoint",
+                 "--overhead-budget", "0", *options],
                 [LOAD_CPU], file)
         wait_for(lambda: "tracepoint backend" in read(self._out), "epulse does not attach",
                  ATTACH_S, child, self._out)

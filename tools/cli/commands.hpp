@@ -20,6 +20,15 @@ struct StatOptions {
   std::string backend = "auto";  // or the name of one
   bool cost = false;             // also what the probes themselves cost
   bool sockets = false;          // also how full the socket queues are
+  double budget_percent = 1;     // what the probes may cost, of one CPU per process; 0: no limit
+};
+
+struct TopOptions {
+  double interval_s = 2;
+  uint64_t count = 0;  // 0: until interrupted
+  double hz = 10;      // passes a second
+  size_t rows = 0;     // 0: what fits on the screen
+  bool json = false;
 };
 
 struct RecordOptions {
@@ -27,6 +36,7 @@ struct RecordOptions {
   std::string output = "epulse.data";
   double interval_s = 1;
   double duration_s = 0;  // 0: until the command ends or an interrupt
+  double budget_percent = 1;  // as of `stat`
   uint32_t sample_every = 0;
   uint32_t exception_depth = 500;
   uint64_t exception_wakeup_us = 1000;
@@ -44,6 +54,7 @@ struct UndoOptions {
 };
 
 int run_list(bool json);
+int run_top(const TopOptions& options);
 int run_stat(const StatOptions& options);
 int run_record(const RecordOptions& options);
 int run_report(const ReportOptions& options);

@@ -23,8 +23,14 @@ std::string clock_text() {
   return fmt::format("{:02}:{:02}:{:02}", local.tm_hour, local.tm_min, local.tm_sec);
 }
 
-std::string p99_text(const model::Histogram& histogram) {
-  return histogram.count() == 0 ? "-" : duration_text(histogram.quantile(0.99));
+// ": 5 on CPU 0, 7 on CPU 1"; empty when there were none.
+std::string by_cpu_text(const std::vector<uint64_t>& counts) {
+  std::string text;
+  for (size_t cpu = 0; cpu < counts.size(); ++cpu) {
+    if (counts[cpu] == 0) continue;
+    text += fmt::format("{}{} on CPU {}", text.empty() ? ": " : ", ", counts[cpu], cpu);
+  }
+  return text;
 }
 
 }  // namespace
@@ -74,6 +80,10 @@ void EpollTable::print(const model::EpollSnapshot& interval, const record::Threa
   }
   const double seconds = static_cast<double>(interval.duration_ns) / 1e9;
   const std::string time_text = clock_text();
+  // Where waits were only counted, the few samples are of an instant.
+  const auto measured = [&](const model::Histogram& histogram) {
+    return interval.detailed_ns != 0 && histogram.count() != 0;
+  };
   bool any = false;
   for (const model::WorkerStats& worker : interval.workers) {
     if (worker.waits() == 0) continue;
@@ -83,18 +93,26 @@ void EpollTable::print(const model::EpollSnapshot& interval, const record::Threa
     const auto per_second = [&](uint64_t n) {
       return count_text(static_cast<double>(n) / seconds);
     };
+    const auto items_text = [&](uint64_t n) {
+      return measured(depth) ? fmt::format("{}", n) : "-";
+    };
+    const auto p99_text = [&](const model::Histogram& stage) {
+      return measured(stage) ? duration_text(stage.quantile(0.99)) : "-";
+    };
     fmt::print(
         "{:8} {:{}} {:>4} {:>8} {:>8} {:>6.1f} {:>5} {:>5} {:>5} {:>6} {:>8} {:>8} {:>8} {:>8} "
         "{:>8} "
         "{:>7}\n",
         time_text, label(worker), label_width_, worker.key.epfd, per_second(worker.waits()),
-        per_second(worker.events()), worker.items[EPOLL_ITEMS_BATCH].mean(), depth.quantile(0.5),
-        depth.quantile(0.99), depth.max(), worker.items[EPOLL_ITEMS_LEFT].max(),
+        per_second(worker.events()), worker.items[EPOLL_ITEMS_BATCH].mean(),
+        items_text(depth.quantile(0.5)), items_text(depth.quantile(0.99)), items_text(depth.max()),
+        items_text(worker.items[EPOLL_ITEMS_LEFT].max()),
         p99_text(stages[EPOLL_STAGE_READY_TO_WOKEN]),
         p99_text(stages[EPOLL_STAGE_WOKEN_TO_RUNNING]),
         p99_text(stages[EPOLL_STAGE_RUNNING_TO_DELIVERED]),
         p99_text(stages[EPOLL_STAGE_READY_TO_DELIVERED]), p99_text(stages[EPOLL_STAGE_HANDLER]),
-        per_second(worker.counters[EPOLL_COUNTER_EMPTY_WAKEUPS]));
+        interval.detailed_ns == 0 ? "-"
+                                  : per_second(worker.counters[EPOLL_COUNTER_EMPTY_WAKEUPS]));
     ++lines_since_header_;
   }
   if (!any) fmt::print("{:8} no epoll_wait returned in this interval\n", time_text);
@@ -104,6 +122,12 @@ void EpollTable::print(const model::EpollSnapshot& interval, const record::Threa
 
 void print_summary(const model::EpollSnapshot& total, const record::ThreadNames& names) {
   const bool processes = several_processes(total.workers);
+  if (total.detailed_ns < total.duration_ns) {
+    fmt::print(
+        "\n to keep to the overhead budget, queue depth, stages and wake-ups are from {:.0f} % of the "
+        "time; waits, events and batches are complete\n",
+        100 * static_cast<double>(total.detailed_ns) / static_cast<double>(total.duration_ns));
+  }
   for (const model::WorkerStats& worker : total.workers) {
     if (worker.waits() == 0) continue;
     const auto counter = [&](epoll_counter which) { return worker.counters[which]; };
@@ -153,8 +177,8 @@ void print_summary(const model::EpollSnapshot& total, const record::ThreadNames&
 void print_losses(const model::EpollLosses& losses) {
   if (losses.waits_dropped != 0) {
     fmt::print(
-        " lost: {} single records (ring buffer full, or malformed); the histograms are complete\n",
-        losses.waits_dropped);
+        " lost: {} single records (ring buffer full, or malformed{}); the histograms are complete\n",
+        losses.waits_dropped, by_cpu_text(losses.waits_dropped_by_cpu));
   }
   if (losses.workers_dropped != 0) {
     fmt::print(" lost: {} epoll_wait calls of threads beyond the table's size\n",
@@ -163,6 +187,11 @@ void print_losses(const model::EpollLosses& losses) {
   if (losses.instances_dropped != 0) {
     fmt::print(" lost: {} epoll_wait calls on instances beyond the table's size\n",
                losses.instances_dropped);
+  }
+  if (losses.runs_missed != 0) {
+    fmt::print(
+        " lost: {} events while the kernel had interrupted the probe at another on the same CPU\n",
+        losses.runs_missed);
   }
   if (losses.targets_dropped != 0) {
     fmt::print(" lost: {} processes beyond the 1,024 that can be watched at once\n",

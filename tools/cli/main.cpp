@@ -18,10 +18,20 @@ struct Options {
   bool list_json = false;
   DoctorOptions doctor;
   StatOptions stat;
+  TopOptions top;
   RecordOptions record;
   ReportOptions report;
   UndoOptions undo;
 };
+
+void add_budget_option(CLI::App& command, double& percent_of_cpu) {
+  command
+      .add_option("--overhead-budget", percent_of_cpu,
+                  "% of one CPU that the probes may cost for each process; over it, queue depth and "
+                  "stages are measured in some intervals only; 0: no limit")
+      ->check(percent())
+      ->capture_default_str();
+}
 
 void add_stat(CLI::App& app, StatOptions& options) {
   CLI::App* stat = app.add_subcommand("stat", "ready-queue depth and wake-up latency, live");
@@ -33,7 +43,8 @@ void add_stat(CLI::App& app, StatOptions& options) {
       ->check(CLI::NonNegativeNumber);
   stat->add_option("--backend", options.backend, "auto, fentry, kprobe, tracepoint or procfs")
       ->capture_default_str();
-  stat->add_flag("--cost", options.cost, "also print what the probes themselves cost");
+  add_budget_option(*stat, options.budget_percent);
+  stat->add_flag("--cost", options.cost, "also print what each probe costs");
   stat->add_flag("--sockets", options.sockets, "also the worst of the process's socket queues");
   stat->footer(
       "Examples:\n  epulse stat -p 4711            every second, until Ctrl-C; then a summary\n"
@@ -41,6 +52,22 @@ void add_stat(CLI::App& app, StatOptions& options) {
       "  epulse stat -p 4711,4712       two at once\n"
       "  epulse stat -p 4711 --children\n"
       "  epulse stat --unit nginx       a systemd service, restarts included");
+}
+
+void add_top(CLI::App& app, TopOptions& options) {
+  CLI::App* top = app.add_subcommand(
+      "top", "the deepest ready queues of the host, sampled: costs nothing per event");
+  top->add_option("interval", options.interval_s, "seconds between two tables")
+      ->check(seconds(0.01, 86400))
+      ->capture_default_str();
+  top->add_option("count", options.count, "tables before it ends; 0: until Ctrl-C")
+      ->check(CLI::NonNegativeNumber);
+  top->add_option("--hz", options.hz, "looks at all instances so many times a second")
+      ->check(hertz(0.01, 1000))
+      ->capture_default_str();
+  top->add_option("-n,--rows", options.rows, "at most so many; 0: what fits")
+      ->check(CLI::NonNegativeNumber);
+  top->add_flag("-j,--json", options.json, "one JSON object per line");
 }
 
 void add_record(CLI::App& app, RecordOptions& options) {
@@ -54,6 +81,7 @@ void add_record(CLI::App& app, RecordOptions& options) {
   record
       ->add_option("-d,--duration", options.duration_s, "seconds; 0: until COMMAND ends or Ctrl-C")
       ->check(seconds(0, 1e9));
+  add_budget_option(*record, options.budget_percent);
   record->add_option("--sample-every", options.sample_every, "also every Nth delivery by itself");
   record
       ->add_option("--exception-depth", options.exception_depth,
@@ -84,6 +112,7 @@ void add_undo(CLI::App& app, UndoOptions& options) {
 int run(const CLI::App& app, const Options& options) {
   if (app.got_subcommand("list")) return run_list(options.list_json);
   if (app.got_subcommand("stat")) return run_stat(options.stat);
+  if (app.got_subcommand("top")) return run_top(options.top);
   if (app.got_subcommand("record")) return run_record(options.record);
   if (app.got_subcommand("report")) return run_report(options.report);
   if (app.got_subcommand("doctor")) return run_doctor(options.doctor);
@@ -101,6 +130,7 @@ int main(int argc, char** argv) {
   CLI::App* list = app.add_subcommand("list", "every epoll instance of the host");
   list->add_flag("-j,--json", options.list_json, "one JSON object per line");
   add_stat(app, options.stat);
+  add_top(app, options.top);
   add_record(app, options.record);
   add_report(app, options.report);
   CLI::App* doctor = app.add_subcommand("doctor",

@@ -14,6 +14,7 @@
 #include "agent/export/record_writer.hpp"
 #include "agent/model/text.hpp"
 #include "agent/probes/attach.hpp"
+#include "agent/probes/overhead_control.hpp"
 #include "tools/cli/commands.hpp"
 #include "tools/cli/target.hpp"
 #include "tools/cli/watch.hpp"
@@ -165,6 +166,8 @@ int run_record(const RecordOptions& options) {
   watch.start(options.interval_s);
   writer.meta(describe(options, target, attached.plan.backend));
 
+  probes::OverheadControl control(probe, options.budget_percent / 100);
+  std::string overhead;
   record::ThreadNames names;
   model::EpollIntervals intervals(probe.attached_ns());
   uint64_t deliveries = 0;
@@ -179,6 +182,11 @@ int run_record(const RecordOptions& options) {
     writer.waits(waits);
     recorded_waits += waits.size();
     waits.clear();
+    control.interval_ends(interval.time_ns);
+    if (std::string text = text_of(control.overhead()); text != overhead) {
+      overhead = std::move(text);
+      writer.meta({{"probes", overhead}});
+    }
     elapsed_ns += interval.duration_ns;
     for (const auto& worker : interval.workers)
       deliveries += worker.counters[EPOLL_COUNTER_DELIVERIES];

@@ -5,8 +5,10 @@
 #include <vector>
 
 #include "agent/error.hpp"
+#include "agent/kernel/interference_sampler.hpp"
 #include "agent/model/text.hpp"
 #include "agent/probes/attach.hpp"
+#include "agent/probes/overhead_control.hpp"
 #include "tools/cli/commands.hpp"
 #include "tools/cli/epoll_table.hpp"
 #include "tools/cli/ring_stat.hpp"
@@ -29,11 +31,21 @@ void print_costs(const std::vector<probes::ProgramCost>& costs, uint64_t duratio
   }
 }
 
-// Nothing when nobody was late.
-void print_blames(const std::vector<model::Blame>& blames, uint64_t duration_ns) {
+// Nothing while it is not known.
+void print_overhead(const model::Overhead& overhead) {
+  const std::string text = text_of(overhead);
+  if (!text.empty()) fmt::print(" probes: {}\n", text);
+}
+
+// Who and what kept woken workers from a CPU, over `detailed_ns`. Nothing when nobody was late.
+void print_delays(const std::vector<model::Blame>& blames, uint64_t detailed_ns,
+                  const model::Interference& interference) {
   constexpr size_t kShown = 4;
-  const std::string text = text_of(model::by_culprit(blames), duration_ns, kShown);
-  if (!text.empty()) fmt::print(" on the CPU while woken workers waited for it: {}\n", text);
+  const std::string threads = text_of(model::by_culprit(blames), detailed_ns, kShown);
+  if (!threads.empty()) fmt::print(" on the CPU while woken workers waited for it: {}\n", threads);
+  if (threads.empty() && interference.throttled_times == 0) return;
+  const std::string others = text_of(interference);
+  if (!others.empty()) fmt::print(" beside threads: {}\n", others);
 }
 
 int run_epoll_stat(const StatOptions& options, const Target& target, Watch& watch,
@@ -42,7 +54,9 @@ int run_epoll_stat(const StatOptions& options, const Target& target, Watch& watc
   // Rings and sockets of one process alone.
   std::optional<RingStat> rings;
   if (target.pids().size() == 1) rings.emplace(target.pids()[0]);
-  if (options.cost) probe.measure_cost();
+  using Timing = probes::OverheadControl::Timing;
+  probes::OverheadControl control(probe, options.budget_percent / 100,
+                                  options.cost ? Timing::kAlways : Timing::kAsNeeded);
   std::optional<SocketTable> sockets;
   if (options.sockets) {
     if (!target.single()) fail("--sockets shows one process, by -p PID, not {}", target.title());
@@ -62,12 +76,15 @@ int run_epoll_stat(const StatOptions& options, const Target& target, Watch& watc
   model::EpollIntervals intervals(probe.attached_ns());
   model::EpollTotal total;
   model::BlameIntervals blames;
+  kernel::InterferenceSampler interference(target.pids());
+  kernel::InterferenceSampler interference_in_all(target.pids());
   const auto sample = [&] {
     model::EpollSnapshot interval = intervals.advance(probe.read());
     target.limit(interval);
     add_names(interval, names);
     total.add(interval);
     if (sockets) sockets->sample();
+    control.interval_ends(interval.time_ns);
     return interval;
   };
   auto event = Watch::Event::kTick;
@@ -77,7 +94,8 @@ int run_epoll_stat(const StatOptions& options, const Target& target, Watch& watc
     if (event != Watch::Event::kTick) break;
     const model::EpollSnapshot interval = sample();
     table.print(interval, names);
-    print_blames(blames.advance(probe.blames()), interval.duration_ns);
+    print_delays(blames.advance(probe.blames()), interval.detailed_ns, interference.sample());
+    if (control.overhead().detail_one_in > 1) print_overhead(control.overhead());
     if (rings) rings->sample(names, true);
     if (sockets) sockets->print();
     if (!target.refresh(probe)) event = Watch::Event::kExited;
@@ -91,13 +109,15 @@ int run_epoll_stat(const StatOptions& options, const Target& target, Watch& watc
              : target.single()              ? "; the process ended"
                                             : "; all of them ended");
   print_summary(total.total(), names);
-  print_blames(model::by_culprit(probe.blames()), total.total().duration_ns);
+  print_delays(model::by_culprit(probe.blames()), total.total().detailed_ns,
+               interference_in_all.sample());
   if (rings) rings->print_summary(names);
   if (sockets) sockets->print_summary();
+  print_overhead(control.overhead());
   if (options.cost) {
     std::vector<probes::ProgramCost> costs = probe.costs();
     if (rings) rings->add_costs(costs);
-    print_costs(costs, total.total().duration_ns);
+    print_costs(costs, control.timed_ns());
   }
   return 0;
 }

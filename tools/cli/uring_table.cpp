@@ -36,6 +36,12 @@ void print_losses(const model::UringLosses& losses) {
   if (losses.requests_dropped != 0) {
     fmt::print(" lost: the submission times of {} io_uring requests\n", losses.requests_dropped);
   }
+  if (losses.runs_missed != 0) {
+    fmt::print(
+        " lost: {} io_uring events while the kernel had interrupted the probe at another on the same "
+        "CPU\n",
+        losses.runs_missed);
+  }
 }
 
 void print_distributions(const model::RingUserStats& user) {

@@ -10,15 +10,27 @@
 // Checks of option values, whose messages a person can read.
 namespace epulse::cli {
 
-// CLI11's own Range lets NaN through, which compares with nothing.
-inline CLI::Validator seconds(double low, double high) {
+// CLI11's own Range lets NaN through, which compares with nothing. `what`: "number of seconds".
+inline CLI::Validator number(const char* what, const char* unit, double low, double high) {
   return {[=](const std::string& text) -> std::string {
             char* end = nullptr;
             const double value = strtod(text.c_str(), &end);
-            if (*end == '\0' && value >= low && value <= high) return {};
-            return fmt::format("{} is not a number of seconds from {:g} to {:g}", text, low, high);
+            if (end != text.c_str() && *end == '\0' && value >= low && value <= high) return {};
+            return fmt::format("{} is not a {} from {:g} to {:g}", text, what, low, high);
           },
-          "SECONDS"};
+          unit};
+}
+
+inline CLI::Validator seconds(double low, double high) {
+  return number("number of seconds", "SECONDS", low, high);
+}
+
+inline CLI::Validator percent() {
+  return number("percentage", "PERCENT", 0, 100);
+}
+
+inline CLI::Validator hertz(double low, double high) {
+  return number("number of times a second", "HZ", low, high);
 }
 
 // A number that pid_t holds; whether there is such a process is asked later.

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "agent/kernel/process.hpp"
+
+namespace epulse::kernel {
+
+inline const std::string kCgroups = "/sys/fs/cgroup";
+
+// How often and for how long (all CPUs together) a CPU quota has held a process up, since its
+// control groups were made.
+struct Throttling {
+  uint64_t times = 0;
+  uint64_t ns = 0;
+};
+
+// The cpu.stat files that tell of process `pid`: of its control group and of all above it, version
+// 2 or 1 (cpu controller). Empty where there is no limit, no such process, or no cgroup file system.
+std::vector<std::string> throttling_files(pid_t pid, const std::string& proc = kProc,
+                                          const std::string& root = kCgroups);
+
+// The sum over `files`; those that are gone add nothing.
+Throttling read_throttling(const std::vector<std::string>& files);
+
+}  // namespace epulse::kernel
