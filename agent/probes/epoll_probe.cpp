@@ -148,12 +148,6 @@ EpollProbe::EpollProbe(const EpollProbeOptions& options, const kernel::Facts& fa
 
 EpollProbe::~EpollProbe() = default;
 
-void EpollProbe::check_load(const EpollProbeOptions& options, const kernel::Facts& facts,
-                            const Plan& plan) {
-  PidNamespace pids(facts);
-  EpollObject(options, {single_target(options, pids), pids.level()}, facts, plan, 1).load();
-}
-
 EpollProbe::State::Epolls EpollProbe::State::epolls() const {
   Epolls found;
   const std::map<uint32_t, uint32_t> wanted = targets();

@@ -36,10 +36,6 @@ class EpollProbe {
              WaitHandler on_wait);
   ~EpollProbe();
 
-  // Has the verifier look at the programs of `plan` and drops them. Throws LoadError.
-  static void check_load(const EpollProbeOptions& options, const kernel::Facts& facts,
-                         const Plan& plan);
-
   // Others, where children are followed; those that are known already, or gone, change nothing.
   void add_targets(const std::vector<pid_t>& tgids);
   // Those that have not ended, children included, as we see them; ascending.

@@ -68,7 +68,7 @@ class UserSlots {
 }  // namespace
 
 struct UringProbe::State {
-  void load(const UringVariants& variants);
+  void load(pid_t process);
   void watch_syscalls();
   std::set<uint64_t> list_rings() const;
   void forget_closed_rings(const std::set<uint64_t>& open);
@@ -82,20 +82,8 @@ struct UringProbe::State {
 };
 
 UringProbe::UringProbe(const UringProbeOptions& options) : state_(std::make_unique<State>()) {
-  if (!kernel::in_host_pid_namespace()) throw LoadError("rings are known by the host's pids only");
-  const UringVariants variants = uring_variants(detect_uring_tracepoints());
-  if (!variants.missing.empty()) throw LoadError(variants.missing);
-  const auto addresses = kernel::kernel_addresses({"io_uring_poll"});
   auto& object = state_->object;
-  object->rodata->io_uring_poll_address = addresses.find("io_uring_poll")->second;
-  if (object->rodata->io_uring_poll_address == 0) {
-    throw LoadError("/proc/kallsyms hides or lacks io_uring_poll");
-  }
-  object->rodata->target_tgid = static_cast<uint32_t>(options.tgid);
-  object->rodata->complete_names_request = variants.complete_names_request;
-  object->rodata->complete_precedes_tail = variants.complete_precedes_tail;
-  state_->tgid = options.tgid;
-  state_->load(variants);
+  state_->load(options.tgid);
 
   bpf_program__set_autoattach(object->progs.on_syscall_enter, false);
   bpf_program__set_autoattach(object->progs.on_syscall_exit, false);
@@ -109,7 +97,25 @@ UringProbe::UringProbe(const UringProbeOptions& options) : state_(std::make_uniq
 
 UringProbe::~UringProbe() = default;
 
-void UringProbe::State::load(const UringVariants& variants) {
+void UringProbe::check_load() {
+  State().load(1);
+}
+
+void UringProbe::State::load(pid_t process) {
+  if (!kernel::in_host_pid_namespace()) throw LoadError("rings are known by the host's pids only");
+  const UringVariants variants = uring_variants(detect_uring_tracepoints());
+  if (!variants.missing.empty()) throw LoadError(variants.missing);
+  const auto addresses = kernel::kernel_addresses({"io_uring_poll"});
+  auto& constants = *object->rodata;
+  constants.io_uring_poll_address = addresses.find("io_uring_poll")->second;
+  if (constants.io_uring_poll_address == 0) {
+    throw LoadError("/proc/kallsyms hides or lacks io_uring_poll");
+  }
+  constants.target_tgid = static_cast<uint32_t>(process);
+  constants.complete_names_request = variants.complete_names_request;
+  constants.complete_precedes_tail = variants.complete_precedes_tail;
+  tgid = process;
+
   constexpr std::array<std::string_view, 3> kAlways{"list_rings", "on_syscall_enter",
                                                     "on_syscall_exit"};
   bpf_program* program = nullptr;

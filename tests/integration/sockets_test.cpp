@@ -356,16 +356,6 @@ TEST_F(Sockets, EndpointsAreThoseOfGetsockname) {
   EXPECT_EQ(memcmp(socket->remote_address, &peer.sin_addr, 4), 0);
 }
 
-// Constants that are set before load prune branches, so what the verifier sees differs.
-TEST_F(Sockets, EveryShapeLoads) {
-  for (const bool fast_reads : {false, true}) {
-    if (fast_reads && !facts_.rdonly_cast) continue;
-    kernel::Facts shape = facts_;
-    shape.rdonly_cast = fast_reads;
-    EXPECT_NO_THROW(probes::SocketProbe::check_load(shape)) << "fast_reads " << fast_reads;
-  }
-}
-
 // The dearer way of reading must find the same.
 TEST_F(Sockets, BothWaysOfReadingAgree) {
   if (!facts_.rdonly_cast) GTEST_SKIP() << "this kernel has one alone (no bpf_rdonly_cast)";

@@ -223,7 +223,10 @@ TEST(Truth, EmptyWakeUpsAreCounted) {
   ASSERT_TRUE(child.work());
   SKIP_WITHOUT_REALTIME(child);
   const model::WorkerStats stats = total(*probe);
-  EXPECT_GE(stats.counters[EPOLL_COUNTER_DELIVERIES], static_cast<uint64_t>(kBytes));
+  // They preempt each other, also where a program of the probe runs: then the kernel leaves the other
+  // out, and counts it.
+  EXPECT_GE(stats.counters[EPOLL_COUNTER_DELIVERIES] + probe->read().losses.runs_missed,
+            static_cast<uint64_t>(kBytes));
   // The two may swap places in between, so not exactly one a byte.
   EXPECT_NEAR(static_cast<double>(stats.counters[EPOLL_COUNTER_EMPTY_WAKEUPS]), kBytes, 3);
 }
