@@ -35,9 +35,13 @@ int BPF_PROG(on_waking, struct task_struct* task) {
 
 SEC("tp_btf/sched_switch")
 int BPF_PROG(on_switch, bool preempted, struct task_struct* prev, struct task_struct* next) {
-  if (waiting_for_cpu) note_switch(prev, bpf_ktime_get_ns());
+  __u64 now = 0; /* one instant for who leaves and who comes */
+  if (waiting_for_cpu) {
+    now = bpf_ktime_get_ns();
+    note_switch(prev, now);
+  }
   if (is_target((__u32)prev->tgid)) on_switched_out(prev, preempted);
-  if (is_target((__u32)next->tgid)) on_switched_in(next);
+  if (is_target((__u32)next->tgid)) on_switched_in(next, now);
   return 0;
 }
 

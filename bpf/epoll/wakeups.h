@@ -42,14 +42,15 @@ static __always_inline void on_switched_out(struct task_struct* task, bool preem
   thread->drain_started = 0;
 }
 
-static __always_inline void on_switched_in(struct task_struct* task) {
+/* `now`: 0 if nobody has asked. */
+static __always_inline void on_switched_in(struct task_struct* task, __u64 now) {
   struct thread* thread = thread_of(task);
   struct epoll_worker_stats* stats;
   struct epoll_instance* instance;
   if (!thread) return;
   if (blame_from_ns) stops_waiting_for_cpu(thread);
   if (!thread->waking_ns || thread->running_ns || !in_detailed_wait(thread)) return;
-  thread->running_ns = bpf_ktime_get_ns();
+  thread->running_ns = now ? now : bpf_ktime_get_ns();
   blame_for_delay(thread, thread->waking_ns, thread->running_ns);
   stats = own_stats(thread);
   if (stats) stats->counters[EPOLL_COUNTER_WAKEUPS]++;

@@ -7,6 +7,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
+
 namespace epulse::test {
 
 ChildProcess::ChildProcess(const std::function<void(void*)>& work, size_t shared_bytes)
@@ -45,6 +47,11 @@ bool ChildProcess::work() {
   pollfd done{done_, POLLIN, 0};
   char token = 0;
   return poll(&done, 1, 30'000) == 1 && read(done_, &token, 1) == 1;
+}
+
+uint64_t slack_ns() {
+  const char* microseconds = getenv("EPULSE_SLACK_US");
+  return microseconds == nullptr ? 20'000 : strtoull(microseconds, nullptr, 10) * 1000;
 }
 
 }  // namespace epulse::test

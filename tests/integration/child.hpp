@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 
 namespace epulse::test {
@@ -28,6 +29,9 @@ class ChildProcess {
   void* shared_ = nullptr;
   size_t shared_bytes_;
 };
+
+// For what is an instant on a real CPU: 20 us, or EPULSE_SLACK_US on emulated ones.
+uint64_t slack_ns();
 
 template <typename Shared>
 class Child : public ChildProcess {

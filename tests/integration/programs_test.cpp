@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -236,6 +238,68 @@ TEST(ForeignServer, ListShowsItsInstance) {
   EXPECT_TRUE(std::regex_search(
       list.out(), std::regex(std::to_string(redis.pid()) + " redis-server +[0-9]+ +[1-9][0-9]* ")))
       << list.out();
+}
+
+TEST(ForeignServer, WhatCostsMoreThanTheBudgetIsLeftOut) {
+  SKIP_WITHOUT_BPF();
+  SKIP_WITHOUT_REDIS();
+  const TemporaryDirectory directory;
+  Redis redis;
+  ASSERT_TRUE(redis.started());
+  redis.start_load();
+  const std::string pid = std::to_string(redis.pid());
+  Program within({EPULSE, "stat", "-p", pid, "--overhead-budget", "100", "1", "2"});
+  Program over({EPULSE, "record", "-p", pid, "--overhead-budget", "0.001", "-d", "3", "-o",
+                directory / "data"});
+  ASSERT_EQ(within.wait(), 0) << within.err();
+  ASSERT_EQ(over.wait(), 0) << over.err();
+  EXPECT_TRUE(std::regex_search(
+      within.out(), std::regex(" probes: [0-9.]+ % of a CPU, budget 100 %\n")))
+      << within.out();
+  EXPECT_FALSE(contains(within.out(), "overhead budget")) << within.out();
+
+  Program report({EPULSE, "report", "--no-histograms", "-i", directory / "data"});
+  ASSERT_EQ(report.wait(), 0) << report.err();
+  const std::string text = report.out();
+  EXPECT_TRUE(contains(text, "budget 0.001 %: over")) << text;
+  EXPECT_TRUE(contains(text, "one interval of 60")) << text;
+  EXPECT_TRUE(contains(text, "to keep to the overhead budget")) << text;
+  EXPECT_GT(summary_count(text, "batch"), summary_count(text, "depth listed")) << text;
+}
+
+// Ours: no other process of the host has as many sockets ready.
+TEST(Top, ShowsTheDeepestQueue) {
+  SKIP_WITHOUT_BPF();
+  constexpr int kReady = 1009;
+  std::vector<int> descriptors;
+  const int epoll = epoll_create1(EPOLL_CLOEXEC);
+  for (int i = 0; i < kReady; ++i) {
+    int pair[2];
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    descriptors.insert(descriptors.end(), {pair[0], pair[1]});
+    epoll_event event{};
+    event.events = EPOLLIN;
+    ASSERT_EQ(epoll_ctl(epoll, EPOLL_CTL_ADD, pair[0], &event), 0);
+    ASSERT_EQ(write(pair[1], "", 1), 1);
+  }
+  Program json({EPULSE, "top", "0.3", "2", "--hz", "20", "--json"});
+  Program table({EPULSE, "top", "0.2", "1", "-n", "1"});
+  ASSERT_EQ(json.wait(), 0) << json.err();
+  ASSERT_EQ(table.wait(), 0) << table.err();
+  for (const int descriptor : descriptors) close(descriptor);
+  close(epoll);
+  const std::string row = fmt::format(
+      R"("pid":{},"name":"programs_test","epfd":{},"watched":1009,"waiting_mean":0.000,)"
+      R"("depth_mean":1009.000,"depth_max":1009,"passes":6,"depth_known":6,"passes_all":6)",
+      getpid(), epoll);
+  const std::string rows = json.out();
+  const size_t first = rows.find(row);
+  ASSERT_NE(first, std::string::npos) << row << "\n" << rows;
+  EXPECT_NE(rows.find(row, first + 1), std::string::npos) << "only one of two tables\n" << rows;
+  EXPECT_TRUE(std::regex_search(
+      table.out(), std::regex(fmt::format("\n +{} programs_test +{} +1009 +0.0 +1009.0 +1009\n",
+                                          getpid(), epoll))))
+      << table.out();
 }
 
 TEST(ForeignServer, RecordAndReport) {

@@ -133,10 +133,6 @@ model::WorkerStats total(probes::EpollProbe& probe) {
   return sum;
 }
 
-uint64_t slack_ns() {
-  const char* microseconds = getenv("EPULSE_SLACK_US");
-  return microseconds == nullptr ? 20'000 : strtoull(microseconds, nullptr, 10) * 1000;
-}
 
 void expect_within(uint64_t measured_ns, const Bounds& bounds) {
   EXPECT_GE(measured_ns, bounds.inner_ns);

@@ -68,7 +68,4 @@ struct Bounds {
 };
 void expect_within(uint64_t measured_ns, const Bounds& bounds);
 
-// For what is an instant on a real CPU: 20 us, or EPULSE_SLACK_US on emulated ones.
-uint64_t slack_ns();
-
 }  // namespace epulse::test
