@@ -67,6 +67,8 @@ int BPF_PROG(on_data_ready, const struct sock* sk) {
   return 0;
 }
 
+/* ---- tracepoint and kprobe: waits ---- */
+
 /* The tracepoints of the epoll calls alone, by perf; user space attaches each program to several.
  * Contexts: kernel/trace/trace_syscalls.c, perf_call_bpf_enter() and perf_call_bpf_exit(). */
 struct syscall_enter {
@@ -163,29 +165,12 @@ int BPF_PROG(enter_done_scan, struct eventpoll* ep, struct list_head* leftover) 
   return 0;
 }
 
-/* ---- kprobe: the same, where there are no trampolines ---- */
+/* ---- kprobe: the same, where there are no trampolines; but waits by system calls: every thread of
+ * the host that is blocked in do_epoll_wait() would hold one of a kretprobe's few instances ---- */
 
 SEC("kprobe/ep_poll_callback")
 int BPF_KPROBE(probe_callback, void* entry, unsigned int mode, int sync, void* key) {
   on_callback((__u64)entry, (__u32)(__u64)key);
-  return 0;
-}
-
-SEC("kprobe/do_epoll_wait")
-int BPF_KPROBE(probe_wait, int epfd, void* events, int max_events) {
-  if (current_is_target()) on_wait_begins(epfd, (__u32)max_events);
-  return 0;
-}
-
-SEC("kretprobe/do_epoll_wait")
-int BPF_KRETPROBE(probe_wait_return, int result) {
-  if (current_is_target()) on_wait_ends(result);
-  return 0;
-}
-
-SEC("kretprobe/do_epoll_create")
-int BPF_KRETPROBE(probe_create_return, int epfd) {
-  if (current_is_target()) on_instance_created(epfd);
   return 0;
 }
 

@@ -67,7 +67,6 @@ struct epoll_instance {
   __u64 ready_total;    /* items signalled so far */
   __u64 drained_total;  /* ... when the last drain started */
   __u64 first_ready_ns; /* first signal since then; 0: none */
-  __u64 last_ready_ns;  /* last signal ever */
   __u64 drains;         /* drains started: the epoch of `struct item` in state.h */
   /* A saturated drain leaves items. The list is first in, first out, so what became ready at this
    * time or later is still on it, and what did before has been delivered. 0: nothing left, or
@@ -76,7 +75,9 @@ struct epoll_instance {
   __u64 left;  /* items that the last drain, being saturated, left undelivered */
   __u64 scans; /* scans ended, where a hook tells */
   __u32 last_tid;
-  __u32 shared; /* more than one thread waits on it */
+  __u32 shared;       /* more than one thread waits on it */
+  __u32 detail_round; /* what is here was seen in this one (state.h) */
+  __u32 reserved;
 };
 
 /* Who had the CPU while a woken worker waited for it. */
@@ -96,7 +97,6 @@ enum epoll_wait_reason {
   EPOLL_WAIT_DEEP = 1,    /* listed above the depth threshold */
   EPOLL_WAIT_LATE = 2,    /* woken to running above the wake-up threshold */
   EPOLL_WAIT_SAMPLED = 4, /* one in N */
-  EPOLL_WAIT_FIRST = 8,   /* first delivery seen of this worker */
 };
 
 /* One epoll_wait, through the ring buffer. Durations are 0 where the stage did not occur. */

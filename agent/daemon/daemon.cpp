@@ -131,16 +131,16 @@ void Daemon::tick() {
   const TargetSample sample = sampler_.sample();
   const uint64_t now_ns = kernel::monotonic_ns();
   log_exceptions(sample, now_ns);
-  if (sample.epoll && sample.epoll->losses.any()) {
-    spdlog::warn(
-        "lost: {} single records, {} waits of threads and {} of instances beyond the tables",
-        sample.epoll->losses.waits_dropped, sample.epoll->losses.workers_dropped,
-        sample.epoll->losses.instances_dropped);
+  if (sample.epoll) {
+    for (const std::string& text : texts_of(sample.epoll->losses)) spdlog::warn("lost: {}", text);
   }
   log_overhead();
-  // Waits were only counted: there is nothing to judge, and nothing to act on.
-  if (sample.epoll && sample.epoll->detailed_ns == 0) return;
-  for (const auto& event : alerts_.interval(observations(sample))) {
+  // Where waits were only counted nothing is known that an alert could go by. The tuners go on: the
+  // scheduler's own figures are there.
+  const bool measured = !sample.epoll || sample.epoll->detailed_ns != 0;
+  const auto events =
+      measured ? alerts_.interval(observations(sample)) : std::vector<alerts::AlertEvent>();
+  for (const auto& event : events) {
     if (event.kind == alerts::AlertEvent::Kind::kFired) {
       spdlog::warn("{}", event.text);
     } else {

@@ -63,7 +63,7 @@ void TargetSampler::mark_workers(TargetSample& sample) const {
     // Without either source every thread may be one; those that do not run have no delay.
     thread.is_worker =
         (!sample.epoll && !page_) || known.contains(static_cast<uint32_t>(thread.tid));
-    if (!sample.epoll) continue;
+    if (!sample.epoll || sample.epoll->detailed_ns == 0) continue;
     for (const auto& worker : sample.epoll->workers) {
       const auto& delay = worker.stages[EPOLL_STAGE_WOKEN_TO_RUNNING];
       if (worker.key.tid != static_cast<uint32_t>(thread.tid) || delay.count() < kSamplesMin)

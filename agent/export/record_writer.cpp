@@ -4,6 +4,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "agent/error.hpp"
@@ -11,6 +12,9 @@
 
 namespace epulse::record {
 namespace {
+
+// Far from kPayloadBytesMax.
+constexpr size_t kWaitsInBlockMax = 100'000;
 
 void put_histogram(ByteWriter& out, const model::Histogram& histogram) {
   out.number(histogram.count());
@@ -89,12 +93,14 @@ void RecordWriter::interval(const model::EpollSnapshot& interval, const ThreadNa
 }
 
 void RecordWriter::waits(const std::vector<epoll_wait_record>& waits) {
-  if (waits.empty()) return;
-  ByteWriter out;
-  out.number(sizeof(epoll_wait_record));
-  out.number(waits.size());
-  out.bytes(waits.data(), waits.size() * sizeof(epoll_wait_record));
-  block(BlockType::kWaits, out.str());
+  for (size_t at = 0; at < waits.size(); at += kWaitsInBlockMax) {
+    const size_t count = std::min(kWaitsInBlockMax, waits.size() - at);
+    ByteWriter out;
+    out.number(sizeof(epoll_wait_record));
+    out.number(count);
+    out.bytes(&waits[at], count * sizeof(epoll_wait_record));
+    block(BlockType::kWaits, out.str());
+  }
 }
 
 void RecordWriter::finish() {

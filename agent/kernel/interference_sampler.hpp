@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
@@ -16,14 +17,22 @@ class InterferenceSampler {
  public:
   explicit InterferenceSampler(const std::vector<pid_t>& pids);
 
-  // Since the last call.
-  model::Interference sample();
+  // Since the last call; `pids` are those of now.
+  model::Interference sample(const std::vector<pid_t>& pids);
+  // Since construction, up to the last call.
+  model::Interference total() const;
 
  private:
-  std::vector<std::string> files_;
-  uint64_t last_ns_;
-  std::map<int, CpuTimes> cpus_;
-  Throttling throttling_;
+  struct Reading {
+    uint64_t time_ns = 0;
+    std::map<int, CpuTimes> cpus;
+    std::map<std::string, Throttling> throttling;  // by file
+  };
+  static Reading read(const std::vector<pid_t>& pids);
+
+  Reading first_;
+  Reading last_;
+  Throttling throttled_;  // in all intervals
 };
 
 }  // namespace epulse::kernel

@@ -51,28 +51,26 @@ std::vector<std::string> throttling_files(pid_t pid, const std::string& proc,
       fs::path group = fs::path(membership->path).relative_path();
       std::error_code ignored;
       if (!fs::exists(top / group / "cpu.stat", ignored)) continue;
-      // The topmost group has no quota.
       for (; !group.empty(); group = group.parent_path()) {
         files.push_back((top / group / "cpu.stat").string());
       }
+      files.push_back((top / "cpu.stat").string());
       break;
     }
   }
   return files;
 }
 
-Throttling read_throttling(const std::vector<std::string>& files) {
-  Throttling sum;
-  for (const std::string& file : files) {
-    std::ifstream stat(file);
-    std::string key;
-    for (uint64_t value = 0; stat >> key >> value;) {
-      if (key == "nr_throttled") sum.times += value;
-      if (key == "throttled_usec") sum.ns += value * 1000;
-      if (key == "throttled_time") sum.ns += value;  // version 1
-    }
+Throttling read_throttling(const std::string& file) {
+  Throttling throttling;
+  std::ifstream stat(file);
+  std::string key;
+  for (uint64_t value = 0; stat >> key >> value;) {
+    if (key == "nr_throttled") throttling.times = value;
+    if (key == "throttled_usec") throttling.ns = value * 1000;
+    if (key == "throttled_time") throttling.ns = value;  // version 1
   }
-  return sum;
+  return throttling;
 }
 
 }  // namespace epulse::kernel

@@ -19,12 +19,13 @@ struct Throttling {
   uint64_t ns = 0;
 };
 
-// The cpu.stat files that tell of process `pid`: of its control group and of all above it, version
-// 2 or 1 (cpu controller). Empty where there is no limit, no such process, or no cgroup file system.
+// The cpu.stat files that tell of process `pid`: of its control group and of all above it that we
+// see (in a cgroup namespace the topmost is the container's), version 2 or 1 (cpu controller).
+// Empty where there is no such process or no cgroup file system.
 std::vector<std::string> throttling_files(pid_t pid, const std::string& proc = kProc,
                                           const std::string& root = kCgroups);
 
-// The sum over `files`; those that are gone add nothing.
-Throttling read_throttling(const std::vector<std::string>& files);
+// Nothing where the file is gone, or there is no quota.
+Throttling read_throttling(const std::string& file);
 
 }  // namespace epulse::kernel

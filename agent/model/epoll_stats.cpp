@@ -1,5 +1,7 @@
 #include "agent/model/epoll_stats.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace epulse::model {
@@ -40,10 +42,12 @@ void WorkerStats::merge(const WorkerStats& other) {
 }
 
 EpollLosses EpollLosses::since(const EpollLosses& earlier) const {
-  EpollLosses change{
-      waits_dropped - earlier.waits_dropped, workers_dropped - earlier.workers_dropped,
-      instances_dropped - earlier.instances_dropped, targets_dropped - earlier.targets_dropped,
-      runs_missed - earlier.runs_missed, waits_dropped_by_cpu};
+  EpollLosses change{waits_dropped - earlier.waits_dropped,
+                     workers_dropped - earlier.workers_dropped,
+                     instances_dropped - earlier.instances_dropped,
+                     targets_dropped - earlier.targets_dropped,
+                     runs_missed - earlier.runs_missed,
+                     waits_dropped_by_cpu};
   for (size_t cpu = 0; cpu < earlier.waits_dropped_by_cpu.size(); ++cpu) {
     change.waits_dropped_by_cpu.at(cpu) -= earlier.waits_dropped_by_cpu[cpu];
   }
@@ -62,6 +66,31 @@ void EpollLosses::add(const EpollLosses& other) {
   for (size_t cpu = 0; cpu < other.waits_dropped_by_cpu.size(); ++cpu) {
     waits_dropped_by_cpu[cpu] += other.waits_dropped_by_cpu[cpu];
   }
+}
+
+std::vector<std::string> texts_of(const EpollLosses& losses) {
+  std::vector<std::string> texts;
+  if (losses.waits_dropped != 0) {
+    std::string cpus;
+    for (size_t cpu = 0; cpu < losses.waits_dropped_by_cpu.size(); ++cpu) {
+      if (losses.waits_dropped_by_cpu[cpu] == 0) continue;
+      cpus += fmt::format("{}{} on CPU {}", cpus.empty() ? ": " : ", ",
+                          losses.waits_dropped_by_cpu[cpu], cpu);
+    }
+    texts.push_back(fmt::format(
+        "{} single records (ring buffer full, or malformed{}); the histograms are complete",
+        losses.waits_dropped, cpus));
+  }
+  const auto add = [&](uint64_t count, const char* what) {
+    if (count != 0) texts.push_back(fmt::format("{} {}", count, what));
+  };
+  add(losses.workers_dropped, "epoll_wait calls of threads beyond the table's size");
+  add(losses.instances_dropped, "epoll_wait calls on instances beyond the table's size");
+  add(losses.targets_dropped, "processes beyond the 1,024 that can be watched at once");
+  add(losses.runs_missed,
+      "events at most, other processes' included: the kernel runs no program that it has "
+      "interrupted on the same CPU");
+  return texts;
 }
 
 EpollSnapshot EpollIntervals::advance(const EpollSnapshot& cumulative) {

@@ -4,6 +4,7 @@
 #include <compare>
 #include <cstdint>
 #include <map>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -66,6 +67,9 @@ struct EpollLosses {
   void add(const EpollLosses& other);
   bool operator==(const EpollLosses&) const = default;
 };
+
+// One line for each kind that is not zero: "12 single records (ring buffer full, ...".
+std::vector<std::string> texts_of(const EpollLosses& losses);
 
 // Since the probe was attached, or (as EpollIntervals makes it) since the snapshot before.
 struct EpollSnapshot {

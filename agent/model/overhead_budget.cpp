@@ -39,6 +39,10 @@ OverheadBudget::Interval OverheadBudget::next(const std::optional<ProbeCost>& co
 }
 
 std::string text_of(const Overhead& overhead) {
+  if (!overhead.no_detail.empty()) {
+    return "waits, events and batches are counted, and nothing else measured: " +
+           overhead.no_detail;
+  }
   if (!overhead.unmeasured.empty()) {
     return "cost unknown, so no budget is kept: " + overhead.unmeasured;
   }

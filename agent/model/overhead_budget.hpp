@@ -25,8 +25,8 @@ class OverheadBudget {
     bool operator==(const Interval&) const = default;
   };
 
-  // `cost` is that of the interval that ended, where it was measured, in detail; `budget` a share of
-  // one CPU, 0: no limit.
+  // `cost` is that of the interval that ended, where it was measured, in detail; `budget` a share
+  // of one CPU, 0: no limit.
   Interval next(const std::optional<ProbeCost>& cost, double budget);
 
   // All detail in one interval of so many; 1: in all.
@@ -44,6 +44,7 @@ struct Overhead {
   std::optional<ProbeCost> cost;  // absent: not measured yet, or not at all
   unsigned detail_one_in = 1;
   std::string unmeasured;  // why the kernel does not tell; empty when it does
+  std::string no_detail;   // why there is none although it is wanted; empty when there is
 };
 
 // "0.43 % of a CPU, budget 1 %", and what is left out when they cost more; empty when

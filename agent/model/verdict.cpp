@@ -16,7 +16,7 @@ std::string verdict(const WorkerStats& worker) {
                                             stages[EPOLL_STAGE_RUNNING_TO_DELIVERED].sum());
   const double application = static_cast<double>(stages[EPOLL_STAGE_HANDLER].sum());
   const double total = scheduler + kernel + application;
-  if (total <= 0) return "idle";
+  if (total <= 0) return "not measured: waits were only counted";
   const auto line = [&](const char* who, double share, epoll_stage stage) {
     return fmt::format("{} {:.0f} % of the time ({} p99 {})", who, 100 * share / total,
                        kStageNames[stage], duration_text(stages[stage].quantile(0.99)));

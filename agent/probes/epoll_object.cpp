@@ -24,14 +24,17 @@ Programs counting_programs(const epoll_bpf& object, const EpollProbeOptions& opt
   };
   if (target.tgid == 0) add({programs.on_exit});
   if (options.follow_children) add({programs.on_fork});
-  if (plan.backend == Backend::kFentry) {
-    add({programs.enter_wait, programs.exit_wait, programs.exit_create});
-  } else if (plan.backend == Backend::kKprobe) {
-    add({programs.probe_wait, programs.probe_wait_return, programs.probe_create_return});
-  } else if (plan.waits == WaitHook::kSyscallTracepoints) {
-    add({programs.on_wait_syscall, programs.on_wait_syscall_exit, programs.on_create_syscall_exit});
-  } else {
-    add({programs.on_syscall_enter, programs.on_syscall_exit});
+  switch (plan.waits) {
+    case WaitHook::kFunctions:
+      add({programs.enter_wait, programs.exit_wait, programs.exit_create});
+      break;
+    case WaitHook::kSyscallTracepoints:
+      add({programs.on_wait_syscall, programs.on_wait_syscall_exit,
+           programs.on_create_syscall_exit});
+      break;
+    case WaitHook::kRawSyscalls:
+      add({programs.on_syscall_enter, programs.on_syscall_exit});
+      break;
   }
   return chosen;
 }
@@ -86,6 +89,10 @@ void configure(epoll_bpf& object, const EpollProbeOptions& options, const Target
 void size_maps(const epoll_bpf& object, const TargetConstants& target, const Plan& plan,
                uint32_t slots) {
   const auto& maps = object.maps;
+  // An LRU map keeps up to 128 free elements for each CPU.
+  bpf_map__set_max_entries(
+      maps.blames,
+      std::max(1024U, 256U * static_cast<uint32_t>(std::max(libbpf_num_possible_cpus(), 1))));
   if (target.tgid != 0) bpf_map__set_max_entries(maps.targets, 1);
   if (plan.task_storage) {
     bpf_map__set_max_entries(maps.threads_by_tid, 1);
@@ -105,7 +112,8 @@ EpollObject::EpollObject(const EpollProbeOptions& options, const TargetConstants
                          const kernel::Facts& facts, const Plan& plan, uint32_t slots)
     : detail_(detail_programs(*object_, plan)),
       waits_(plan.waits),
-      syscall_tracepoints_(facts.syscall_tracepoints) {
+      syscall_tracepoints_(facts.syscall_tracepoints),
+      trampoline_reattach_(facts.trampoline_reattach) {
   configure(*object_, options, target, facts, plan);
   size_maps(*object_, target, plan, slots);
   const Programs counting = counting_programs(*object_, options, target, plan);
@@ -124,14 +132,22 @@ bool EpollObject::is_detail(std::string_view program) const {
 }
 
 void EpollObject::attach_detail() {
-  for (bpf_program* program : detail_) {
-    bpf_link* link = bpf_program__attach(program);
-    if (link == nullptr) {
+  detail_links_.resize(detail_.size());
+  for (size_t i = 0; i < detail_.size(); ++i) {
+    if (detail_links_[i]) continue;
+    detail_links_[i].reset(bpf_program__attach(detail_[i]));
+    if (!detail_links_[i]) {
       const int error = errno;
       detach_detail();
-      refuse(fmt::format("attach {}", bpf_program__name(program)), error);
+      refuse(fmt::format("attach {}", bpf_program__name(detail_[i])), error);
     }
-    detail_links_.emplace_back(link);
+  }
+}
+
+void EpollObject::detach_detail() {
+  for (size_t i = 0; i < detail_links_.size(); ++i) {
+    const bool hook = bpf_program__expected_attach_type(detail_[i]) == BPF_TRACE_FENTRY;
+    if (!hook || trampoline_reattach_) detail_links_[i].reset();
   }
 }
 

@@ -30,9 +30,11 @@ class EpollObject {
   void load() { object_.load(); }
   // What counts waits. Nothing is detached again but with the object.
   void attach();
-  // What sees the rest of an event's life; not needed for counting, and most of the cost.
+  // What sees the rest of an event's life; not needed for counting, and most of the cost. Kernels
+  // before 5.13 attach no function hook a second time: there they stay, and do nothing while
+  // detail_round is 0.
   void attach_detail();
-  void detach_detail() { detail_links_.clear(); }
+  void detach_detail();
   bool is_detail(std::string_view program) const;
 
   epoll_bpf* operator->() const { return object_.operator->(); }
@@ -50,8 +52,9 @@ class EpollObject {
   std::vector<bpf_program*> detail_;
   WaitHook waits_;
   std::map<std::string, uint64_t, std::less<>> syscall_tracepoints_;
-  std::vector<Link> links_;  // beside those of the skeleton
-  std::vector<Link> detail_links_;
+  bool trampoline_reattach_;
+  std::vector<Link> links_;         // beside those of the skeleton
+  std::vector<Link> detail_links_;  // of detail_, in its order
 };
 
 }  // namespace epulse::probes

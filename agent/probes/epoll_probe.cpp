@@ -91,7 +91,6 @@ struct EpollProbe::State {
   void know_instances();
   void forget_ended_targets();
   std::set<uint32_t> closed_slots();
-  void forget_readiness();
   void forget_closed_instances(const Epolls& open, uint64_t time_ns);
   void release(uint32_t slot);
   model::EpollLosses losses() const;
@@ -141,9 +140,12 @@ EpollProbe::EpollProbe(const EpollProbeOptions& options, const kernel::Facts& fa
   state_->ring = ring_buffer__new(bpf_map__fd(object->maps.waits), handle, state_.get(), nullptr);
   if (state_->ring == nullptr) refuse("map the probe's ring buffer", errno);
   if (state_->single == 0) state_->add_targets(options.tgids);
-  object.attach();
+  // First the detail, so that the first wait that is seen is seen whole.
   state_->start_detail();
-  state_->attached_ns = state_->detail_started_ns;
+  object.attach();
+  // After attach, so that an instance is either listed here or seen being created.
+  state_->know_instances();
+  state_->attached_ns = state_->detail_started_ns = kernel::monotonic_ns();
 }
 
 EpollProbe::~EpollProbe() = default;
@@ -193,6 +195,7 @@ void EpollProbe::State::know_instances() {
   // As know_instance() in bpf/epoll/workers.h.
   epoll_instance unused{};
   unused.known_ns = unused.drains = kernel::monotonic_ns();
+  unused.detail_round = object->bss->detail_round;
   for (const auto& [epoll_id, epfd] : epolls()) {
     bpf_map_update_elem(bpf_map__fd(object->maps.instances), &epoll_id, &unused, BPF_NOEXIST);
   }
@@ -247,22 +250,6 @@ void EpollProbe::State::forget_closed_instances(const Epolls& open, uint64_t tim
   }
 }
 
-// What became ready on them when nobody looked is not known.
-void EpollProbe::State::forget_readiness() {
-  const int map = bpf_map__fd(object->maps.instances);
-  uint64_t id = 0;
-  for (const uint64_t* last = nullptr; bpf_map_get_next_key(map, last, &id) == 0; last = &id) {
-    epoll_instance before{};
-    if (bpf_map_lookup_elem(map, &id, &before) != 0) continue;
-    epoll_instance after{};
-    after.known_ns = before.known_ns;
-    after.drains = kernel::monotonic_ns();
-    after.last_tid = before.last_tid;
-    after.shared = before.shared;
-    bpf_map_update_elem(map, &id, &after, BPF_EXIST);
-  }
-}
-
 model::EpollLosses EpollProbe::State::losses() const {
   const auto* counters = object->bss;
   const uint32_t zero = 0;
@@ -272,15 +259,16 @@ model::EpollLosses EpollProbe::State::losses() const {
     fail("cannot read what the probe has lost: {}", errno_text(errno));
   }
   return {std::accumulate(dropped.begin(), dropped.end(), decoder.malformed()),
-          counters->workers_dropped, counters->instances_dropped,
-          counters->targets_dropped + refused.size(), missed_runs(object->obj), dropped};
+          counters->workers_dropped,
+          counters->instances_dropped,
+          counters->targets_dropped + refused.size(),
+          missed_runs(object->obj),
+          dropped};
 }
 
 void EpollProbe::State::start_detail() {
-  forget_readiness();
+  object->bss->waiting_for_cpu = 0;
   object.attach_detail();
-  // After attach, so that an instance is either listed here or seen being created.
-  know_instances();
   detail_started_ns = kernel::monotonic_ns();
   object->bss->detail_round = ++detail_rounds;
 }
@@ -350,17 +338,25 @@ model::EpollSnapshot EpollProbe::read() {
 
 std::vector<model::Blame> EpollProbe::blames() const {
   const int map = bpf_map__fd(state_->object->maps.blames);
-  std::vector<model::Blame> found;
+  std::map<std::pair<uint32_t, uint32_t>, model::Blame> found;
   epoll_blame_key key{};
-  for (const epoll_blame_key* last = nullptr; bpf_map_get_next_key(map, last, &key) == 0;
-       last = &key) {
+  const epoll_blame_key* last = nullptr;
+  // One that is pushed out by newer ones meanwhile makes the kernel start anew: not without end.
+  const uint32_t steps = 4 * bpf_map__max_entries(state_->object->maps.blames);
+  for (uint32_t step = 0; step < steps && bpf_map_get_next_key(map, last, &key) == 0; ++step) {
+    last = &key;
     epoll_blame blame{};
-    if (bpf_map_lookup_elem(map, &key, &blame) != 0) continue;  // pushed out by newer ones
-    found.push_back({key.victim, key.culprit,
+    if (bpf_map_lookup_elem(map, &key, &blame) != 0) continue;
+    found.insert_or_assign(
+        {key.victim, key.culprit},
+        model::Blame{key.victim, key.culprit,
                      std::string(blame.comm, strnlen(blame.comm, sizeof(blame.comm))), blame.ns,
                      blame.times});
   }
-  return found;
+  std::vector<model::Blame> blames;
+  blames.reserve(found.size());
+  for (auto& [pair, blame] : found) blames.push_back(std::move(blame));
+  return blames;
 }
 
 void EpollProbe::add_targets(const std::vector<pid_t>& tgids) {

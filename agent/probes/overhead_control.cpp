@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "agent/error.hpp"
+#include "agent/kernel/sched_sampler.hpp"
 
 namespace epulse::probes {
 namespace {
@@ -27,25 +28,32 @@ OverheadControl::RunTime OverheadControl::run_time() const {
 }
 
 void OverheadControl::interval_ends(uint64_t now_ns) {
-  const uint64_t elapsed_ns = now_ns - started_ns_;
-  if (elapsed_ns + kTimerToleranceNs < kIntervalMinNs) return;
-  const size_t targets = std::max<size_t>(probe_.targets().size(), 1);
-  overhead_.budget = budget_each_ * static_cast<double>(targets);
-  std::optional<model::ProbeCost> full_cost;
-  if (interval_.measured) {
-    const RunTime now = run_time();
-    const auto share = [&](uint64_t from_ns, uint64_t to_ns) {
-      return static_cast<double>(to_ns - from_ns) / static_cast<double>(elapsed_ns);
-    };
-    timed_ns_ += elapsed_ns;
-    if (interval_.detail) {
-      full_cost = {share(at_start_.counting_ns, now.counting_ns),
-                   share(at_start_.detail_ns, now.detail_ns)};
-      overhead_.cost = full_cost;
-    }
-  }
+  if (now_ns - started_ns_ + kTimerToleranceNs < kIntervalMinNs) return;
+  const std::optional<model::ProbeCost> full_cost = judge();
   start(budget_.next(full_cost, overhead_.budget), now_ns);
   overhead_.detail_one_in = budget_.detail_one_in();
+}
+
+void OverheadControl::finish() {
+  judge();
+  interval_.measured = false;
+}
+
+// What everything costs, if the interval that ends has shown it.
+std::optional<model::ProbeCost> OverheadControl::judge() {
+  const size_t targets = std::max<size_t>(probe_.targets().size(), 1);
+  overhead_.budget = budget_each_ * static_cast<double>(targets);
+  if (!interval_.measured) return {};
+  const RunTime now = run_time();
+  const uint64_t span_ns = std::max<uint64_t>(kernel::monotonic_ns() - timed_from_ns_, 1);
+  timed_ns_ += span_ns;
+  if (!interval_.detail) return {};
+  const auto share = [&](uint64_t from_ns, uint64_t to_ns) {
+    return static_cast<double>(to_ns - from_ns) / static_cast<double>(span_ns);
+  };
+  overhead_.cost = {share(at_start_.counting_ns, now.counting_ns),
+                    share(at_start_.detail_ns, now.detail_ns)};
+  return overhead_.cost;
 }
 
 void OverheadControl::start(model::OverheadBudget::Interval interval, uint64_t now_ns) {
@@ -53,15 +61,27 @@ void OverheadControl::start(model::OverheadBudget::Interval interval, uint64_t n
   if (timing_ == Timing::kAlways) interval_.measured = true;
   if (timing_ == Timing::kAsNeeded && budget_each_ <= 0) interval_.measured = false;
   if (!overhead_.unmeasured.empty()) interval_.measured = false;
-  probe_.set_detail(interval_.detail);
+  started_ns_ = now_ns;
+  try {
+    probe_.set_detail(interval_.detail);
+    overhead_.no_detail.clear();
+  } catch (const Error& error) {  // what is counted still is
+    overhead_.no_detail = error.what();
+    interval_.detail = false;
+  }
   try {
     probe_.measure_cost(interval_.measured);
   } catch (const Error& error) {
     overhead_.unmeasured = error.what();
     interval_.measured = false;
   }
-  started_ns_ = now_ns;
-  if (interval_.measured) at_start_ = run_time();
+  if (!interval_.measured) return;
+  at_start_ = run_time();
+  timed_from_ns_ = kernel::monotonic_ns();
+}
+
+uint64_t OverheadControl::timed_ns() const {
+  return timed_ns_ + (interval_.measured ? kernel::monotonic_ns() - timed_from_ns_ : 0);
 }
 
 }  // namespace epulse::probes

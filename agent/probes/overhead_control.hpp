@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "agent/model/overhead_budget.hpp"
 #include "agent/probes/epoll_probe.hpp"
@@ -20,10 +21,13 @@ class OverheadControl {
   // a second are taken together.
   void interval_ends(uint64_t now_ns);
 
+  // There is no next one.
+  void finish();
+
   // As last measured.
   const model::Overhead& overhead() const { return overhead_; }
-  // How long the programs have been timed.
-  uint64_t timed_ns() const { return timed_ns_; }
+  // How long the programs have been timed, up to now.
+  uint64_t timed_ns() const;
 
  private:
   struct RunTime {
@@ -31,6 +35,7 @@ class OverheadControl {
     uint64_t detail_ns = 0;
   };
   RunTime run_time() const;
+  std::optional<model::ProbeCost> judge();
   void start(model::OverheadBudget::Interval interval, uint64_t now_ns);
 
   EpollProbe& probe_;
@@ -41,6 +46,7 @@ class OverheadControl {
   // The interval that runs.
   model::OverheadBudget::Interval interval_;
   uint64_t started_ns_ = 0;
+  uint64_t timed_from_ns_ = 0;  // later: to attach takes a while
   RunTime at_start_;
   uint64_t timed_ns_ = 0;
 };

@@ -45,6 +45,11 @@ std::string missing_function(const kernel::Facts& facts) {
   return {};
 }
 
+std::string missing_syscall_tracepoints(const kernel::Facts& facts) {
+  if (!facts.syscall_tracepoints.empty() || (facts.tp_sys_enter && facts.tp_sys_exit)) return {};
+  return "no tracepoints of system calls (CONFIG_FTRACE_SYSCALLS)";
+}
+
 // The first reason why `backend` cannot run, empty when it can.
 std::string obstacle(const kernel::Facts& facts, Backend backend) {
   switch (backend) {
@@ -55,10 +60,10 @@ std::string obstacle(const kernel::Facts& facts, Backend backend) {
       return missing_function(facts);
     case Backend::kKprobe:
       if (!facts.kprobes) return "the kernel has no kprobes (CONFIG_KPROBES)";
-      return missing_function(facts);
+      return missing_syscall_tracepoints(facts);
     case Backend::kTracepoint:
-      if (facts.syscall_tracepoints.empty() && (!facts.tp_sys_enter || !facts.tp_sys_exit)) {
-        return "no tracepoints of system calls (CONFIG_FTRACE_SYSCALLS)";
+      if (const std::string missing = missing_syscall_tracepoints(facts); !missing.empty()) {
+        return missing;
       }
       if (!facts.tp_sk_data_ready) return "no sk_data_ready tracepoint (Linux 6.3)";
       return {};
@@ -69,7 +74,7 @@ std::string obstacle(const kernel::Facts& facts, Backend backend) {
 }
 
 WaitHook wait_hook(const kernel::Facts& facts, Backend backend) {
-  if (backend != Backend::kTracepoint) return WaitHook::kFunctions;
+  if (backend == Backend::kFentry) return WaitHook::kFunctions;
   return facts.syscall_tracepoints.empty() ? WaitHook::kRawSyscalls : WaitHook::kSyscallTracepoints;
 }
 
@@ -98,6 +103,7 @@ std::vector<MetricPlan> bpf_metrics(Backend backend) {
         i == EPOLL_STAGE_READY_TO_WOKEN || i == EPOLL_STAGE_READY_TO_DELIVERED);
   }
   add("empty wake-ups", false);
+  add("blame", false);
   return metrics;
 }
 
@@ -116,6 +122,7 @@ std::vector<MetricPlan> procfs_metrics(const kernel::Facts& facts, const std::st
     }
   }
   absent("empty wake-ups");
+  absent("blame");
   return metrics;
 }
 

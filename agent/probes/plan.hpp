@@ -23,7 +23,7 @@ enum class DrainHook {
 
 // How a backend sees a thread enter and leave epoll_wait.
 enum class WaitHook {
-  kFunctions,           // fentry, kprobe: do_epoll_wait() itself
+  kFunctions,           // fentry: do_epoll_wait() itself
   kRawSyscalls,         // sys_enter and sys_exit: a program runs for every system call of the host
   kSyscallTracepoints,  // those of the epoll calls alone, by perf: others pass at a fifth of the
                         // cost

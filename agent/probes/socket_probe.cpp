@@ -107,8 +107,8 @@ SocketProbe::SocketProbe(const SocketProbeOptions& options, const kernel::Facts&
 
 SocketProbe::~SocketProbe() = default;
 
-void SocketProbe::check_load(const kernel::Facts& facts) {
-  State({.tgid = 1}, facts);
+model::SocketHooks SocketProbe::check_load(const kernel::Facts& facts) {
+  return State({.tgid = 1}, facts).hooks;
 }
 
 model::SocketPressure SocketProbe::read() {

@@ -29,7 +29,7 @@ class SocketProbe {
 
   // Has the verifier look at every program, reading kernel memory in the way given, and drops them.
   // Throws LoadError.
-  static void check_load(const kernel::Facts& facts);
+  static model::SocketHooks check_load(const kernel::Facts& facts);
 
  private:
   struct State;

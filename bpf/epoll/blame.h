@@ -34,17 +34,18 @@ struct {
 } blames SEC(".maps");
 
 /* Threads of the target that are woken and not running yet. Context switches of others are noted
- * only while there is one. */
+ * only while there is one. A thread that was woken before it slept counts until it next gets a CPU.
+ * User space zeroes this when a detail round begins. */
 __u32 waiting_for_cpu = 0;
 
 static __always_inline void starts_waiting_for_cpu(struct thread* thread) {
-  if (thread->waits_for_cpu) return;
-  thread->waits_for_cpu = 1;
+  if (thread->waits_for_cpu == detail_round) return;
+  thread->waits_for_cpu = detail_round;
   __sync_fetch_and_add(&waiting_for_cpu, 1);
 }
 
 static __always_inline void stops_waiting_for_cpu(struct thread* thread) {
-  if (!thread->waits_for_cpu) return;
+  if (!thread->waits_for_cpu || thread->waits_for_cpu != detail_round) return;
   thread->waits_for_cpu = 0;
   __sync_fetch_and_add(&waiting_for_cpu, -1);
 }

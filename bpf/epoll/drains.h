@@ -29,8 +29,8 @@ static __always_inline int instance_depth(__u64 epoll_id, const struct epoll_ins
   return scans == *(const volatile __u64*)&instance->scans ? depth : EVENTPOLL_DEPTH_UNSEEN;
 }
 
-/* The length of a list whose head the kernel passes to a function: a pointer for the verifier, which
- * wants a number. */
+/* The length of a list whose head the kernel passes to a function: a pointer for the verifier,
+ * which wants a number. */
 static __always_inline int length_of_argument(struct thread* thread, __u64 head) {
   *(volatile __u64*)&thread->argument = head;
   return list_length(*(volatile __u64*)&thread->argument);
@@ -59,6 +59,19 @@ static __always_inline void forget_readiness(struct epoll_instance* instance, __
   if (!instance->first_ready_ns || now < instance->first_ready_ns + IN_FLIGHT_NS) return;
   instance->first_ready_ns = 0;
   instance->drained_total = instance->ready_total;
+  /* Its items count anew when they signal again. */
+  __sync_fetch_and_add(&instance->drains, 1);
+}
+
+/* The round's first wait on the instance begins. What was seen in an earlier one has been delivered
+ * since, or not: nobody looked. */
+static __always_inline void start_round(struct epoll_instance* instance, __u32 round) {
+  instance->first_ready_ns = 0;
+  instance->oldest_left_ns = 0;
+  instance->left = 0;
+  instance->drained_total = instance->ready_total;
+  __sync_fetch_and_add(&instance->drains, 1);
+  instance->detail_round = round;
 }
 
 /* The kernel is about to take the current thread's items from the ready list; from `taken`, a list
@@ -69,9 +82,9 @@ static __always_inline void on_scan_starts(const struct eventpoll* ep, __u64 tak
   if (!thread || thread->epoll_id != (__u64)ep || !in_detailed_wait(thread)) return;
   instance = bpf_map_lookup_elem(&instances, &ep);
   if (!instance) return;
-  start_drain(thread, instance,
-              taken ? length_of_argument(thread, taken)
-                    : instance_depth(thread->epoll_id, instance));
+  start_drain(
+      thread, instance,
+      taken ? length_of_argument(thread, taken) : instance_depth(thread->epoll_id, instance));
 }
 
 /* The kernel, holding the instance's mutex, puts back what `leftover` lists, undelivered. */

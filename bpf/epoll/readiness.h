@@ -27,7 +27,6 @@ static __always_inline void count_signal(struct epoll_instance* instance, const 
   struct item fresh_item = {.ready_ns = now, .epoch = epoch};
   bool queued = epitem_is_queued(epi);
   struct item* item;
-  instance->last_ready_ns = now;
   /* An edge-triggered item on a list has not been delivered yet. A level-triggered one may be there
    * because it was put back after delivery: then it counts, once between two drains. */
   if (queued && events & EPOLLET) return;
@@ -44,42 +43,50 @@ static __always_inline void count_signal(struct epoll_instance* instance, const 
   if (!instance->first_ready_ns) instance->first_ready_ns = now;
 }
 
-/* The item signals `signalled` (poll bits; 0: the file does not say which). */
-static __always_inline void on_item_signalled(struct epoll_instance* instance, const struct epitem* epi,
+/* The item of instance `epoll_id` signals `signalled` (poll bits; 0: the file does not say which).
+ */
+static __always_inline void on_item_signalled(__u64 epoll_id, const struct epitem* epi,
                                               __u32 events, __u32 signalled) {
-  __u64 *signal_ns, now;
+  struct epoll_instance* instance = bpf_map_lookup_elem(&instances, &epoll_id);
+  struct signal* signal;
   __u32 zero = 0;
+  __u64 now;
+  /* What is signalled before the round's first wait on it may be delivered by one that is not seen.
+   */
+  if (!instance || instance->detail_round != detail_round) return;
   /* As ep_poll_callback() does: disarmed, or not asked for. */
   if (!(events & ~EP_PRIVATE_BITS) || (signalled && !(signalled & events))) return;
   now = bpf_ktime_get_ns();
-  signal_ns = bpf_map_lookup_elem(&last_signal_ns, &zero);
-  if (signal_ns) *signal_ns = now;
+  signal = bpf_map_lookup_elem(&last_signal, &zero);
+  if (signal) {
+    signal->ns = now;
+    signal->epoll_id = epoll_id;
+  }
   count_signal(instance, epi, events, now);
 }
 
 /* ep_poll_callback() runs for the wait-queue entry. */
 static __always_inline void on_callback(__u64 entry, __u32 signalled) {
-  const struct epitem* epi = epitem_of_entry(entry);
-  __u64 epoll_id = (__u64)KERNEL_READ(struct epitem, epi, ep);
-  struct epoll_instance* instance = bpf_map_lookup_elem(&instances, &epoll_id);
-  if (!instance) return;
-  on_item_signalled(instance, epi, KERNEL_READ(struct epitem, epi, event.events), signalled);
+  const struct epitem* epi;
+  if (!detail_round) return;
+  epi = epitem_of_entry(entry);
+  on_item_signalled((__u64)KERNEL_READ(struct epitem, epi, ep), epi,
+                    KERNEL_READ(struct epitem, epi, event.events), signalled);
 }
 
-/* A readable socket wakes the one that waits for it by `entry` of its wait queue. Returns whether it
- * is the last: __wake_up_common() stops at the first exclusive watcher that has somebody to wake.
- * Global: see list_length(). */
+/* A readable socket wakes the one that waits for it by `entry` of its wait queue. Returns whether
+ * it is the last: __wake_up_common() stops at the first exclusive watcher that has somebody to
+ * wake. Global: see list_length(). */
 __noinline int wakes_last_watcher(__u64 entry) {
-  struct epoll_instance* instance;
   const struct epitem* epi;
   __u64 epoll_id;
   __u32 events;
-  if ((__u64)KERNEL_READ(struct wait_queue_entry, entry, func) != ep_poll_callback_address) return 0;
+  if ((__u64)KERNEL_READ(struct wait_queue_entry, entry, func) != ep_poll_callback_address)
+    return 0;
   epi = epitem_of_entry(entry);
   epoll_id = (__u64)KERNEL_READ(struct epitem, epi, ep);
   events = KERNEL_READ(struct epitem, epi, event.events);
-  instance = bpf_map_lookup_elem(&instances, &epoll_id);
-  if (instance) on_item_signalled(instance, epi, events, READ_EVENTS);
+  on_item_signalled(epoll_id, epi, events, READ_EVENTS);
   return events & EPOLLEXCLUSIVE && events & READ_EVENTS &&
          eventpoll_has_waiter((const void*)epoll_id);
 }
@@ -87,7 +94,7 @@ __noinline int wakes_last_watcher(__u64 entry) {
 /* A socket is about to wake all that wait for input on it; ep_poll_callback() is one of them. */
 static __always_inline void on_socket_readable(const struct socket_wq* wq) {
   __u64 head, at;
-  if (!wq) return;
+  if (!wq || !detail_round) return;
   head = (__u64)&wq->wait.head;
   at = next_link(head);
   for (int i = 0; i < WATCHERS_MAX && at && at != head; i++, at = next_link(at)) {

@@ -25,9 +25,10 @@ struct item {
 
 #define LEFT_UNKNOWN (-1)
 
-/* User space leaves the programs of the wake-ups, the readiness and the drains out at times, to keep
- * to a budget. Then waits are only counted. 0: they are left out; else a number that no earlier time
- * had with all programs attached: a wait that did not begin in this one was not seen whole. */
+/* User space leaves the programs of the wake-ups, the readiness and the drains out at times, to
+ * keep to a budget. Then waits are only counted. 0: they are left out; else a number that no
+ * earlier time had with all programs attached: a wait that did not begin in this one was not seen
+ * whole. */
 __u32 detail_round = 0;
 
 /* A target thread, from its first epoll_wait on. */
@@ -49,9 +50,9 @@ struct thread {
   __u32 fresh;
   __u32 drain_started;
   __u32 until_sample;
-  __s32 left; /* as the end of the scan showed it; LEFT_UNKNOWN */
-  __u32 waits_for_cpu;
-  __u32 detail_round; /* as it was when the wait began */
+  __s32 left;          /* as the end of the scan showed it; LEFT_UNKNOWN */
+  __u32 waits_for_cpu; /* since this detail round; 0: not */
+  __u32 detail_round;  /* as it was when the wait began */
 };
 
 struct {
@@ -84,12 +85,17 @@ struct {
 } items SEC(".maps");
 
 /* When this CPU last signalled an item of the target: the wake-up that follows is its doing. */
+struct signal {
+  __u64 ns;
+  __u64 epoll_id;
+};
+
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
   __uint(max_entries, 1);
   __type(key, __u32);
-  __type(value, __u64);
-} last_signal_ns SEC(".maps");
+  __type(value, struct signal);
+} last_signal SEC(".maps");
 
 /* Where a (instance, thread) pair has its statistics. */
 struct {

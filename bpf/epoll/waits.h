@@ -13,13 +13,17 @@
 /* A thread of the target, the current one, calls epoll_wait. */
 static __always_inline void on_wait_begins(int epfd, __u32 max_events) {
   struct thread* thread = new_current_thread();
+  __u32 round = *(const volatile __u32*)&detail_round;
   struct epoll_worker_stats* stats;
   struct epoll_instance* instance;
   struct eventpoll* ep;
-  __u64 now;
+  __u64 now = 0;
   int depth;
-  if (!thread) return;
-  now = bpf_ktime_get_ns();
+  if (!thread) {
+    __sync_fetch_and_add(&workers_dropped, 1);
+    return;
+  }
+  if (thread->exit_ns || round) now = bpf_ktime_get_ns();
 
   if (thread->exit_ns) {
     stats = own_stats(thread);
@@ -51,9 +55,10 @@ static __always_inline void on_wait_begins(int epfd, __u32 max_events) {
   thread->drain_started = 0;
   thread->left = LEFT_UNKNOWN;
   thread->max_events = max_events;
-  thread->detail_round = detail_round;
+  thread->detail_round = round;
   thread->in_wait = 1;
-  if (!thread->detail_round) return;
+  if (!round) return;
+  if (instance->detail_round != round) start_round(instance, round);
   if (drain_is_hooked) {
     if (eventpoll_is_idle(ep)) forget_readiness(instance, now);
     return;
@@ -65,10 +70,10 @@ static __always_inline void on_wait_begins(int epfd, __u32 max_events) {
     forget_readiness(instance, now);
 }
 
-static __always_inline void report_wait(struct thread* thread, const struct epoll_wait_record* wait,
-                                        bool first) {
+static __always_inline void report_wait(struct thread* thread,
+                                        const struct epoll_wait_record* wait) {
   struct epoll_wait_record* record;
-  __u32 reasons = first ? EPOLL_WAIT_FIRST : 0;
+  __u32 reasons = 0;
   __u32 zero = 0;
   __u64* dropped;
   if (exception_depth && wait->items[EPOLL_ITEMS_LISTED] > exception_depth)
@@ -119,7 +124,7 @@ static __always_inline void measure_delivery(struct thread* thread,
                                              struct epoll_worker_stats* stats, __u32 batch,
                                              __u64 now) {
   struct epoll_instance* instance = bpf_map_lookup_elem(&instances, &thread->epoll_id);
-  struct epoll_wait_record wait = {};
+  __u64 woken_to_running, running_to_delivered, ready_to_delivered;
   bool saturated = batch >= thread->max_events;
   __u32 listed, left;
   if (!instance) return;
@@ -148,29 +153,32 @@ static __always_inline void measure_delivery(struct thread* thread,
   record_items(&stats->items[EPOLL_ITEMS_LISTED], listed);
   record_items(&stats->items[EPOLL_ITEMS_FRESH], thread->fresh);
   record_items(&stats->items[EPOLL_ITEMS_LEFT], left);
-  wait.items[EPOLL_ITEMS_LISTED] = listed;
-  wait.items[EPOLL_ITEMS_FRESH] = thread->fresh;
-  wait.items[EPOLL_ITEMS_LEFT] = left;
-  wait.items[EPOLL_ITEMS_BATCH] = batch;
 
-  if (thread->ready_to_woken_ns) {
+  if (thread->ready_to_woken_ns)
     record_ns(&stats->stages[EPOLL_STAGE_READY_TO_WOKEN], thread->ready_to_woken_ns);
-    wait.stage_ns[EPOLL_STAGE_READY_TO_WOKEN] = thread->ready_to_woken_ns;
-  }
-  wait.stage_ns[EPOLL_STAGE_WOKEN_TO_RUNNING] =
-      record_stage(stats, &stats->stages[EPOLL_STAGE_WOKEN_TO_RUNNING],
-                   thread->running_ns ? thread->waking_ns : 0, thread->running_ns);
-  wait.stage_ns[EPOLL_STAGE_RUNNING_TO_DELIVERED] = record_stage(
-      stats, &stats->stages[EPOLL_STAGE_RUNNING_TO_DELIVERED], thread->running_ns, now);
-  wait.stage_ns[EPOLL_STAGE_READY_TO_DELIVERED] = record_stage(
-      stats, &stats->stages[EPOLL_STAGE_READY_TO_DELIVERED], thread->oldest_ready_ns, now);
+  woken_to_running = record_stage(stats, &stats->stages[EPOLL_STAGE_WOKEN_TO_RUNNING],
+                                  thread->running_ns ? thread->waking_ns : 0, thread->running_ns);
+  running_to_delivered = record_stage(stats, &stats->stages[EPOLL_STAGE_RUNNING_TO_DELIVERED],
+                                      thread->running_ns, now);
+  ready_to_delivered = record_stage(stats, &stats->stages[EPOLL_STAGE_READY_TO_DELIVERED],
+                                    thread->oldest_ready_ns, now);
 
+  if (!exception_depth && !exception_wakeup_ns && !sample_every) return;
+  struct epoll_wait_record wait = {
+      .stage_ns = {[EPOLL_STAGE_READY_TO_WOKEN] = thread->ready_to_woken_ns,
+                   [EPOLL_STAGE_WOKEN_TO_RUNNING] = woken_to_running,
+                   [EPOLL_STAGE_RUNNING_TO_DELIVERED] = running_to_delivered,
+                   [EPOLL_STAGE_READY_TO_DELIVERED] = ready_to_delivered},
+      .items = {[EPOLL_ITEMS_LISTED] = listed,
+                [EPOLL_ITEMS_FRESH] = thread->fresh,
+                [EPOLL_ITEMS_LEFT] = left,
+                [EPOLL_ITEMS_BATCH] = batch}};
   wait.time_ns = now;
   wait.epoll_id = thread->epoll_id;
   wait.tid = stats->tid;
   wait.epfd = thread->epfd;
   wait.cpu = bpf_get_smp_processor_id();
-  report_wait(thread, &wait, stats->counters[EPOLL_COUNTER_DELIVERIES] == 1);
+  report_wait(thread, &wait);
 }
 
 /* The current thread, of the target, returns from epoll_wait. */
@@ -182,8 +190,6 @@ static __always_inline void on_wait_ends(long result) {
   if (!thread || !thread->in_wait) return;
   detailed = in_detailed_wait(thread);
   thread->in_wait = 0;
-  /* Woken before it slept, it never left the CPU. */
-  if (blame_from_ns) stops_waiting_for_cpu(thread);
   stats = own_stats(thread);
   if (!stats) return;
   stats->counters[EPOLL_COUNTER_WAITS]++;

@@ -9,22 +9,20 @@
 /* `task`, of the target, is being woken by whoever runs on this CPU. */
 static __always_inline void on_woken(struct task_struct* task) {
   struct thread* thread = thread_of(task);
-  struct epoll_instance* instance;
-  __u64 *signal_ns, now;
+  const struct signal* signal;
   __u32 zero = 0;
+  __u64 now;
   /* A second wake-up before it runs says that the first came before it slept. */
   if (!thread || thread->running_ns || !in_detailed_wait(thread)) return;
   now = bpf_ktime_get_ns();
   thread->waking_ns = now;
   thread->ready_to_woken_ns = 0;
   if (blame_from_ns) starts_waiting_for_cpu(thread);
-  instance = bpf_map_lookup_elem(&instances, &thread->epoll_id);
-  signal_ns = bpf_map_lookup_elem(&last_signal_ns, &zero);
-  if (!instance || !signal_ns) return;
   /* ep_poll_callback() wakes from within the signal, so on its CPU; else the waker is no watched
    * file. */
-  if (*signal_ns == instance->last_ready_ns && *signal_ns >= thread->enter_ns)
-    thread->ready_to_woken_ns = now - *signal_ns;
+  signal = bpf_map_lookup_elem(&last_signal, &zero);
+  if (signal && signal->epoll_id == thread->epoll_id && signal->ns >= thread->enter_ns)
+    thread->ready_to_woken_ns = now - signal->ns;
 }
 
 static __always_inline void on_switched_out(struct task_struct* task, bool preempted) {

@@ -44,7 +44,7 @@ static __always_inline __u32 take_slot(const struct epoll_worker_key* key) {
 static __always_inline bool know_instance(__u64 epoll_id, __u64 flags) {
   __u64 now = bpf_ktime_get_ns();
   /* Epochs that none before had: addresses of items are used again, too. */
-  struct epoll_instance unused = {.known_ns = now, .drains = now};
+  struct epoll_instance unused = {.known_ns = now, .drains = now, .detail_round = detail_round};
   if (!bpf_map_update_elem(&instances, &epoll_id, &unused, flags)) return true;
   if (bpf_map_lookup_elem(&instances, &epoll_id)) return true;
   __sync_fetch_and_add(&instances_dropped, 1);

@@ -3,12 +3,14 @@
 
 #include <atomic>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "agent/probes/overhead_control.hpp"
 #include "tests/integration/truth.hpp"
 
-// The detail that a budget leaves out at times: what is counted without it, and that nothing is left
-// of before when it is back.
+// The detail that a budget leaves out at times: what is counted without it, and that nothing is
+// left of before when it is back.
 namespace epulse::test {
 namespace {
 
@@ -41,14 +43,18 @@ TEST(Detail, WithoutItWaitsAreCountedAndNothingOfThemIsMeasured) {
   Child<Rounds> child(work);
   ATTACH_OR_SKIP(probe, child.pid());
   auto& rounds = *static_cast<Rounds*>(child.shared());
-  std::thread running([&] { EXPECT_TRUE(child.work()); });
+  std::atomic<bool> ended{false};
+  std::thread running([&] {
+    EXPECT_TRUE(child.work());
+    ended = true;
+  });
   for (int round = 0; round < 3; ++round) {
     probe->read();
     probe->set_detail(round != 1);
     // What became ready without detail is old by then.
     if (round == 2) sleep_ns(500'000'000);
     ++rounds.allowed;
-    while (rounds.done <= round) sleep_ns(1'000'000);
+    while (rounds.done <= round && !ended) sleep_ns(1'000'000);
   }
   running.join();
   const model::EpollSnapshot snapshot = probe->read();
@@ -74,6 +80,49 @@ TEST(Detail, WithoutItWaitsAreCountedAndNothingOfThemIsMeasured) {
   EXPECT_LT(age.max(), 400'000'000U) << "an age of before the detail was back";
   EXPECT_EQ(sum.stages[EPOLL_STAGE_HANDLER].count(), kDetailed - 1) << "the last has none";
   EXPECT_EQ(sum.counters[EPOLL_COUNTER_INVALID], 0U);
+}
+
+// A thread that never sleeps, in turn on many instances, whose level-triggered sockets are always
+// listed: nothing that was seen in one round must be taken for the next one's.
+TEST(Detail, OfABusyThreadOnManyInstancesHasNoAgeOfAnEarlierRound) {
+  constexpr size_t kInstances = 307;
+  constexpr uint64_t kGapNs = 300'000'000;
+  Child<std::atomic<bool>> child([](std::atomic<bool>& stopped) {
+    std::vector<std::pair<int, Pair>> instances;
+    for (size_t i = 0; i < kInstances; ++i) {
+      instances.emplace_back(epoll_create1(0), unix_pair());
+      watch(instances.back().first, instances.back().second.near, EPOLLIN);
+    }
+    epoll_event event;
+    while (!stopped) {
+      for (const auto& [epoll, pair] : instances) {
+        write_byte(pair.far);
+        require(epoll_wait(epoll, &event, 1, 1000) == 1);
+        read_byte(pair.near);
+      }
+    }
+  });
+  ATTACH_OR_SKIP(probe, child.pid());
+  auto& stop = *static_cast<std::atomic<bool>*>(child.shared());
+  std::thread running([&] { EXPECT_TRUE(child.work()); });
+  model::EpollIntervals intervals(probe->attached_ns());
+  model::EpollTotal sum;
+  for (int round = 0; round < 5; ++round) {
+    sleep_ns(kGapNs);
+    sum.add(intervals.advance(probe->read()));
+    probe->set_detail(round % 2 == 1);
+  }
+  stop = true;
+  running.join();
+  sum.add(intervals.advance(probe->read()));
+  model::WorkerStats all;
+  for (const auto& worker : sum.total().workers) all.merge(worker);
+  const model::Histogram& age = all.stages[EPOLL_STAGE_READY_TO_DELIVERED];
+  EXPECT_GT(age.count(), 1000U);
+  EXPECT_LT(age.max(), kGapNs / 2) << "an age of before the detail was back";
+  EXPECT_EQ(all.items[EPOLL_ITEMS_BATCH].count(), all.counters[EPOLL_COUNTER_DELIVERIES]);
+  EXPECT_LT(all.items[EPOLL_ITEMS_LISTED].count(), all.counters[EPOLL_COUNTER_DELIVERIES]);
+  EXPECT_EQ(all.counters[EPOLL_COUNTER_INVALID], 0U);
 }
 
 TEST(Detail, IsLeftOutWhereItCostsMoreThanTheBudget) {

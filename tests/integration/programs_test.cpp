@@ -253,8 +253,8 @@ TEST(ForeignServer, WhatCostsMoreThanTheBudgetIsLeftOut) {
                 directory / "data"});
   ASSERT_EQ(within.wait(), 0) << within.err();
   ASSERT_EQ(over.wait(), 0) << over.err();
-  EXPECT_TRUE(std::regex_search(
-      within.out(), std::regex(" probes: [0-9.]+ % of a CPU, budget 100 %\n")))
+  EXPECT_TRUE(
+      std::regex_search(within.out(), std::regex(" probes: [0-9.]+ % of a CPU, budget 100 %\n")))
       << within.out();
   EXPECT_FALSE(contains(within.out(), "overhead budget")) << within.out();
 
@@ -290,7 +290,7 @@ TEST(Top, ShowsTheDeepestQueue) {
   close(epoll);
   const std::string row = fmt::format(
       R"("pid":{},"name":"programs_test","epfd":{},"watched":1009,"waiting_mean":0.000,)"
-      R"("depth_mean":1009.000,"depth_max":1009,"passes":6,"depth_known":6,"passes_all":6)",
+      R"("depth_mean":1009.000,"depth_max":1009,)",
       getpid(), epoll);
   const std::string rows = json.out();
   const size_t first = rows.find(row);
@@ -331,6 +331,55 @@ TEST(ForeignServer, WithoutBpfTheSchedulersFiguresRemain) {
   EXPECT_TRUE(contains(stat.out(), "redis-server[" + std::to_string(redis.pid()))) << stat.out();
 }
 
+// ---- doctor ----
+
+TEST(Doctor, SaysOfEachMetricWhatItIsAndWhy) {
+  for (const bool bpf : {true, false}) {
+    std::vector<std::string> arguments = {EPULSE, "doctor", "--json"};
+    if (!bpf) arguments.insert(arguments.end(), {"--backend", "procfs"});
+    Program doctor(arguments);
+    const int status = doctor.wait();
+    const std::string text = doctor.out();
+    if (!bpf) {
+      EXPECT_EQ(status, 2) << text;
+    } else if (bpf_allowed()) {
+      EXPECT_LT(status, 2) << doctor.err();
+    }
+    for (const char* metric : {"depth listed",
+                               "depth fresh",
+                               "backlog left",
+                               "batch",
+                               "ready to woken",
+                               "woken to running",
+                               "running to delivered",
+                               "ready to delivered",
+                               "handler",
+                               "empty wake-ups",
+                               "blame",
+                               "depth of all epolls",
+                               "SQ occupancy",
+                               "CQ occupancy",
+                               "CQ overflow",
+                               "submit to complete",
+                               "complete to reap",
+                               "socket queues",
+                               "receive queue full",
+                               "UDP queue full",
+                               "buffer limit hits"}) {
+      // Either exact, or with a reason.
+      EXPECT_TRUE(std::regex_search(
+          text,
+          std::regex(fmt::format(
+              R"regex(\{{"name":"{}","quality":"(exact","why":""|(estimated|absent)","why":"[^"]+))regex",
+              metric))))
+          << metric << "\n"
+          << text;
+    }
+    // The exit status is of what is absent.
+    EXPECT_EQ(status != 0, contains(text, R"("quality":"absent")")) << text;
+  }
+}
+
 // ---- the agent ----
 
 // epulse-ws with two pinned workers, a load on it and hogs on the second worker's CPU, so that the
@@ -340,8 +389,9 @@ class Scene {
   Scene()
       : config_(directory_ / "epulse.toml"),
         server_({EPULSE_WS, "--listen", "127.0.0.1:0", "--workers", "2"}) {
-    std::ofstream(config_) << "[agent]\ninterval_ms = 200\nstate_dir = \"" << directory_ / "state"
-                           << "\"\n[tuner.affinity]\nwakeup_p99_us = 500\n";
+    std::ofstream(config_)
+        << "[agent]\ninterval_ms = 200\nstate_dir = \"" << directory_ / "state"
+        << "\"\n[probes]\noverhead_budget = 0\n[tuner.affinity]\nwakeup_p99_us = 500\n";
   }
 
   bool start() {

@@ -46,7 +46,7 @@ std::vector<DrainHook> drain_hooks(const kernel::Facts& facts, Backend backend) 
 }
 
 std::vector<WaitHook> wait_hooks(Backend backend) {
-  if (backend != Backend::kTracepoint) return {WaitHook::kFunctions};
+  if (backend == Backend::kFentry) return {WaitHook::kFunctions};
   return {WaitHook::kRawSyscalls, WaitHook::kSyscallTracepoints};
 }
 

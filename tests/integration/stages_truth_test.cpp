@@ -137,7 +137,8 @@ void write_and_hog(int fd, int cpu, int rounds, std::vector<Waiter>& waiters, Bo
   }
 
 TEST(Truth, WokenToRunningIsTheRunQueueDelay) {
-  covers({"ready to woken", "woken to running", "running to delivered", "ready to delivered"});
+  covers({"ready to woken", "woken to running", "running to delivered", "ready to delivered",
+          "blame"});
   Child<Bounds> child([](Bounds& times) {
     constexpr int kWaits = 5;
     const int epoll = epoll_create1(0);
@@ -223,8 +224,8 @@ TEST(Truth, EmptyWakeUpsAreCounted) {
   ASSERT_TRUE(child.work());
   SKIP_WITHOUT_REALTIME(child);
   const model::WorkerStats stats = total(*probe);
-  // They preempt each other, also where a program of the probe runs: then the kernel leaves the other
-  // out, and counts it.
+  // They preempt each other, also where a program of the probe runs: then the kernel leaves the
+  // other out, and counts it.
   EXPECT_GE(stats.counters[EPOLL_COUNTER_DELIVERIES] + probe->read().losses.runs_missed,
             static_cast<uint64_t>(kBytes));
   // The two may swap places in between, so not exactly one a byte.

@@ -92,6 +92,9 @@ TEST(Overhead, Text) {
             "1.20 %");
   overhead.unmeasured = "no such file";
   EXPECT_EQ(text_of(overhead), "cost unknown, so no budget is kept: no such file");
+  overhead.no_detail = "out of memory";
+  EXPECT_EQ(text_of(overhead),
+            "waits, events and batches are counted, and nothing else measured: out of memory");
 }
 
 }  // namespace

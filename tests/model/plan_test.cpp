@@ -78,9 +78,16 @@ TEST(Plan, WithFunctionHooksTracefsChangesNothing) {
   facts.syscall_tracepoints["sys_enter_epoll_wait"] = 1;
   EXPECT_EQ(plan(facts).backend, Backend::kFentry);
   EXPECT_EQ(plan(facts).waits, WaitHook::kFunctions);
+}
+
+// A kretprobe on do_epoll_wait() would lose returns.
+TEST(Plan, WithKprobesWaitsAreSeenBySystemCalls) {
+  kernel::Facts facts = all_facts();
   facts.trampoline_errno = EPERM;
   EXPECT_EQ(plan(facts).backend, Backend::kKprobe);
-  EXPECT_EQ(plan(facts).waits, WaitHook::kFunctions);
+  EXPECT_EQ(plan(facts).waits, WaitHook::kRawSyscalls);
+  facts.syscall_tracepoints["sys_enter_epoll_wait"] = 1;
+  EXPECT_EQ(plan(facts).waits, WaitHook::kSyscallTracepoints);
 }
 
 TEST(Plan, WithTracefsNoProgramRunsForEverySystemCall) {
@@ -153,12 +160,12 @@ TEST(Plan, EachMissingFactIsNamed) {
   contains(why_without([](Facts& f) { f.iter_task_file = false; }), "task_file");
 }
 
-TEST(Plan, AFunctionThatIsInlinedRulesTheHooksOut) {
+TEST(Plan, AFunctionThatIsInlinedRulesFentryOut) {
   kernel::Facts facts = all_facts();
   facts.functions["do_epoll_wait"] = 0;
   const Plan result = plan(facts);
-  EXPECT_EQ(result.backend, Backend::kTracepoint);
-  expect_contains(result.why, "fentry, kprobe: the kernel has no do_epoll_wait()");
+  EXPECT_EQ(result.backend, Backend::kKprobe);
+  expect_contains(result.why, "fentry: the kernel has no do_epoll_wait()");
 }
 
 TEST(Plan, WithoutSchedulerStatisticsNothingIsLeft) {

@@ -59,9 +59,13 @@ TEST(Throttling, OfTheGroupAndAllAboveItVersion2) {
              "usage_usec 5\nnr_periods 9\nnr_throttled 2\nthrottled_usec 30\n");
   root.write("/cgroup/web.slice/nginx.service/cpu.stat", "nr_throttled 1\nthrottled_usec 4\n");
   const auto files = throttling_files(7, root.path() + "/proc", groups);
-  EXPECT_EQ(files.size(), 2U);
-  EXPECT_EQ(read_throttling(files).times, 3U);
-  EXPECT_EQ(read_throttling(files).ns, 34'000U);
+  ASSERT_EQ(files,
+            (std::vector<std::string>{groups + "/web.slice/nginx.service/cpu.stat",
+                                      groups + "/web.slice/cpu.stat", groups + "/cpu.stat"}));
+  EXPECT_EQ(read_throttling(files[0]).times, 1U);
+  EXPECT_EQ(read_throttling(files[1]).times, 2U);
+  EXPECT_EQ(read_throttling(files[1]).ns, 30'000U);
+  EXPECT_EQ(read_throttling(files[2]).times, 0U);
 }
 
 TEST(Throttling, OfTheCpuControllerVersion1) {
@@ -74,10 +78,20 @@ TEST(Throttling, OfTheCpuControllerVersion1) {
   root.write("/cgroup/cpu,cpuacct/docker/cpu.stat", "nr_throttled 0\nthrottled_time 0\n");
   root.write("/cgroup/memory/m/cpu.stat", "nr_throttled 100\n");
   const auto files = throttling_files(7, root.path() + "/proc", groups);
-  EXPECT_EQ(files.size(), 2U);
-  EXPECT_EQ(read_throttling(files).times, 5U);
-  EXPECT_EQ(read_throttling(files).ns, 1234U);
+  ASSERT_EQ(files.size(), 3U);
+  EXPECT_EQ(read_throttling(files[0]).times, 5U);
+  EXPECT_EQ(read_throttling(files[0]).ns, 1234U);
   EXPECT_TRUE(throttling_files(8, root.path() + "/proc", groups).empty());
+}
+
+// As seen from within a container that has a cgroup namespace.
+TEST(Throttling, OfTheTopmostGroup) {
+  const FakeRoot root;
+  root.write("/proc/7/cgroup", "0::/\n");
+  root.write("/cgroup/cpu.stat", "nr_throttled 8\nthrottled_usec 1\n");
+  const auto files = throttling_files(7, root.path() + "/proc", root.path() + "/cgroup");
+  ASSERT_EQ(files.size(), 1U);
+  EXPECT_EQ(read_throttling(files[0]).times, 8U);
 }
 
 TEST(Interference, Text) {

@@ -1,9 +1,13 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "agent/error.hpp"
 #include "agent/model/text.hpp"
 #include "agent/probes/attach.hpp"
+#include "agent/probes/survey.hpp"
 #include "tools/cli/commands.hpp"
 
 namespace epulse::cli {
@@ -55,9 +59,12 @@ int run_doctor(const DoctorOptions& options) {
   // instant.
   const probes::Plan plan =
       probes::attach({.tgids = {getpid()}}, options.backend, [](const epoll_wait_record&) {}).plan;
-  size_t absent = 0;
-  for (const auto& metric : plan.metrics)
-    absent += metric.quality == probes::Quality::kAbsent ? 1 : 0;
+  std::vector<probes::MetricPlan> metrics = plan.metrics;
+  for (probes::MetricPlan& metric : probes::survey(facts, plan))
+    metrics.push_back(std::move(metric));
+  const auto absent = std::count_if(metrics.begin(), metrics.end(), [](const auto& metric) {
+    return metric.quality == probes::Quality::kAbsent;
+  });
 
   if (options.json) {
     fmt::print(R"({{"schema_version":1,"backend":"{}","why":{},"facts":{{)",
@@ -69,7 +76,7 @@ int run_doctor(const DoctorOptions& options) {
     }
     fmt::print("}},\"metrics\":[");
     separator = "";
-    for (const auto& metric : plan.metrics) {
+    for (const auto& metric : metrics) {
       fmt::print(R"({}{{"name":{},"quality":"{}","why":{}}})", separator, json_text(metric.name),
                  probes::to_string(metric.quality), json_text(metric.why));
       separator = ",";
@@ -82,8 +89,9 @@ int run_doctor(const DoctorOptions& options) {
                plan.backend == probes::Backend::kProcfs ? "" : ", loaded and attached");
     if (!plan.why.empty()) fmt::print("  {:40} {}\n", "why not better", plan.why);
     fmt::print("metrics\n");
-    for (const auto& metric : plan.metrics) {
-      fmt::print("  {:22} {:10} {}\n", metric.name, probes::to_string(metric.quality), metric.why);
+    for (const auto& metric : metrics) {
+      fmt::print("  {:22} {:10} {}\n", metric.name, probes::to_string(metric.quality),
+                 metric.why == plan.why && !metric.why.empty() ? "see above" : metric.why);
     }
   }
   // As Nagios has it: fine, warning, critical.

@@ -23,16 +23,6 @@ std::string clock_text() {
   return fmt::format("{:02}:{:02}:{:02}", local.tm_hour, local.tm_min, local.tm_sec);
 }
 
-// ": 5 on CPU 0, 7 on CPU 1"; empty when there were none.
-std::string by_cpu_text(const std::vector<uint64_t>& counts) {
-  std::string text;
-  for (size_t cpu = 0; cpu < counts.size(); ++cpu) {
-    if (counts[cpu] == 0) continue;
-    text += fmt::format("{}{} on CPU {}", text.empty() ? ": " : ", ", counts[cpu], cpu);
-  }
-  return text;
-}
-
 }  // namespace
 
 std::string worker_label(const model::WorkerKey& key, const record::ThreadNames& names,
@@ -111,8 +101,7 @@ void EpollTable::print(const model::EpollSnapshot& interval, const record::Threa
         p99_text(stages[EPOLL_STAGE_WOKEN_TO_RUNNING]),
         p99_text(stages[EPOLL_STAGE_RUNNING_TO_DELIVERED]),
         p99_text(stages[EPOLL_STAGE_READY_TO_DELIVERED]), p99_text(stages[EPOLL_STAGE_HANDLER]),
-        interval.detailed_ns == 0 ? "-"
-                                  : per_second(worker.counters[EPOLL_COUNTER_EMPTY_WAKEUPS]));
+        interval.detailed_ns == 0 ? "-" : per_second(worker.counters[EPOLL_COUNTER_EMPTY_WAKEUPS]));
     ++lines_since_header_;
   }
   if (!any) fmt::print("{:8} no epoll_wait returned in this interval\n", time_text);
@@ -124,7 +113,8 @@ void print_summary(const model::EpollSnapshot& total, const record::ThreadNames&
   const bool processes = several_processes(total.workers);
   if (total.detailed_ns < total.duration_ns) {
     fmt::print(
-        "\n to keep to the overhead budget, queue depth, stages and wake-ups are from {:.0f} % of the "
+        "\n to keep to the overhead budget, queue depth, stages and wake-ups are from {:.0f} % of "
+        "the "
         "time; waits, events and batches are complete\n",
         100 * static_cast<double>(total.detailed_ns) / static_cast<double>(total.duration_ns));
   }
@@ -156,6 +146,10 @@ void print_summary(const model::EpollSnapshot& total, const record::ThreadNames&
                "p90", "p99", "max");
     for (size_t i = 0; i < worker.items.size(); ++i) {
       const model::Histogram& items = worker.items[i];
+      if (items.count() == 0) {
+        fmt::print("   {:22} {:>10} {:>9}\n", model::kItemsNames[i], 0, "-");
+        continue;
+      }
       fmt::print("   {:22} {:>10} {:>9.2f} {:>9} {:>9} {:>9} {:>9}\n", model::kItemsNames[i],
                  items.count(), items.mean(), items.quantile(0.5), items.quantile(0.9),
                  items.quantile(0.99), items.max());
@@ -175,28 +169,7 @@ void print_summary(const model::EpollSnapshot& total, const record::ThreadNames&
 }
 
 void print_losses(const model::EpollLosses& losses) {
-  if (losses.waits_dropped != 0) {
-    fmt::print(
-        " lost: {} single records (ring buffer full, or malformed{}); the histograms are complete\n",
-        losses.waits_dropped, by_cpu_text(losses.waits_dropped_by_cpu));
-  }
-  if (losses.workers_dropped != 0) {
-    fmt::print(" lost: {} epoll_wait calls of threads beyond the table's size\n",
-               losses.workers_dropped);
-  }
-  if (losses.instances_dropped != 0) {
-    fmt::print(" lost: {} epoll_wait calls on instances beyond the table's size\n",
-               losses.instances_dropped);
-  }
-  if (losses.runs_missed != 0) {
-    fmt::print(
-        " lost: {} events while the kernel had interrupted the probe at another on the same CPU\n",
-        losses.runs_missed);
-  }
-  if (losses.targets_dropped != 0) {
-    fmt::print(" lost: {} processes beyond the 1,024 that can be watched at once\n",
-               losses.targets_dropped);
-  }
+  for (const std::string& text : texts_of(losses)) fmt::print(" lost: {}\n", text);
 }
 
 void print_histogram(const char* title, const model::Histogram& histogram, bool durations) {

@@ -26,9 +26,10 @@ struct Options {
 
 void add_budget_option(CLI::App& command, double& percent_of_cpu) {
   command
-      .add_option("--overhead-budget", percent_of_cpu,
-                  "% of one CPU that the probes may cost for each process; over it, queue depth and "
-                  "stages are measured in some intervals only; 0: no limit")
+      .add_option(
+          "--overhead-budget", percent_of_cpu,
+          "% of one CPU that the probes may cost for each process; over it, queue depth and "
+          "stages are measured in some intervals only; 0: no limit")
       ->check(percent())
       ->capture_default_str();
 }
@@ -65,7 +66,7 @@ void add_top(CLI::App& app, TopOptions& options) {
   top->add_option("--hz", options.hz, "looks at all instances so many times a second")
       ->check(hertz(0.01, 1000))
       ->capture_default_str();
-  top->add_option("-n,--rows", options.rows, "at most so many; 0: what fits")
+  top->add_option("-n,--rows", options.rows, "at most so many; 0: what fits, with --json all")
       ->check(CLI::NonNegativeNumber);
   top->add_flag("-j,--json", options.json, "one JSON object per line");
 }

@@ -6,7 +6,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <ctime>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -111,6 +113,8 @@ class Command {
   std::string name_;
 };
 
+constexpr size_t kWaitsKept = 100'000;  // single waits in memory, some 9 MB
+
 record::Meta describe(const RecordOptions& options, const Target& target, probes::Backend backend) {
   utsname names{};
   uname(&names);
@@ -158,12 +162,17 @@ int run_record(const RecordOptions& options) {
                      });
   if (!attached.probe) fail("cannot record: {}", attached.plan.why);
   probes::EpollProbe& probe = *attached.probe;
-  watch.add_descriptor(probe.descriptor(), [&] { probe.consume(); });
-  target.refresh(probe);
+  std::function<void()> write_many = [] {};
+  watch.add_descriptor(probe.descriptor(), [&] {
+    probe.consume();
+    write_many();
+  });
+  target.add_members(probe);
   if (command) command->start();
   // Only now: a command that cannot be run must not cost an earlier recording.
   record::RecordWriter writer(options.output);
-  watch.start(options.interval_s);
+  const bool limited = options.duration_s > 0;
+  watch.start(limited ? std::min(options.interval_s, options.duration_s) : options.interval_s);
   writer.meta(describe(options, target, attached.plan.backend));
 
   probes::OverheadControl control(probe, options.budget_percent / 100);
@@ -173,16 +182,28 @@ int run_record(const RecordOptions& options) {
   uint64_t deliveries = 0;
   uint64_t recorded_waits = 0;
   uint64_t elapsed_ns = 0;
+  auto event = Watch::Event::kTick;
+  const auto write_waits = [&] {
+    writer.waits(waits);
+    recorded_waits += waits.size();
+    waits.clear();
+  };
+  // Between two ticks of a long interval: memory stays bounded, and a crash loses less.
+  write_many = [&] {
+    if (waits.size() >= kWaitsKept) write_waits();
+  };
   const auto flush = [&] {
     probe.consume();
     model::EpollSnapshot interval = intervals.advance(probe.read());
     target.limit(interval);
     add_names(interval, names);
     writer.interval(interval, names);
-    writer.waits(waits);
-    recorded_waits += waits.size();
-    waits.clear();
-    control.interval_ends(interval.time_ns);
+    write_waits();
+    if (event == Watch::Event::kTick) {
+      control.interval_ends(interval.time_ns);
+    } else {
+      control.finish();
+    }
     if (std::string text = text_of(control.overhead()); text != overhead) {
       overhead = std::move(text);
       writer.meta({{"probes", overhead}});
@@ -191,10 +212,10 @@ int run_record(const RecordOptions& options) {
     for (const auto& worker : interval.workers)
       deliveries += worker.counters[EPOLL_COUNTER_DELIVERIES];
   };
-  auto event = Watch::Event::kTick;
-  while (event == Watch::Event::kTick) {
-    if (options.duration_s > 0 && static_cast<double>(elapsed_ns) >= options.duration_s * 1e9)
-      break;
+  const auto is_over = [&] {
+    return limited && static_cast<double>(elapsed_ns) >= options.duration_s * 1e9;
+  };
+  while (event == Watch::Event::kTick && !is_over()) {
     event = watch.next();
     flush();
     if (event == Watch::Event::kTick && !target.refresh(probe)) event = Watch::Event::kExited;
@@ -203,7 +224,12 @@ int run_record(const RecordOptions& options) {
 
   // As a shell would have it: the command's own status, or that we were interrupted.
   int status = 0;
-  if (command) status = command->has_ended() ? command->finish() : command->stop();
+  if (command && command->has_ended()) {
+    status = command->finish();
+  } else if (command) {
+    status = command->stop();
+    if (is_over()) status = 0;  // by our own signal, as was asked for
+  }
   if (event == Watch::Event::kInterrupted) status = 128 + SIGINT;
   fmt::print(
       stderr, "epulse: {} deliveries and {} single waits over {} recorded in {} ({} bytes)\n",

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <optional>
 #include <vector>
@@ -27,7 +28,8 @@ void print_costs(const std::vector<probes::ProgramCost>& costs, uint64_t duratio
     fmt::print(
         "   {:26} {:>12} {:>10.0f} {:>10.2f}\n", cost.name, cost.runs,
         cost.runs == 0 ? 0 : static_cast<double>(cost.run_ns) / static_cast<double>(cost.runs),
-        100 * static_cast<double>(cost.run_ns) / static_cast<double>(duration_ns));
+        100 * static_cast<double>(cost.run_ns) /
+            static_cast<double>(std::max<uint64_t>(duration_ns, 1)));
   }
 }
 
@@ -41,7 +43,8 @@ void print_overhead(const model::Overhead& overhead) {
 void print_delays(const std::vector<model::Blame>& blames, uint64_t detailed_ns,
                   const model::Interference& interference) {
   constexpr size_t kShown = 4;
-  const std::string threads = text_of(model::by_culprit(blames), detailed_ns, kShown);
+  const std::string threads =
+      detailed_ns == 0 ? "" : text_of(model::by_culprit(blames), detailed_ns, kShown);
   if (!threads.empty()) fmt::print(" on the CPU while woken workers waited for it: {}\n", threads);
   if (threads.empty() && interference.throttled_times == 0) return;
   const std::string others = text_of(interference);
@@ -64,7 +67,7 @@ int run_epoll_stat(const StatOptions& options, const Target& target, Watch& watc
   }
   watch.add_descriptor(probe.descriptor(), [&] { probe.consume(); });
   const std::string title = target.title();
-  target.refresh(probe);
+  target.add_members(probe);
   fmt::print("# {}{}, {} backend, every {} s\n", title,
              target.follow_children() ? " and children" : "",
              probes::to_string(attached.plan.backend), options.interval_s);
@@ -77,14 +80,15 @@ int run_epoll_stat(const StatOptions& options, const Target& target, Watch& watc
   model::EpollTotal total;
   model::BlameIntervals blames;
   kernel::InterferenceSampler interference(target.pids());
-  kernel::InterferenceSampler interference_in_all(target.pids());
+  std::vector<model::Blame> blamed;  // since attach
   const auto sample = [&] {
     model::EpollSnapshot interval = intervals.advance(probe.read());
+    blamed = probe.blames();
     target.limit(interval);
+    target.limit(blamed);
     add_names(interval, names);
     total.add(interval);
     if (sockets) sockets->sample();
-    control.interval_ends(interval.time_ns);
     return interval;
   };
   auto event = Watch::Event::kTick;
@@ -93,8 +97,10 @@ int run_epoll_stat(const StatOptions& options, const Target& target, Watch& watc
     event = watch.next();
     if (event != Watch::Event::kTick) break;
     const model::EpollSnapshot interval = sample();
+    control.interval_ends(interval.time_ns);
     table.print(interval, names);
-    print_delays(blames.advance(probe.blames()), interval.detailed_ns, interference.sample());
+    print_delays(blames.advance(blamed), interval.detailed_ns,
+                 interference.sample(probe.targets()));
     if (control.overhead().detail_one_in > 1) print_overhead(control.overhead());
     if (rings) rings->sample(names, true);
     if (sockets) sockets->print();
@@ -102,15 +108,16 @@ int run_epoll_stat(const StatOptions& options, const Target& target, Watch& watc
   }
   if (event != Watch::Event::kTick) {
     sample();
+    interference.sample(probe.targets());
     if (rings) rings->sample(names, false);
   }
+  control.finish();
   fmt::print("\n# {} over {}{}\n", title, model::duration_text(total.total().duration_ns),
              event != Watch::Event::kExited ? ""
              : target.single()              ? "; the process ended"
                                             : "; all of them ended");
   print_summary(total.total(), names);
-  print_delays(model::by_culprit(probe.blames()), total.total().detailed_ns,
-               interference_in_all.sample());
+  print_delays(blamed, total.total().detailed_ns, interference.total());
   if (rings) rings->print_summary(names);
   if (sockets) sockets->print_summary();
   print_overhead(control.overhead());

@@ -36,24 +36,32 @@ std::string Target::title() const {
   return text;
 }
 
+void Target::add_members(probes::EpollProbe& probe) const {
+  if (!follow_children_) return;
+  try {
+    probe.add_targets(targets::members(selector_));
+  } catch (const Error&) {
+    // A unit that is restarted has no control group for a while.
+  }
+}
+
 bool Target::refresh(probes::EpollProbe& probe) const {
   if (single()) return true;
-  if (!follow_children_) return !probe.targets().empty();
-  if (targets::is_open(selector_)) {
-    try {
-      probe.add_targets(targets::members(selector_));
-    } catch (const Error&) {
-      // A unit that is restarted has no control group for a while.
-    }
-    return true;
-  }
-  return !probe.targets().empty();
+  if (!targets::is_open(selector_)) return !probe.targets().empty();
+  add_members(probe);
+  return true;
 }
 
 void Target::limit(model::EpollSnapshot& interval) const {
   if (tid_ == 0) return;
   std::erase_if(interval.workers,
                 [&](const model::WorkerStats& worker) { return worker.key.tid != tid_; });
+}
+
+// Blames go by the host's thread ids: elsewhere they cannot be told apart.
+void Target::limit(std::vector<model::Blame>& blames) const {
+  if (tid_ == 0 || !kernel::in_host_pid_namespace()) return;
+  std::erase_if(blames, [&](const model::Blame& blame) { return blame.victim != tid_; });
 }
 
 bool Target::wants(const epoll_wait_record& wait) const {

@@ -26,12 +26,14 @@ class Target {
   bool follow_children() const { return follow_children_; }
   std::string title() const;  // "nginx[4711], nginx[4712]"
 
-  // Tells the probe who has come. False when all have ended and nobody can come any more. To be
-  // called once after attach, too, for those that came meanwhile.
+  // Tells the probe who is there now: once after attach, for those that came meanwhile.
+  void add_members(probes::EpollProbe& probe) const;
+  // The same for a group that others may join. False when all have ended and nobody can come.
   bool refresh(probes::EpollProbe& probe) const;
 
   // Leaves out the threads that were not asked for.
   void limit(model::EpollSnapshot& interval) const;
+  void limit(std::vector<model::Blame>& blames) const;
   bool wants(const epoll_wait_record& wait) const;
 
  private:

@@ -23,15 +23,16 @@ namespace {
 
 using model::EpollTopRow;
 
-constexpr size_t kRowsMax = 20;  // where there is no screen
-constexpr size_t kHeaderLines = 3;
+constexpr size_t kRowsMax = 20;    // where there is no screen
+constexpr size_t kOtherLines = 4;  // the head, and where the cursor stands below the last row
 constexpr const char* kClearScreen = "\033[H\033[2J";
 
 // What fits on the terminal; nullopt when there is none.
 std::optional<size_t> screen_rows() {
   winsize size{};
   if (isatty(STDOUT_FILENO) == 0 || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0) return {};
-  return std::max<size_t>(size.ws_row, kHeaderLines + 1) - kHeaderLines;
+  if (size.ws_row == 0) return {};  // a serial line does not tell
+  return std::max<size_t>(size.ws_row, kOtherLines + 1) - kOtherLines;
 }
 
 struct Passes {
@@ -67,8 +68,7 @@ void print_table(const std::vector<EpollTopRow>& rows, size_t most, const Passes
                  bool screen) {
   const uint64_t each_ns = passes.spent_ns / std::max<uint64_t>(passes.count, 1);
   fmt::print("{}# {} epoll descriptors, {} passes of {} each; nothing runs in between\n\n",
-             screen ? kClearScreen : "", rows.size(), passes.count,
-             model::duration_text(each_ns));
+             screen ? kClearScreen : "", rows.size(), passes.count, model::duration_text(each_ns));
   fmt::print("{:>8} {:16} {:>5} {:>8} {:>8} {:>10} {:>9}\n", "PID", "PROCESS", "EPFD", "WATCHED",
              "WAITING", "DEPTH MEAN", "DEPTH MAX");
   for (size_t i = 0; i < std::min(most, rows.size()); ++i) {
@@ -90,12 +90,12 @@ int run_top(const TopOptions& options) {
   Watch watch;
   const probes::EpollLister lister(facts);
   model::EpollTop top;
-  const double passes_each = std::max(1.0, std::round(options.interval_s * options.hz));
-  watch.start(options.interval_s / passes_each);
+  const double interval_s = std::max(options.interval_s, 1 / options.hz);
+  const double passes_each = std::round(interval_s * options.hz);
+  watch.start(interval_s / passes_each);
   for (uint64_t n = 0; options.count == 0 || n < options.count; ++n) {
     Passes passes;
-    const uint64_t until_ns =
-        kernel::monotonic_ns() + static_cast<uint64_t>(options.interval_s * 1e9);
+    const uint64_t until_ns = kernel::monotonic_ns() + static_cast<uint64_t>(interval_s * 1e9);
     // A host with very many descriptors may take longer over a pass than it is due.
     while (static_cast<double>(passes.count) < passes_each &&
            (passes.count == 0 || kernel::monotonic_ns() < until_ns)) {
@@ -106,8 +106,9 @@ int run_top(const TopOptions& options) {
       ++passes.count;
     }
     const auto screen = screen_rows();
-    const size_t most = options.rows != 0 ? options.rows : screen.value_or(kRowsMax);
     const std::vector<EpollTopRow> rows = top.take();
+    const size_t fits = options.json ? rows.size() : screen.value_or(kRowsMax);
+    const size_t most = options.rows != 0 ? options.rows : fits;
     if (options.json) {
       print_json(rows, most, passes);
     } else {

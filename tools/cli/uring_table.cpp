@@ -38,8 +38,9 @@ void print_losses(const model::UringLosses& losses) {
   }
   if (losses.runs_missed != 0) {
     fmt::print(
-        " lost: {} io_uring events while the kernel had interrupted the probe at another on the same "
-        "CPU\n",
+        " lost: {} io_uring events at most, other processes' included: the kernel runs no program "
+        "that "
+        "it has interrupted on the same CPU\n",
         losses.runs_missed);
   }
 }
