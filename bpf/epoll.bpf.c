@@ -29,13 +29,14 @@ char LICENSE[] SEC("license") = "GPL";
 
 SEC("tp_btf/sched_waking")
 int BPF_PROG(on_waking, struct task_struct* task) {
-  if (is_target((__u32)task->tgid)) on_woken(task);
+  if (detail_round && is_target((__u32)task->tgid)) on_woken(task);
   return 0;
 }
 
 SEC("tp_btf/sched_switch")
 int BPF_PROG(on_switch, bool preempted, struct task_struct* prev, struct task_struct* next) {
   __u64 now = 0; /* one instant for who leaves and who comes */
+  if (!detail_round) return 0;
   if (waiting_for_cpu) {
     now = bpf_ktime_get_ns();
     note_switch(prev, now);

@@ -163,7 +163,7 @@ void Daemon::log_exceptions(const TargetSample& sample, uint64_t now_ns) {
 // The first figure, and whenever there is more or less of it to be measured.
 void Daemon::log_overhead() {
   const model::Overhead* overhead = sampler_.overhead();
-  if (overhead == nullptr || (!overhead->cost && overhead->unmeasured.empty())) return;
+  if (overhead == nullptr || (!overhead->full_cost && overhead->unmeasured.empty())) return;
   if (logged_detail_one_in_ == overhead->detail_one_in) return;
   logged_detail_one_in_ = overhead->detail_one_in;
   spdlog::info("probes: {}", text_of(*overhead));

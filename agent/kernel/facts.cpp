@@ -45,12 +45,10 @@ void read_btf(Facts& facts, const btf* kernel) {
   facts.rdonly_cast = has_type("bpf_rdonly_cast", BTF_KIND_FUNC);
 }
 
-// Attaches a program that does nothing to a function that is seldom called, for an instant, and
-// again.
-void try_trampoline(const btf* kernel, Facts& facts) {
+// Of attaching a program that does nothing to a function that is seldom called, for an instant.
+int errno_of_a_trampoline(const btf* kernel) {
   const int function = btf__find_by_name_kind(kernel, "do_epoll_create", BTF_KIND_FUNC);
-  facts.trampoline_errno = ENOENT;
-  if (function < 0) return;
+  if (function < 0) return ENOENT;
   const bpf_insn nothing[] = {
       {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .src_reg = 0, .off = 0, .imm = 0},
       {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
@@ -59,19 +57,12 @@ void try_trampoline(const btf* kernel, Facts& facts) {
   options.attach_btf_id = static_cast<uint32_t>(function);
   const int program =
       bpf_prog_load(BPF_PROG_TYPE_TRACING, "epulse_detect", "GPL", nothing, 2, &options);
-  if (program < 0) {
-    facts.trampoline_errno = errno;
-    return;
-  }
-  const auto attach = [&] {
-    const int link = bpf_raw_tracepoint_open(nullptr, program);
-    const int error = link < 0 ? errno : 0;
-    if (link >= 0) close(link);
-    return error;
-  };
-  facts.trampoline_errno = attach();
-  facts.trampoline_reattach = facts.trampoline_errno == 0 && attach() == 0;
+  if (program < 0) return errno;
+  const int link = bpf_raw_tracepoint_open(nullptr, program);
+  const int error = link < 0 ? errno : 0;
+  if (link >= 0) close(link);
   close(program);
+  return error;
 }
 
 }  // namespace
@@ -106,7 +97,7 @@ Facts detect() {
   facts.trampoline_errno = ENOSYS;
   if (facts.btf) read_btf(facts, kernel.get());
   if (facts.bpf_errno == 0) {
-    if (facts.btf) try_trampoline(kernel.get(), facts);
+    if (facts.btf) facts.trampoline_errno = errno_of_a_trampoline(kernel.get());
     facts.task_storage = libbpf_probe_bpf_map_type(BPF_MAP_TYPE_TASK_STORAGE, nullptr) == 1;
     facts.ring_buffer = libbpf_probe_bpf_map_type(BPF_MAP_TYPE_RINGBUF, nullptr) == 1;
   }

@@ -21,9 +21,8 @@ struct Facts {
   std::map<std::string, uint64_t, std::less<>> functions;
   // Tracepoints of single system calls, by id; empty where tracefs is refused.
   std::map<std::string, uint64_t, std::less<>> syscall_tracepoints;
-  int trampoline_errno = 0;          // of attaching an fentry program; 0: allowed
-  bool trampoline_reattach = false;  // ... once more (Linux 5.13)
-  bool kprobes = false;              // the kernel can put kprobes (CONFIG_KPROBES)
+  int trampoline_errno = 0;  // of attaching an fentry program; 0: allowed
+  bool kprobes = false;      // the kernel can put kprobes (CONFIG_KPROBES)
   // Typed tracepoints, found in the kernel's BTF.
   bool tp_sk_data_ready = false;
   bool tp_sched_waking = false;

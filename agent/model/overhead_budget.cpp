@@ -8,47 +8,46 @@
 namespace epulse::model {
 namespace {
 
-constexpr unsigned kMeasuredOneIn = 10;
+constexpr unsigned kTimedOneIn = 30;
 constexpr unsigned kDetailOneInMax = 60;
 
-unsigned intervals_for(const ProbeCost& cost, double budget) {
-  if (budget <= 0) return 1;
-  const double room = budget - cost.counting;
-  if (cost.detail <= room) return 1;
-  if (room <= 0) return kDetailOneInMax;
+// So that the mean keeps to the budget, as far as that is possible.
+unsigned intervals_for(double full, double least, double budget) {
+  if (least >= budget) return kDetailOneInMax;
   return static_cast<unsigned>(
-      std::clamp<double>(std::ceil(cost.detail / room), 2, kDetailOneInMax));
+      std::clamp<double>(std::ceil((full - least) / (budget - least)), 1, kDetailOneInMax));
 }
 
 }  // namespace
 
-OverheadBudget::Interval OverheadBudget::next(const std::optional<ProbeCost>& cost, double budget) {
-  if (cost) {
-    detail_one_in_ = intervals_for(*cost, budget);
-    until_detail_ = detail_one_in_ - 1;
-    until_measured_ = detail_one_in_ > 1 ? 0 : kMeasuredOneIn - 1;
+OverheadBudget::Interval OverheadBudget::next(std::optional<double> cost, double budget) {
+  if (!interval_.timed) cost.reset();  // not asked for
+  if (cost && interval_.detail) {
+    full_cost_ = *cost;
+    until_timed_ = kTimedOneIn;
+    // What it costs without detail is seen next.
+    if (budget > 0 && *cost > budget) return interval_ = {false, true};
+    detail_one_in_ = 1;
+    until_detail_ = 0;
+  } else if (cost) {
+    detail_one_in_ = intervals_for(full_cost_, *cost, budget);
+    until_detail_ = detail_one_in_ - std::min(detail_one_in_, 2U);  // this was one without
   }
+  if (until_timed_ > 0) --until_timed_;
   if (until_detail_ > 0) {
     --until_detail_;
-    return {false, false};
+    return interval_ = {false, false};
   }
-  // What is over the budget is measured whenever it runs, so that it is back once it costs less.
-  if (until_measured_ == 0) return {true, true};
-  --until_measured_;
-  return {true, false};
+  until_detail_ = detail_one_in_ - 1;
+  return interval_ = {true, until_timed_ == 0};
 }
 
 std::string text_of(const Overhead& overhead) {
-  if (!overhead.no_detail.empty()) {
-    return "waits, events and batches are counted, and nothing else measured: " +
-           overhead.no_detail;
-  }
   if (!overhead.unmeasured.empty()) {
     return "cost unknown, so no budget is kept: " + overhead.unmeasured;
   }
-  if (!overhead.cost) return {};
-  const ProbeCost& cost = *overhead.cost;
-  std::string text = fmt::format("{:.2f} % of a CPU", 100 * cost.total());
+  if (!overhead.full_cost) return {};
+  std::string text = fmt::format("{:.2f} % of a CPU", 100 * *overhead.full_cost);
   if (overhead.budget <= 0) return text + ", no budget";
   text += fmt::format(", budget {:.3g} %", 100 * overhead.budget);
   if (overhead.detail_one_in == 1) return text;
@@ -56,9 +55,7 @@ std::string text_of(const Overhead& overhead) {
       ": over, so queue depth, stages and blame are measured in one interval of {}; waits, events "
       "and batches are counted in all",
       overhead.detail_one_in);
-  if (cost.counting >= overhead.budget) {
-    text += fmt::format(", which alone costs {:.2f} %", 100 * cost.counting);
-  }
+  if (overhead.least_cost) text += fmt::format(", for {:.2f} %", 100 * *overhead.least_cost);
   return text;
 }
 

@@ -12,13 +12,11 @@
 namespace epulse::probes {
 namespace {
 
-using Programs = std::vector<bpf_program*>;
-
-// Targets, waits, new instances: what counting takes.
-Programs counting_programs(const epoll_bpf& object, const EpollProbeOptions& options,
-                           const TargetConstants& target, const Plan& plan) {
+// Those of a plan.
+std::vector<bpf_program*> chosen_programs(const epoll_bpf& object, const EpollProbeOptions& options,
+                                          const TargetConstants& target, const Plan& plan) {
   const auto& programs = object.progs;
-  Programs chosen;
+  std::vector<bpf_program*> chosen = {programs.on_waking, programs.on_switch};
   const auto add = [&](std::initializer_list<bpf_program*> more) {
     chosen.insert(chosen.end(), more);
   };
@@ -36,36 +34,24 @@ Programs counting_programs(const epoll_bpf& object, const EpollProbeOptions& opt
       add({programs.on_syscall_enter, programs.on_syscall_exit});
       break;
   }
-  return chosen;
-}
-
-// The scheduler, readiness, drains.
-Programs detail_programs(const epoll_bpf& object, const Plan& plan) {
-  const auto& programs = object.progs;
-  Programs chosen = {programs.on_waking, programs.on_switch};
-  const auto add = [&](bpf_program* program) { chosen.push_back(program); };
   const bool fentry = plan.backend == Backend::kFentry;
   if (plan.backend == Backend::kTracepoint) {
-    add(programs.on_data_ready);
+    add({programs.on_data_ready});
   } else {
-    add(fentry ? programs.enter_callback : programs.probe_callback);
+    add({fentry ? programs.enter_callback : programs.probe_callback});
   }
   switch (plan.drain) {
     case DrainHook::kNone:
       break;
     case DrainHook::kSendEvents:
-      add(fentry ? programs.enter_send_events : programs.probe_send_events);
+      add({fentry ? programs.enter_send_events : programs.probe_send_events});
       break;
     case DrainHook::kSendEventsProc:
-      add(fentry ? programs.enter_send_events_proc : programs.probe_send_events_proc);
+      add({fentry ? programs.enter_send_events_proc : programs.probe_send_events_proc});
       break;
   }
-  if (plan.scan_end) add(fentry ? programs.enter_done_scan : programs.probe_done_scan);
+  if (plan.scan_end) add({fentry ? programs.enter_done_scan : programs.probe_done_scan});
   return chosen;
-}
-
-bool contains(const Programs& programs, const bpf_program* program) {
-  return std::find(programs.begin(), programs.end(), program) != programs.end();
 }
 
 // The constants that are fixed before load.
@@ -110,44 +96,14 @@ void size_maps(const epoll_bpf& object, const TargetConstants& target, const Pla
 
 EpollObject::EpollObject(const EpollProbeOptions& options, const TargetConstants& target,
                          const kernel::Facts& facts, const Plan& plan, uint32_t slots)
-    : detail_(detail_programs(*object_, plan)),
-      waits_(plan.waits),
-      syscall_tracepoints_(facts.syscall_tracepoints),
-      trampoline_reattach_(facts.trampoline_reattach) {
+    : waits_(plan.waits), syscall_tracepoints_(facts.syscall_tracepoints) {
   configure(*object_, options, target, facts, plan);
   size_maps(*object_, target, plan, slots);
-  const Programs counting = counting_programs(*object_, options, target, plan);
+  const std::vector<bpf_program*> chosen = chosen_programs(*object_, options, target, plan);
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, object_->obj) {
-    const bool detail = contains(detail_, program);
-    bpf_program__set_autoload(program, detail || contains(counting, program));
-    bpf_program__set_autoattach(program, !detail);
-  }
-}
-
-bool EpollObject::is_detail(std::string_view program) const {
-  return std::any_of(detail_.begin(), detail_.end(), [&](const bpf_program* candidate) {
-    return program == bpf_program__name(candidate);
-  });
-}
-
-void EpollObject::attach_detail() {
-  detail_links_.resize(detail_.size());
-  for (size_t i = 0; i < detail_.size(); ++i) {
-    if (detail_links_[i]) continue;
-    detail_links_[i].reset(bpf_program__attach(detail_[i]));
-    if (!detail_links_[i]) {
-      const int error = errno;
-      detach_detail();
-      refuse(fmt::format("attach {}", bpf_program__name(detail_[i])), error);
-    }
-  }
-}
-
-void EpollObject::detach_detail() {
-  for (size_t i = 0; i < detail_links_.size(); ++i) {
-    const bool hook = bpf_program__expected_attach_type(detail_[i]) == BPF_TRACE_FENTRY;
-    if (!hook || trampoline_reattach_) detail_links_[i].reset();
+    bpf_program__set_autoload(program,
+                              std::find(chosen.begin(), chosen.end(), program) != chosen.end());
   }
 }
 

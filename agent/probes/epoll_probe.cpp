@@ -140,7 +140,6 @@ EpollProbe::EpollProbe(const EpollProbeOptions& options, const kernel::Facts& fa
   state_->ring = ring_buffer__new(bpf_map__fd(object->maps.waits), handle, state_.get(), nullptr);
   if (state_->ring == nullptr) refuse("map the probe's ring buffer", errno);
   if (state_->single == 0) state_->add_targets(options.tgids);
-  // First the detail, so that the first wait that is seen is seen whole.
   state_->start_detail();
   object.attach();
   // After attach, so that an instance is either listed here or seen being created.
@@ -268,14 +267,12 @@ model::EpollLosses EpollProbe::State::losses() const {
 
 void EpollProbe::State::start_detail() {
   object->bss->waiting_for_cpu = 0;
-  object.attach_detail();
   detail_started_ns = kernel::monotonic_ns();
   object->bss->detail_round = ++detail_rounds;
 }
 
 void EpollProbe::State::stop_detail() {
   object->bss->detail_round = 0;
-  object.detach_detail();
   // What came after the last read is in the next interval, which has none else.
   detailed_ns += std::max(last_read_ns, detail_started_ns) - detail_started_ns;
   detail_started_ns = 0;
@@ -405,9 +402,7 @@ void EpollProbe::measure_cost(bool wanted) {
 }
 
 std::vector<ProgramCost> EpollProbe::costs() const {
-  std::vector<ProgramCost> costs = program_costs(state_->object->obj);
-  for (ProgramCost& cost : costs) cost.is_detail = state_->object.is_detail(cost.name);
-  return costs;
+  return program_costs(state_->object->obj);
 }
 
 }  // namespace epulse::probes

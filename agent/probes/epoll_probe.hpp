@@ -55,13 +55,15 @@ class EpollProbe {
 
   uint64_t attached_ns() const;
 
-  // Without detail, waits, events and batches are counted and nothing else is measured: what does
-  // is detached. With it from the start. To be called after read(), where an interval ends: the next
-  // one's detailed_ns is 0 without it. Throws LoadError when the kernel refuses to attach.
+  // Without detail, waits, events and batches are counted and nothing else is measured: programs
+  // that do return at once. (Attaching anew instead patches the kernel's text, and has all CPUs
+  // wait for one another.) With it from the start. To be called after read(), where an interval
+  // ends: the next one's detailed_ns is 0 without it.
   void set_detail(bool wanted);
 
   // Has the kernel time every BPF program of the host from now on, or no longer; that costs some 40
-  // ns a run (BPF_ENABLE_STATS). Throws Error when refused.
+  // ns a run (BPF_ENABLE_STATS), and to begin or end it patches the kernel's text. Throws Error
+  // when refused.
   void measure_cost(bool wanted);
   // Since attach, as far as measured.
   std::vector<ProgramCost> costs() const;

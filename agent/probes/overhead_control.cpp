@@ -1,6 +1,7 @@
 #include "agent/probes/overhead_control.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 #include "agent/error.hpp"
 #include "agent/kernel/sched_sampler.hpp"
@@ -8,7 +9,7 @@
 namespace epulse::probes {
 namespace {
 
-// In less, a burst would decide, and attaching would cost more than the programs.
+// In less, a burst would decide.
 constexpr uint64_t kIntervalMinNs = 1'000'000'000;
 constexpr uint64_t kTimerToleranceNs = 50'000'000;
 
@@ -16,72 +17,62 @@ constexpr uint64_t kTimerToleranceNs = 50'000'000;
 
 OverheadControl::OverheadControl(EpollProbe& probe, double budget, Timing timing)
     : probe_(probe), budget_each_(budget), timing_(timing) {
-  start(budget_.next({}, budget_each_), probe.attached_ns());
+  start({}, probe.attached_ns());
 }
 
-OverheadControl::RunTime OverheadControl::run_time() const {
-  RunTime sum;
-  for (const ProgramCost& cost : probe_.costs()) {
-    (cost.is_detail ? sum.detail_ns : sum.counting_ns) += cost.run_ns;
-  }
-  return sum;
+uint64_t OverheadControl::run_ns() const {
+  const std::vector<ProgramCost> costs = probe_.costs();
+  return std::accumulate(costs.begin(), costs.end(), uint64_t{0},
+                         [](uint64_t sum, const ProgramCost& cost) { return sum + cost.run_ns; });
 }
 
 void OverheadControl::interval_ends(uint64_t now_ns) {
   if (now_ns - started_ns_ + kTimerToleranceNs < kIntervalMinNs) return;
-  const std::optional<model::ProbeCost> full_cost = judge();
-  start(budget_.next(full_cost, overhead_.budget), now_ns);
+  const std::optional<double> cost = judge();
+  start(budget_.next(cost, overhead_.budget), now_ns);
   overhead_.detail_one_in = budget_.detail_one_in();
 }
 
 void OverheadControl::finish() {
   judge();
-  interval_.measured = false;
+  interval_.timed = false;
 }
 
-// What everything costs, if the interval that ends has shown it.
-std::optional<model::ProbeCost> OverheadControl::judge() {
+// What the programs have cost in the interval that ends, if they were timed.
+std::optional<double> OverheadControl::judge() {
   const size_t targets = std::max<size_t>(probe_.targets().size(), 1);
   overhead_.budget = budget_each_ * static_cast<double>(targets);
-  if (!interval_.measured) return {};
-  const RunTime now = run_time();
+  if (!interval_.timed) return {};
   const uint64_t span_ns = std::max<uint64_t>(kernel::monotonic_ns() - timed_from_ns_, 1);
   timed_ns_ += span_ns;
-  if (!interval_.detail) return {};
-  const auto share = [&](uint64_t from_ns, uint64_t to_ns) {
-    return static_cast<double>(to_ns - from_ns) / static_cast<double>(span_ns);
-  };
-  overhead_.cost = {share(at_start_.counting_ns, now.counting_ns),
-                    share(at_start_.detail_ns, now.detail_ns)};
-  return overhead_.cost;
+  const double cost =
+      static_cast<double>(run_ns() - run_ns_at_start_) / static_cast<double>(span_ns);
+  (interval_.detail ? overhead_.full_cost : overhead_.least_cost) = cost;
+  return cost;
 }
 
 void OverheadControl::start(model::OverheadBudget::Interval interval, uint64_t now_ns) {
   interval_ = interval;
-  if (timing_ == Timing::kAlways) interval_.measured = true;
-  if (timing_ == Timing::kAsNeeded && budget_each_ <= 0) interval_.measured = false;
-  if (!overhead_.unmeasured.empty()) interval_.measured = false;
-  started_ns_ = now_ns;
-  try {
-    probe_.set_detail(interval_.detail);
-    overhead_.no_detail.clear();
-  } catch (const Error& error) {  // what is counted still is
-    overhead_.no_detail = error.what();
-    interval_.detail = false;
+  if (timing_ == Timing::kAlways) {
+    interval_.timed = true;
+  } else if (budget_each_ <= 0 || !overhead_.unmeasured.empty()) {
+    interval_.timed = false;
   }
+  started_ns_ = now_ns;
+  probe_.set_detail(interval_.detail);
   try {
-    probe_.measure_cost(interval_.measured);
+    probe_.measure_cost(interval_.timed);
   } catch (const Error& error) {
     overhead_.unmeasured = error.what();
-    interval_.measured = false;
+    interval_.timed = false;
   }
-  if (!interval_.measured) return;
-  at_start_ = run_time();
+  if (!interval_.timed) return;
+  run_ns_at_start_ = run_ns();
   timed_from_ns_ = kernel::monotonic_ns();
 }
 
 uint64_t OverheadControl::timed_ns() const {
-  return timed_ns_ + (interval_.measured ? kernel::monotonic_ns() - timed_from_ns_ : 0);
+  return timed_ns_ + (interval_.timed ? kernel::monotonic_ns() - timed_from_ns_ : 0);
 }
 
 }  // namespace epulse::probes

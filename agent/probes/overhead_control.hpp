@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 
 #include "agent/model/overhead_budget.hpp"
 #include "agent/probes/epoll_probe.hpp"
@@ -20,7 +19,6 @@ class OverheadControl {
   // The caller has just read the probe: from here on the next interval runs. Intervals shorter than
   // a second are taken together.
   void interval_ends(uint64_t now_ns);
-
   // There is no next one.
   void finish();
 
@@ -30,12 +28,8 @@ class OverheadControl {
   uint64_t timed_ns() const;
 
  private:
-  struct RunTime {
-    uint64_t counting_ns = 0;
-    uint64_t detail_ns = 0;
-  };
-  RunTime run_time() const;
-  std::optional<model::ProbeCost> judge();
+  uint64_t run_ns() const;
+  std::optional<double> judge();
   void start(model::OverheadBudget::Interval interval, uint64_t now_ns);
 
   EpollProbe& probe_;
@@ -46,9 +40,9 @@ class OverheadControl {
   // The interval that runs.
   model::OverheadBudget::Interval interval_;
   uint64_t started_ns_ = 0;
-  uint64_t timed_from_ns_ = 0;  // later: to attach takes a while
-  RunTime at_start_;
-  uint64_t timed_ns_ = 0;
+  uint64_t timed_from_ns_ = 0;  // later: to have programs timed takes a while
+  uint64_t run_ns_at_start_ = 0;
+  uint64_t timed_ns_ = 0;  // in earlier intervals
 };
 
 }  // namespace epulse::probes

@@ -16,7 +16,6 @@ struct ProgramCost {
   // Events that it was not run for: the kernel does not run a program that has been interrupted, or
   // preempted, on the same CPU. Since Linux 5.12; 0 before.
   uint64_t missed = 0;
-  bool is_detail = false;  // one that EpollProbe::set_detail() takes away
 };
 
 // Of all that are loaded.

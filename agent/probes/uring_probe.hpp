@@ -27,8 +27,8 @@ class UringProbe {
   explicit UringProbe(const UringProbeOptions& options);
   ~UringProbe();
 
-  // Has the verifier look at the programs that this kernel's tracepoints want, and drops them. Throws
-  // LoadError.
+  // Has the verifier look at the programs that this kernel's tracepoints want, and drops them.
+  // Throws LoadError.
   static void check_load();
 
   // Cumulative since attach. A thread that has ended is in one more snapshot, then its slot is

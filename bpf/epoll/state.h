@@ -25,10 +25,9 @@ struct item {
 
 #define LEFT_UNKNOWN (-1)
 
-/* User space leaves the programs of the wake-ups, the readiness and the drains out at times, to
- * keep to a budget. Then waits are only counted. 0: they are left out; else a number that no
- * earlier time had with all programs attached: a wait that did not begin in this one was not seen
- * whole. */
+/* To keep to a budget, user space has the wake-ups, the readiness and the drains left out at times,
+ * and waits only counted. 0: so it is; else a number that no earlier time of detail had: a wait
+ * that did not begin in this one was not seen whole. */
 __u32 detail_round = 0;
 
 /* A target thread, from its first epoll_wait on. */
