@@ -19,7 +19,7 @@ Program::Program(std::vector<std::string> arguments)
     : out_(memfd_create("out", MFD_CLOEXEC)), err_(memfd_create("err", MFD_CLOEXEC)) {
   pid_ = fork();
   if (pid_ != 0) return;
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  prctl(PR_SET_PDEATHSIG, SIGTERM);  // not SIGKILL: tools/run has processes of its own to end
   dup2(out_, STDOUT_FILENO);
   dup2(err_, STDERR_FILENO);
   dup2(open("/dev/null", O_RDONLY | O_CLOEXEC), STDIN_FILENO);
