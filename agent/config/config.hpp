@@ -26,7 +26,7 @@ struct Agent {
 struct Probes {
   uint64_t exception_depth = 500;
   uint64_t exception_wakeup_us = 10000;
-  uint64_t sample_every = 0;  // 0: none
+  uint64_t sample_every = 0;      // 0: none
   double overhead_budget = 0.01;  // share of one CPU; 0: no limit
 
   bool operator==(const Probes&) const = default;

@@ -60,7 +60,8 @@ std::vector<Key> make_keys() {
       {"probes", "sample_every", "Report one wait in this many whatever it shows; 0 for none.",
        IntegerKey{field<&Config::probes, &Probes::sample_every>, 0, 1000000000}},
       {"probes", "overhead_budget",
-       "What the probes may cost, as a share of one CPU. Where they cost more, queue depth and the\n"
+       "What the probes may cost, as a share of one CPU. Where they cost more, queue depth and "
+       "the\n"
        "stages are measured in some intervals only, and waits and events counted in all. 0 for no\n"
        "limit.",
        ShareKey{field<&Config::probes, &Probes::overhead_budget>, 0, 1}},

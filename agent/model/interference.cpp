@@ -12,7 +12,7 @@ constexpr size_t kCpusMax = 4;
 
 // "softirqs 4.1 % of CPU 1, 2.2 % of CPU 0": the highest first.
 std::string shares_text(const char* what, std::vector<Interference::Cpu> cpus,
-                        double Interference::Cpu::* share) {
+                        double Interference::Cpu::*share) {
   std::erase_if(cpus, [&](const auto& cpu) { return cpu.*share < kShareMin; });
   std::stable_sort(cpus.begin(), cpus.end(),
                    [&](const auto& a, const auto& b) { return a.*share > b.*share; });

@@ -56,9 +56,7 @@ struct UringLosses {
   uint64_t users_dropped = 0;     // events of threads that found no room
   uint64_t requests_dropped = 0;  // submissions that found no room
   uint64_t runs_missed = 0;       // events that a program was not run for (ProgramCost::missed)
-  bool any() const {
-    return (rings_dropped | users_dropped | requests_dropped | runs_missed) != 0;
-  }
+  bool any() const { return (rings_dropped | users_dropped | requests_dropped | runs_missed) != 0; }
   UringLosses since(const UringLosses& earlier) const;
 };
 

@@ -62,7 +62,7 @@ std::string obstacle(const kernel::Facts& facts, Backend backend) {
       if (!facts.kprobes) return "the kernel has no kprobes (CONFIG_KPROBES)";
       return missing_syscall_tracepoints(facts);
     case Backend::kTracepoint:
-      if (const std::string missing = missing_syscall_tracepoints(facts); !missing.empty()) {
+      if (std::string missing = missing_syscall_tracepoints(facts); !missing.empty()) {
         return missing;
       }
       if (!facts.tp_sk_data_ready) return "no sk_data_ready tracepoint (Linux 6.3)";

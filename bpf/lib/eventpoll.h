@@ -65,9 +65,9 @@ static __always_inline const struct epitem* epitem_of_link(__u64 link) {
   return (const void*)link - bpf_core_field_offset(struct epitem, rdllink);
 }
 
-/* Lists are walked in two steps, each a loop in a global function: those the verifier looks at once,
- * with any arguments, so that it sees some hundred links go by and not thousands. `owner`: the links
- * are those of this instance's items, and one that is not is astray; 0: any links. */
+/* Lists are walked in two steps, each a loop in a global function: those the verifier looks at
+ * once, with any arguments, so that it sees some hundred links go by and not thousands. `owner`:
+ * the links are those of this instance's items, and one that is not is astray; 0: any links. */
 #define WALK_STEP 64
 
 static __always_inline bool is_astray(__u64 link, __u64 owner) {

@@ -61,8 +61,8 @@ TEST(Detail, WithoutItWaitsAreCountedAndNothingOfThemIsMeasured) {
   EXPECT_LT(snapshot.detailed_ns, snapshot.duration_ns);
   EXPECT_GT(snapshot.detailed_ns, 500'000'000U);
   const model::WorkerStats sum = total(*probe);
-  constexpr uint64_t kAll = 3 * kWaits;
-  constexpr uint64_t kDetailed = 2 * kWaits;
+  constexpr uint64_t kAll = uint64_t{3} * kWaits;
+  constexpr uint64_t kDetailed = uint64_t{2} * kWaits;
   EXPECT_EQ(sum.waits(), kAll);
   EXPECT_EQ(sum.counters[EPOLL_COUNTER_DELIVERIES], kAll);
   EXPECT_EQ(sum.counters[EPOLL_COUNTER_SATURATED], kAll);

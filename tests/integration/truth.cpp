@@ -133,7 +133,6 @@ model::WorkerStats total(probes::EpollProbe& probe) {
   return sum;
 }
 
-
 void expect_within(uint64_t measured_ns, const Bounds& bounds) {
   EXPECT_GE(measured_ns, bounds.inner_ns);
   EXPECT_LE(measured_ns, bounds.outer_ns);

@@ -35,7 +35,7 @@ struct RecordOptions {
   TargetOptions target;  // none: the command itself
   std::string output = "epulse.data";
   double interval_s = 1;
-  double duration_s = 0;  // 0: until the command ends or an interrupt
+  double duration_s = 0;      // 0: until the command ends or an interrupt
   double budget_percent = 1;  // as of `stat`
   uint32_t sample_every = 0;
   uint32_t exception_depth = 500;
