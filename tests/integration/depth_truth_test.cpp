@@ -44,6 +44,7 @@ TEST_P(Depth, ComesOutExactly) {
     std::vector<epoll_event> events(1024);
     for (int round = 0; round < kRounds; ++round) {
       for (const Pair& pair : pairs) write_byte(pair.far);
+      for (const Pair& pair : pairs) await_byte(pair.near);
       require(epoll_wait(epoll, events.data(), 1024, 1000) == param.sockets);
       for (const Pair& pair : pairs) read_byte(pair.near);
     }

@@ -92,6 +92,11 @@ void read_byte(int fd) {
   require(read(fd, &byte, 1) == 1);
 }
 
+void await_byte(int fd) {
+  char byte = 0;
+  require(recv(fd, &byte, 1, MSG_PEEK) == 1);
+}
+
 void watch(int epoll, int fd, uint32_t events) {
   epoll_event event{};
   event.events = events;

@@ -26,6 +26,8 @@ Pair unix_pair();
 Pair tcp_pair();
 void write_byte(int fd);
 void read_byte(int fd);
+// Waits for a byte and leaves it there: on a busy CPU, TCP hands over what was sent only later.
+void await_byte(int fd);
 void watch(int epoll, int fd, uint32_t events);
 void sleep_ns(uint64_t ns);
 // Waits `count` times on an instance of its own, each time for one event.
