@@ -29,11 +29,12 @@ ParsedOptions parse_options(int argc, char** argv) {
   options.session.max_connections = connections_that_fit();
   double idle_seconds = 300;
   double handshake_seconds = 10;
+  double lifetime_seconds = 0;
   std::uint64_t handler_delay_us = 0;
 
   CLI::App app(
       "WebSocket server: echoes on every path; under /topic/NAME, publish and subscribe.\n"
-      "GET /healthz answers ok, GET /stats the counters of the workers.");
+      "GET /healthz answers ok, GET /metrics what Prometheus reads, GET /stats the bare counters.");
   app.name("epulse-ws");
   app.option_defaults()->always_capture_default();
   app.add_option("--listen", options.listen, "ADDRESS:PORT to listen on; port 0 picks one");
@@ -54,8 +55,12 @@ ParsedOptions parse_options(int argc, char** argv) {
   app.add_option("--idle-timeout", idle_seconds,
                  "Seconds of silence before a connection is closed; a ping is sent at half")
       ->check(CLI::Range(0.1, 1e9));
+  app.add_option("--max-lifetime", lifetime_seconds,
+                 "Seconds after which a connection is closed with 1001; 0: no limit")
+      ->check(CLI::Range(0.0, 1e9));
   app.add_option("--handler-delay-us", handler_delay_us,
                  "Burn this much CPU per message, for demonstrations");
+  app.set_config("--config", "", "TOML file with any of these options: listen = \"0.0.0.0:9001\"");
   app.set_version_flag("--version", "epulse-ws " EPULSE_VERSION);
   try {
     app.parse(argc, argv);
@@ -66,6 +71,7 @@ ParsedOptions parse_options(int argc, char** argv) {
   }
   options.session.idle_timeout_ns = static_cast<std::uint64_t>(idle_seconds * 1e9);
   options.session.handshake_timeout_ns = static_cast<std::uint64_t>(handshake_seconds * 1e9);
+  options.session.max_lifetime_ns = static_cast<std::uint64_t>(lifetime_seconds * 1e9);
   options.session.handler_delay_ns = handler_delay_us * 1000;
   return {options, 0};
 }

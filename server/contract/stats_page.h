@@ -11,8 +11,9 @@
 
 #define EPULSE_STATS_NAME_FORMAT "/epulse-ws.%d"
 #define EPULSE_STATS_MAGIC 0x53574c5055504521ULL
-#define EPULSE_STATS_VERSION 1
+#define EPULSE_STATS_VERSION 2
 #define EPULSE_STATS_PAGE_BYTES 4096
+#define EPULSE_STATS_HANDSHAKE_BUCKETS 16
 
 struct epulse_stats_header {
   __u64 magic;
@@ -41,6 +42,9 @@ struct epulse_stats_worker {
   __u64 slow_closed;     /* connections closed because their backlog passed the cap */
   __u64 published;       /* topic messages taken from clients of this worker */
   __u64 delivered;       /* topic messages queued to clients of this worker */
+  __u64 allocations;     /* calls of operator new by the worker's thread */
+  __u64 handshake_ns;    /* sum over all accepted, from accept to the answer */
+  __u64 handshake_buckets[EPULSE_STATS_HANDSHAKE_BUCKETS]; /* handshake_buckets.hpp has the bounds */
 };
 
 #ifdef __cplusplus

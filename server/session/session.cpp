@@ -6,13 +6,18 @@
 #include <string>
 #include <utility>
 
+#include "server/allocations.hpp"
+#include "server/contract/handshake_buckets.hpp"
 #include "server/contract/stats_writer.hpp"
+#include "server/session/prometheus.hpp"
 #include "server/ws/http.hpp"
 
 namespace epulse::server {
 namespace {
 
-constexpr std::uint64_t kSweepNs = 1'000'000'000;
+constexpr std::uint64_t kCloseCheckNs = 1'000'000'000;
+constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
+constexpr std::size_t kWheelSlots = 512;  // two minutes of ticks: longer times are looked at again
 constexpr std::string_view kTopicPrefix = "/topic/";
 constexpr std::size_t kMaxTopicChars = 128;
 
@@ -41,7 +46,8 @@ Session::Session(SharedState& shared, std::size_t worker)
     : shared_(shared),
       worker_(worker),
       stats_(shared.pages.worker(worker)),
-      waiting_(shared.hub.workers()) {}
+      waiting_(shared.hub.workers()),
+      wheel_(kTickNs, kWheelSlots, 0) {}
 
 Session::Client* Session::find(ConnId id) {
   if (id.slot >= clients_.size()) return nullptr;
@@ -54,8 +60,10 @@ Session::Client* Session::find(ConnId id) {
 void Session::on_accept(ConnId id) {
   if (id.slot >= clients_.size()) clients_.resize(id.slot + 1);
   Client& client = clients_[id.slot].emplace(id, shared_.options.max_message_bytes);
-  enter_phase(client);
+  client.accepted_ns = engine_->now_ns();
   client.heard_ns = engine_->now_ns();
+  client.due_ns = kNever;
+  enter_phase(client);
   client.refused = shared_.connections.fetch_add(1) >= shared_.options.max_connections;
   ++live_;
   if (drain_deadline_ns_ != 0) engine_->abort(id);  // Accepted in the turn that began the drain.
@@ -106,15 +114,23 @@ Session::Answer Session::on_request(Connection& conn, const ws::Request& request
   const std::string_view path = request.target.substr(0, request.target.find('?'));
   if (plain && path == "/healthz") return {200, "ok\n"};
   if (plain && path == "/stats") return {200, shared_.pages.text()};
+  if (plain && path == "/metrics") return {200, prometheus_text(shared_.pages.read())};
   if (status == 101) answer = route(client, path);
   if (answer.status != 101) {
     stat_add(stats_.refused, 1);
     return answer;
   }
   client.counted = true;
-  stat_add(stats_.accepted, 1);
+  count_handshake(client);
   stat_add(stats_.connections, 1);
   return answer;
+}
+
+void Session::count_handshake(const Client& client) {
+  const std::uint64_t ns = engine_->now_ns() - client.accepted_ns;
+  stat_add(stats_.accepted, 1);
+  stat_add(stats_.handshake_ns, ns);
+  stat_add(stats_.handshake_buckets[handshake_bucket(ns)], 1);
 }
 
 Session::Answer Session::route(Client& client, std::string_view target) {
@@ -249,46 +265,85 @@ void Session::on_wake() {
 
 void Session::on_tick() {
   const std::uint64_t now = engine_->now_ns();
+  stat_set(stats_.allocations, allocations_of_this_thread());
   if (drain_deadline_ns_ != 0 && now >= drain_deadline_ns_) return engine_->stop();
-  if (now < next_sweep_ns_) return;
-  next_sweep_ns_ = now + kSweepNs;
-  sweep();
-}
-
-void Session::sweep() {
-  for (std::optional<Client>& client : clients_) {
-    if (client) sweep_client(*client);
-  }
-}
-
-void Session::sweep_client(Client& client) {
-  const std::uint64_t now = engine_->now_ns();
-  const SessionOptions& options = shared_.options;
-  const ConnId id = client.connection.id();
-  switch (client.connection.phase()) {
-    case Connection::Phase::kHandshake:
-      if (now - client.phase_since_ns >= options.handshake_timeout_ns) engine_->abort(id);
-      return;
-    case Connection::Phase::kClosing:
-    case Connection::Phase::kFinished:
-      if (close_is_stuck(client)) engine_->abort(id);
-      return;
-    case Connection::Phase::kOpen:
-      break;
-  }
-  const std::uint64_t silent_ns = now - client.heard_ns;
-  if (silent_ns >= options.idle_timeout_ns) {
-    engine_->abort(id);
-  } else if (silent_ns >= options.idle_timeout_ns / 2 && !client.pinged) {
-    client.pinged = true;  // Who is still there answers, and is heard.
-    client.connection.ping(*engine_);
-  }
+  wheel_.advance(now, [this](ConnId id) { on_due(id); });
 }
 
 void Session::enter_phase(Client& client) {
-  client.phase_since_ns = engine_->now_ns();
-  client.moved_ns = engine_->now_ns();
+  const std::uint64_t now = engine_->now_ns();
+  client.phase_since_ns = now;
+  client.moved_ns = now;
   client.unsent = std::numeric_limits<std::size_t>::max();
+  const SessionOptions& options = shared_.options;
+  switch (client.connection.phase()) {
+    case Connection::Phase::kHandshake:
+      return schedule(client, now + options.handshake_timeout_ns);
+    case Connection::Phase::kOpen:
+      return schedule(client, now + options.idle_timeout_ns / 2);
+    case Connection::Phase::kClosing:
+    case Connection::Phase::kFinished:
+      return schedule(client, now + std::min(kCloseCheckNs, options.close_timeout_ns));
+  }
+}
+
+void Session::schedule(Client& client, std::uint64_t due_ns) {
+  if (due_ns < client.due_ns) client.due_ns = wheel_.add(client.connection.id(), due_ns);
+}
+
+void Session::on_due(ConnId id) {
+  Client* client = find(id);
+  if (client == nullptr || engine_->now_ns() < client->due_ns) return;
+  client->due_ns = kNever;
+  schedule(*client, check_time(*client));
+}
+
+// Does what the time asks for; when to look again.
+std::uint64_t Session::check_time(Client& client) {
+  const std::uint64_t now = engine_->now_ns();
+  const ConnId id = client.connection.id();
+  switch (client.connection.phase()) {
+    case Connection::Phase::kHandshake: {
+      const std::uint64_t deadline = client.phase_since_ns + shared_.options.handshake_timeout_ns;
+      if (now < deadline) return deadline;
+      engine_->abort(id);
+      return kNever;
+    }
+    case Connection::Phase::kOpen:
+      return check_open(client);
+    case Connection::Phase::kClosing:
+    case Connection::Phase::kFinished:
+      break;
+  }
+  if (!close_is_stuck(client)) {
+    return now + std::min(kCloseCheckNs, shared_.options.close_timeout_ns);
+  }
+  engine_->abort(id);
+  return kNever;
+}
+
+std::uint64_t Session::check_open(Client& client) {
+  const std::uint64_t now = engine_->now_ns();
+  const SessionOptions& options = shared_.options;
+  const std::uint64_t end =
+      options.max_lifetime_ns != 0 ? client.accepted_ns + options.max_lifetime_ns : kNever;
+  if (now >= end) {
+    client.connection.close(ws::CloseCode::kGoingAway, "maximum lifetime reached", *engine_);
+    enter_phase(client);
+    engine_->resume_reading(client.connection.id());
+    return kNever;  // enter_phase() has seen to it
+  }
+  if (now >= client.heard_ns + options.idle_timeout_ns) {
+    engine_->abort(client.connection.id());
+    return kNever;
+  }
+  if (!client.pinged && now >= client.heard_ns + options.idle_timeout_ns / 2) {
+    client.pinged = true;  // Who is still there answers, and is heard.
+    client.connection.ping(*engine_);
+  }
+  const std::uint64_t patience =
+      client.pinged ? options.idle_timeout_ns : options.idle_timeout_ns / 2;
+  return std::min(end, client.heard_ns + patience);
 }
 
 // Its close frame stands behind all that it has not read yet: the peer's time to answer begins when

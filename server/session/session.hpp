@@ -12,6 +12,7 @@
 #include "server/engine/engine.hpp"
 #include "server/session/hub.hpp"
 #include "server/session/stats_pages.hpp"
+#include "server/session/timer_wheel.hpp"
 
 namespace epulse::server {
 
@@ -22,6 +23,7 @@ struct SessionOptions {
   std::uint64_t handshake_timeout_ns = 10'000'000'000;
   std::uint64_t close_timeout_ns = 2'000'000'000;  // for a closing peer that takes and says nothing
   std::uint64_t idle_timeout_ns = 300'000'000'000;
+  std::uint64_t max_lifetime_ns = 0;  // of a connection; 0: no limit
   std::uint64_t drain_timeout_ns = 2'000'000'000;
   std::uint64_t handler_delay_ns = 0;  // burnt per message, for demonstrations
 };
@@ -64,8 +66,10 @@ class Session final : public Handler, public Application {
     Connection connection;
     std::shared_ptr<Topic> topic;
     std::uint32_t member_index = 0;
+    std::uint64_t accepted_ns = 0;
     std::uint64_t phase_since_ns = 0;
     std::uint64_t heard_ns = 0;
+    std::uint64_t due_ns = 0;    // when the wheel calls next; earlier calls are of times given up
     std::uint64_t moved_ns = 0;  // while closing: when it was last seen to take output
     std::size_t unsent = 0;      // while closing: bytes it had not acknowledged then
     bool counted = false;        // in the gauge of open connections
@@ -76,6 +80,7 @@ class Session final : public Handler, public Application {
 
   Client* find(ConnId id);
   Answer route(Client& client, std::string_view target);
+  void count_handshake(const Client& client);
   bool subscribe(Client& client, std::string_view name);
   void unsubscribe(Client& client);
 
@@ -87,9 +92,11 @@ class Session final : public Handler, public Application {
   bool offer_waiting();
 
   void begin_drain();
-  void sweep();
-  void sweep_client(Client& client);
   void enter_phase(Client& client);
+  void schedule(Client& client, std::uint64_t due_ns);
+  void on_due(ConnId id);
+  std::uint64_t check_time(Client& client);
+  std::uint64_t check_open(Client& client);
   bool close_is_stuck(Client& client);
   void stop_if_drained();
 
@@ -102,7 +109,7 @@ class Session final : public Handler, public Application {
   std::vector<std::deque<PublicationPtr>> waiting_;  // by worker: its mailbox was full
   std::vector<ConnId> throttled_;                    // publishers not read until waiting_ is empty
   std::uint64_t drain_deadline_ns_ = 0;              // 0: not draining
-  std::uint64_t next_sweep_ns_ = 0;
+  TimerWheel wheel_;
 };
 
 }  // namespace epulse::server

@@ -7,7 +7,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <atomic>
 #include <cerrno>
 #include <filesystem>
@@ -19,37 +18,16 @@
 #include "server/contract/stats_writer.hpp"
 #include "server/engine/file_descriptor.hpp"
 #include "server/error.hpp"
+#include "server/session/counters.hpp"
 
 namespace epulse::server {
 namespace {
 
 constexpr mode_t kMode = 0644;
 
-struct Counter {
-  std::string_view name;
-  __u64 epulse_stats_worker::*field;
-};
-
-constexpr std::array<Counter, 16> kCounters = {{
-    {"connections", &epulse_stats_worker::connections},
-    {"accepted", &epulse_stats_worker::accepted},
-    {"refused", &epulse_stats_worker::refused},
-    {"loop_turns", &epulse_stats_worker::loop_turns},
-    {"events", &epulse_stats_worker::events},
-    {"batch_max", &epulse_stats_worker::batch_max},
-    {"saturated", &epulse_stats_worker::saturated},
-    {"handler_ns", &epulse_stats_worker::handler_ns},
-    {"messages_in", &epulse_stats_worker::messages_in},
-    {"messages_out", &epulse_stats_worker::messages_out},
-    {"bytes_in", &epulse_stats_worker::bytes_in},
-    {"bytes_out", &epulse_stats_worker::bytes_out},
-    {"protocol_errors", &epulse_stats_worker::protocol_errors},
-    {"slow_closed", &epulse_stats_worker::slow_closed},
-    {"published", &epulse_stats_worker::published},
-    {"delivered", &epulse_stats_worker::delivered},
-}};
-static_assert(sizeof(epulse_stats_worker) == 8 + kCounters.size() * sizeof(__u64),
-              "a counter of the stats page is missing in the text");
+static_assert(sizeof(epulse_stats_worker) ==
+                  8 + (kCounters.size() + 1 + EPULSE_STATS_HANDSHAKE_BUCKETS) * sizeof(__u64),
+              "a counter of the stats page is missing in counters.hpp");
 
 // A server holds its page's lock for life, so a page that can be locked is a dead server's,
 // whatever pid namespace it was in. Servers that were killed could not unlink theirs. Only what
@@ -115,6 +93,23 @@ epulse_stats_worker& StatsPages::worker(std::size_t index) {
 const epulse_stats_worker& StatsPages::worker(std::size_t index) const {
   return *reinterpret_cast<const epulse_stats_worker*>(base_ +
                                                        (index + 1) * EPULSE_STATS_PAGE_BYTES);
+}
+
+std::vector<epulse_stats_worker> StatsPages::read() const {
+  std::vector<epulse_stats_worker> copies(workers_);
+  for (std::size_t k = 0; k < workers_; ++k) {
+    const epulse_stats_worker& page = worker(k);
+    copies[k].tid = stat_read(page.tid);
+    copies[k].cpu = stat_read(page.cpu);
+    for (const Counter& counter : kCounters) {
+      copies[k].*counter.field = stat_read(page.*counter.field);
+    }
+    copies[k].handshake_ns = stat_read(page.handshake_ns);
+    for (std::size_t i = 0; i < EPULSE_STATS_HANDSHAKE_BUCKETS; ++i) {
+      copies[k].handshake_buckets[i] = stat_read(page.handshake_buckets[i]);
+    }
+  }
+  return copies;
 }
 
 std::string StatsPages::text() const {

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <string>
+#include <vector>
 
 #include "server/contract/stats_page.h"
 #include "server/engine/file_descriptor.hpp"
@@ -19,6 +20,9 @@ class StatsPages {
 
   epulse_stats_worker& worker(std::size_t index);
   const epulse_stats_worker& worker(std::size_t index) const;
+
+  // A copy of every worker's page.
+  std::vector<epulse_stats_worker> read() const;
 
   // Every counter of every worker, one line each.
   std::string text() const;

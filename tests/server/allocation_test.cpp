@@ -1,55 +1,43 @@
 // The promise of the server in one number: whole small messages are echoed without touching the
-// heap. A program of its own, since it replaces operator new.
+// heap.
 #include <gtest/gtest.h>
 
 #include <array>
 #include <atomic>
-#include <cstdlib>
-#include <new>
+#include <cstdint>
 #include <thread>
 
+#include "server/allocations.hpp"
 #include "server/engine/epoll_engine.hpp"
 #include "server/engine/listener.hpp"
 #include "server/session/session.hpp"
 #include "tests/server/test_client.hpp"
 
-namespace {
-
-thread_local bool count_here = false;
-std::atomic<std::uint64_t> allocations{0};
-
-void* allocate(std::size_t bytes) {
-  if (count_here) allocations.fetch_add(1);
-  void* memory = std::malloc(bytes);
-  if (memory == nullptr) std::abort();
-  return memory;
-}
-
-}  // namespace
-
-void* operator new(std::size_t bytes) {
-  return allocate(bytes);
-}
-void* operator new[](std::size_t bytes) {
-  return allocate(bytes);
-}
-void operator delete(void* memory) noexcept {
-  std::free(memory);
-}
-void operator delete[](void* memory) noexcept {
-  std::free(memory);
-}
-void operator delete(void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
-void operator delete[](void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
-
 namespace epulse::server {
 namespace {
 
 using testing::TestClient;
+
+// Passes all on to a session and notes how often its thread has allocated so far.
+class Counting final : public Handler {
+ public:
+  Counting(Session& session, std::atomic<std::uint64_t>& allocations)
+      : session_(session), allocations_(allocations) {}
+
+  void on_accept(ConnId conn) override { session_.on_accept(conn); }
+  void on_data(ConnId conn, std::span<std::uint8_t> input) override {
+    session_.on_data(conn, input);
+    allocations_ = allocations_of_this_thread();
+  }
+  void on_drained(ConnId conn) override { session_.on_drained(conn); }
+  void on_closed(ConnId conn, CloseReason reason) override { session_.on_closed(conn, reason); }
+  void on_wake() override { session_.on_wake(); }
+  void on_tick() override { session_.on_tick(); }
+
+ private:
+  Session& session_;
+  std::atomic<std::uint64_t>& allocations_;
+};
 
 // A worker in this process, whose thread counts what it allocates.
 class CountedServer {
@@ -67,42 +55,44 @@ class CountedServer {
   }
 
   int port() const { return listeners_.address.port(); }
+  // Up to the last input that it has handled.
+  std::uint64_t allocations() const { return allocations_; }
 
  private:
   void serve() {
     Session session(shared_, 0);
+    Counting counting(session, allocations_);
     EpollEngine engine(
-        {.listen_fd = listeners_.sockets[0].get(), .wake_fd = shared_.hub.waker(0).fd()}, session,
+        {.listen_fd = listeners_.sockets[0].get(), .wake_fd = shared_.hub.waker(0).fd()}, counting,
         shared_.pages.worker(0));
     session.attach(engine);
-    count_here = true;
     engine.run();
-    count_here = false;
   }
 
+  std::atomic<std::uint64_t> allocations_{0};
   SharedState shared_;
   Listeners listeners_;
   std::thread thread_;
 };
 
-std::uint64_t allocations_of(TestClient& client, const testing::Bytes& input, int rounds,
-                             int answers) {
-  const std::uint64_t before = allocations.load();
+std::uint64_t allocations_of(CountedServer& server, TestClient& client, const testing::Bytes& input,
+                             int rounds, int answers) {
+  const std::uint64_t before = server.allocations();
   for (int i = 0; i < rounds; ++i) {
     client.send_raw(input);
     for (int k = 0; k < answers; ++k) {
       EXPECT_EQ(client.receive().kind, ws::Event::Kind::kMessage);
     }
   }
-  return allocations.load() - before;
+  return server.allocations() - before;
 }
 
 TEST(Allocation, EchoOfWholeSmallMessagesTakesNone) {
   CountedServer server;
   TestClient client = TestClient::open(server.port());
   const testing::Bytes message = testing::client_frame(ws::Opcode::kText, testing::Bytes(20, 'x'));
-  allocations_of(client, message, 10, 1);
-  EXPECT_EQ(allocations_of(client, message, 1009, 1), 0U);
+  allocations_of(server, client, message, 10, 1);
+  EXPECT_EQ(allocations_of(server, client, message, 1009, 1), 0U);
 }
 
 TEST(Allocation, NorDoPipelinedMessages) {
@@ -113,7 +103,7 @@ TEST(Allocation, NorDoPipelinedMessages) {
     const auto frame = testing::client_frame(ws::Opcode::kBinary, testing::Bytes(100, 7));
     input.insert(input.end(), frame.begin(), frame.end());
   }
-  EXPECT_EQ(allocations_of(client, input, 101, 16), 0U);
+  EXPECT_EQ(allocations_of(server, client, input, 101, 16), 0U);
 }
 
 // That the counter counts: a message in two fragments needs a buffer.
@@ -123,7 +113,7 @@ TEST(Allocation, AFragmentedMessageIsCounted) {
   testing::Bytes input = testing::client_frame(ws::Opcode::kText, testing::Bytes(20, 'x'), false);
   const auto rest = testing::client_frame(ws::Opcode::kContinuation, testing::Bytes(20, 'x'));
   input.insert(input.end(), rest.begin(), rest.end());
-  EXPECT_GT(allocations_of(client, input, 10, 1), 0U);
+  EXPECT_GT(allocations_of(server, client, input, 10, 1), 0U);
 }
 
 }  // namespace

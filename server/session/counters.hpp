@@ -1,0 +1,58 @@
+#pragma once
+
+#include <array>
+#include <string_view>
+
+#include "server/contract/stats_page.h"
+
+namespace epulse::server {
+
+// What a worker counts, by name: for /stats, and as Prometheus has it for /metrics.
+struct Counter {
+  std::string_view name;
+  std::string_view metric;  // without the prefix epulse_ws_
+  std::string_view type;    // of Prometheus
+  std::string_view help;
+  __u64 epulse_stats_worker::*field;
+  double unit = 1;  // what one of the field's is in the metric's unit
+};
+
+constexpr std::array<Counter, 17> kCounters = {{
+    {"connections", "connections", "gauge", "WebSocket connections open now",
+     &epulse_stats_worker::connections},
+    {"accepted", "handshakes_total", "counter", "Opening handshakes completed",
+     &epulse_stats_worker::accepted},
+    {"refused", "handshakes_refused_total", "counter", "Opening handshakes refused",
+     &epulse_stats_worker::refused},
+    {"loop_turns", "loop_turns_total", "counter", "Turns of the event loop",
+     &epulse_stats_worker::loop_turns},
+    {"events", "loop_events_total", "counter", "Events handled by the event loop",
+     &epulse_stats_worker::events},
+    {"batch_max", "loop_batch_max", "gauge", "Most events in one turn so far",
+     &epulse_stats_worker::batch_max},
+    {"saturated", "loop_saturated_total", "counter", "Turns that filled the event array",
+     &epulse_stats_worker::saturated},
+    {"handler_ns", "loop_busy_seconds_total", "counter",
+     "Time between a return from the kernel's wait and the next", &epulse_stats_worker::handler_ns,
+     1e-9},
+    {"messages_in", "messages_received_total", "counter", "Messages from clients",
+     &epulse_stats_worker::messages_in},
+    {"messages_out", "messages_sent_total", "counter", "Messages queued to clients",
+     &epulse_stats_worker::messages_out},
+    {"bytes_in", "received_bytes_total", "counter", "Bytes from the sockets",
+     &epulse_stats_worker::bytes_in},
+    {"bytes_out", "sent_bytes_total", "counter", "Bytes that the sockets took",
+     &epulse_stats_worker::bytes_out},
+    {"protocol_errors", "protocol_errors_total", "counter",
+     "Connections closed for a breach of RFC 6455", &epulse_stats_worker::protocol_errors},
+    {"slow_closed", "slow_closed_total", "counter",
+     "Connections closed because their backlog passed the cap", &epulse_stats_worker::slow_closed},
+    {"published", "published_total", "counter", "Topic messages taken from clients",
+     &epulse_stats_worker::published},
+    {"delivered", "delivered_total", "counter", "Topic messages queued to subscribers",
+     &epulse_stats_worker::delivered},
+    {"allocations", "allocations_total", "counter", "Heap allocations of the worker's thread",
+     &epulse_stats_worker::allocations},
+}};
+
+}  // namespace epulse::server

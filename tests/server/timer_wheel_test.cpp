@@ -1,0 +1,96 @@
+#include "server/session/timer_wheel.hpp"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <random>
+
+namespace epulse::server {
+namespace {
+
+constexpr std::uint64_t kTick = 250;
+
+class Wheel : public testing::Test {
+ protected:
+  // Advances tick by tick to `now`; who was due, with the time it was called at.
+  std::multimap<std::uint32_t, std::uint64_t> run_to(std::uint64_t now) {
+    std::multimap<std::uint32_t, std::uint64_t> called;
+    for (; now_ < now; now_ += kTick) {
+      wheel_.advance(now_ + kTick, [&](ConnId conn) { called.emplace(conn.slot, now_ + kTick); });
+    }
+    return called;
+  }
+
+  std::uint64_t now_ = 1'000'000;
+  TimerWheel wheel_{kTick, 8, now_};
+};
+
+TEST_F(Wheel, CallsAtTheTimeOrATickLater) {
+  wheel_.add({1, 0}, now_ + 1);
+  wheel_.add({2, 0}, now_ + kTick);
+  wheel_.add({3, 0}, now_ + kTick + 1);
+  wheel_.add({4, 0}, now_ + 6 * kTick);
+  const std::uint64_t start = now_;
+  const auto called = run_to(now_ + 10 * kTick);
+  ASSERT_EQ(called.size(), 4U);
+  EXPECT_EQ(called.find(1)->second, start + kTick);
+  EXPECT_EQ(called.find(2)->second, start + kTick);
+  EXPECT_EQ(called.find(3)->second, start + 2 * kTick);
+  EXPECT_EQ(called.find(4)->second, start + 6 * kTick);
+}
+
+TEST_F(Wheel, ATimeThatHasPassedComesWithTheNextTick) {
+  wheel_.add({1, 0}, now_ - 10 * kTick);
+  const std::uint64_t start = now_;
+  const auto called = run_to(now_ + 2 * kTick);
+  ASSERT_EQ(called.size(), 1U);
+  EXPECT_EQ(called.begin()->second, start + kTick);
+}
+
+TEST_F(Wheel, ATimeBeyondTheWheelIsAskedAboutEarlierAndKept) {
+  const std::uint64_t due = now_ + 30 * kTick;
+  std::vector<std::uint64_t> calls;
+  std::uint64_t told = wheel_.add({1, 0}, due);
+  for (int i = 0; i < 40; ++i) {
+    now_ += kTick;
+    wheel_.advance(now_, [&](ConnId conn) {
+      EXPECT_EQ(now_, told);
+      calls.push_back(now_);
+      if (now_ < due) told = wheel_.add(conn, due);
+    });
+  }
+  ASSERT_FALSE(calls.empty());
+  EXPECT_EQ(calls.back(), due);
+  EXPECT_LE(calls.size(), 6U);  // once a turn of the wheel, not every tick
+}
+
+TEST_F(Wheel, ALoopThatWasHeldUpLosesNobody) {
+  for (std::uint32_t i = 0; i < 7; ++i) wheel_.add({i, 0}, now_ + i * kTick);
+  int calls = 0;
+  wheel_.advance(now_ + 1000 * kTick, [&](ConnId) { ++calls; });
+  EXPECT_EQ(calls, 7);
+}
+
+TEST_F(Wheel, NoneIsEverEarlyOrLostAmongMany) {
+  std::mt19937 random(7);  // NOLINT(bugprone-random-generator-seed): the same in every run
+  std::map<std::uint32_t, std::uint64_t> due;
+  for (std::uint32_t i = 0; i < 10'000; ++i) {
+    due[i] = now_ + random() % (50 * kTick);
+    wheel_.add({i, 0}, due[i]);
+  }
+  while (!due.empty() && now_ < 1'000'000 + 60 * kTick) {
+    now_ += kTick;
+    wheel_.advance(now_, [&](ConnId conn) {
+      if (due[conn.slot] > now_) {
+        wheel_.add(conn, due[conn.slot]);
+        return;
+      }
+      EXPECT_LE(now_ - due[conn.slot], 2 * kTick);
+      due.erase(conn.slot);
+    });
+  }
+  EXPECT_TRUE(due.empty());
+}
+
+}  // namespace
+}  // namespace epulse::server
