@@ -27,7 +27,7 @@ struct SessionOptions {
   std::uint64_t drain_timeout_ns = 2'000'000'000;
   std::uint64_t handler_delay_ns = 0;  // burnt per message, for demonstrations
   ws::CompressionOptions compression;
-  std::vector<std::string> subprotocols;  // tokens of at most ws::kMaxProtocolChars
+  std::vector<std::string> subprotocols{};  // tokens of at most ws::kMaxProtocolChars
 };
 
 // What the workers of one process share.

@@ -11,7 +11,6 @@
 #include <cerrno>
 #include <cstring>
 
-#include "server/ws/client_handshake.hpp"
 #include "tools/load/clock.hpp"
 #include "tools/load/error.hpp"
 #include "tools/load/payload.hpp"

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "server/ws/client_handshake.hpp"
 #include "server/ws/compression.hpp"
 #include "server/ws/parser.hpp"
 #include "tools/load/counters.hpp"

@@ -7,29 +7,30 @@ namespace epulse::load {
 namespace {
 
 constexpr std::uint64_t kOdd = 0x9E3779B97F4A7C15ULL;  // 2^64 / golden ratio: spreads small numbers
-constexpr std::uint64_t kLowNibbles = 0x0F0F0F0F0F0F0F0FULL;
-constexpr std::uint64_t kLetters = 0x6161616161616161ULL;  // 'a' in each byte
+
+// Eight letters out of sixteen; which ones depends on every bit.
+std::uint64_t letters(std::uint64_t bits) {
+  constexpr std::uint64_t kNibbles = 0x0F0F0F0F0F0F0F0FULL;
+  constexpr std::uint64_t kFirstLetters = 0x6161616161616161ULL;
+  return (bits * kOdd >> 4U & kNibbles) + kFirstLetters;
+}
 
 class Words {
  public:
   Words(std::uint32_t connection, std::uint64_t sequence, bool compressible)
-      : next_(sequence),
-        seed_((sequence + 1) * kOdd ^ connection),
-        kept_(compressible ? kLowNibbles : ~std::uint64_t{0}),
-        added_(compressible ? kLetters : 0) {}
+      : next_(sequence), seed_((sequence + 1) * kOdd ^ connection), compressible_(compressible) {}
 
   std::uint64_t next() {
     const std::uint64_t word = next_;
     seed_ += kOdd;
-    next_ = (seed_ & kept_) + added_;
+    next_ = compressible_ ? letters(seed_) : seed_;
     return word;
   }
 
  private:
   std::uint64_t next_;
   std::uint64_t seed_;
-  std::uint64_t kept_;
-  std::uint64_t added_;
+  bool compressible_;
 };
 
 }  // namespace
