@@ -5,6 +5,11 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <map>
+#include <string>
+
+#include "server/ws/http.hpp"
+#include "server/ws/subprotocol.hpp"
 
 namespace epulse::server {
 namespace {
@@ -20,6 +25,36 @@ std::size_t connections_that_fit() {
   setrlimit(RLIMIT_NOFILE, &limit);
   getrlimit(RLIMIT_NOFILE, &limit);
   return limit.rlim_cur > 2 * kReservedFiles ? limit.rlim_cur - kReservedFiles : kReservedFiles;
+}
+
+std::string check_subprotocol(const std::string& name) {
+  if (name.size() > ws::kMaxProtocolChars) return "sub-protocol longer than 64 characters";
+  return ws::is_token(name) ? "" : "sub-protocol '" + name + "' is no token (RFC 9110, 5.6.2)";
+}
+
+void add_compression_options(CLI::App& app, ws::CompressionOptions& options) {
+  using Mode = ws::CompressionOptions::Mode;
+  const std::map<std::string, Mode> modes = {
+      {"off", Mode::kOff}, {"shared", Mode::kShared}, {"dedicated", Mode::kDedicated}};
+  app.add_option(
+         "--compression", options.mode,
+         "permessage-deflate: off; shared: one compressor per worker, none per connection;\n"
+         "dedicated: one per connection, which remembers earlier messages")
+      ->transform(CLI::CheckedTransformer(modes))
+      ->default_str("off");
+  app.add_option("--compression-min-bytes", options.min_bytes,
+                 "Messages shorter than this are sent uncompressed");
+  app.add_option("--compression-level", options.level, "1, fast, to 9, small")
+      ->check(CLI::Range(1, 9));
+  app.add_option("--compression-window-bits", options.window_bits,
+                 "Dedicated: window of each direction, a power of two of bytes")
+      ->check(CLI::Range(int{ws::kMinWindowBits}, int{ws::kMaxWindowBits}));
+  app.add_option("--compression-mem-level", options.mem_level,
+                 "Dedicated: memory of a compressor beside 4 windows, 1 (1 KiB) to 9 (256 KiB)")
+      ->check(CLI::Range(1, 9));
+  app.add_option(
+      "--inflating-cap", options.inflating_cap_bytes,
+      "Bytes that incomplete compressed messages may hold per worker (more: close 1013)");
 }
 
 }  // namespace
@@ -58,6 +93,12 @@ ParsedOptions parse_options(int argc, char** argv) {
   app.add_option("--max-lifetime", lifetime_seconds,
                  "Seconds after which a connection is closed with 1001; 0: no limit")
       ->check(CLI::Range(0.0, 1e9));
+  app.add_option("--subprotocol", options.session.subprotocols,
+                 "Sub-protocol that clients may ask for; may be given several times")
+      ->type_name("NAME")
+      ->allow_extra_args(false)
+      ->check(CLI::Validator(check_subprotocol, ""));
+  add_compression_options(app, options.session.compression);
   app.add_option("--handler-delay-us", handler_delay_us,
                  "Burn this much CPU per message, for demonstrations");
   app.set_config("--config", "", "TOML file with any of these options: listen = \"0.0.0.0:9001\"");

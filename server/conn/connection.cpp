@@ -50,13 +50,24 @@ std::size_t Connection::answer(std::string_view buffer, Engine& engine, Applicat
   const Application::Answer verdict = application.on_request(*this, head.request, status);
   if (verdict.status == 101) {
     phase_ = Phase::kOpen;
-    const ws::UpgradeResponse response = ws::upgrade_response(head.request.key);
+    const ws::UpgradeResponse response =
+        ws::upgrade_response(head.request.key, agree(head.request, verdict));
     send_part(engine, id_, response.view());
   } else {
     send_part(engine, id_, part_of(ws::http_response(verdict.status, verdict.body)));
     finish(engine);
   }
   return head.size;
+}
+
+ws::Agreement Connection::agree(const ws::Request& request, const Application::Answer& answer) {
+  ws::Agreement agreed{answer.subprotocol, {}};
+  if (answer.compression == nullptr) return agreed;
+  agreed.deflate = ws::answer_offers(request.extensions, answer.compression->policy());
+  if (!agreed.deflate) return agreed;
+  sender_ = ws::DeflateSender(*answer.compression, ws::server_side(*agreed.deflate));
+  parser_.expect_deflate(answer.compression->inflaters(), ws::client_side(*agreed.deflate));
+  return agreed;
 }
 
 void Connection::read_frames(std::span<std::uint8_t> input, Engine& engine,
@@ -99,8 +110,10 @@ void Connection::handle(const ws::Event& event, Engine& engine, Application& app
 }
 
 void Connection::send(ws::Opcode opcode, std::span<const std::uint8_t> payload, Engine& engine) {
-  const ws::HeaderBytes header = ws::encode_header({opcode, payload.size(), true, {}});
-  const std::array<Part, 2> parts = {header.view(), payload};
+  const ws::DeflateSender::Payload encoded = sender_.encode(payload);
+  const ws::HeaderBytes header =
+      ws::encode_header({opcode, encoded.bytes.size(), true, {}, encoded.compressed});
+  const std::array<Part, 2> parts = {header.view(), encoded.bytes};
   engine.send(id_, parts);
 }
 

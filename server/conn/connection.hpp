@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "server/engine/engine.hpp"
+#include "server/ws/compression.hpp"
 #include "server/ws/handshake.hpp"
 #include "server/ws/parser.hpp"
 
@@ -20,6 +21,8 @@ class Application {
   struct Answer {
     int status = 101;  // anything else is sent as plain HTTP, and the connection ends
     std::string body;
+    std::string_view subprotocol;            // of those that the request offers; empty: none
+    ws::Compression* compression = nullptr;  // of this thread, to outlive the connection; or none
   };
 
   virtual ~Application() = default;
@@ -46,7 +49,7 @@ class Connection {
 
   void receive(std::span<std::uint8_t> input, Engine& engine, Application& application);
 
-  // One unfragmented message.
+  // One unfragmented message, compressed where that was agreed on.
   void send(ws::Opcode opcode, std::span<const std::uint8_t> payload, Engine& engine);
   void ping(Engine& engine);
 
@@ -56,12 +59,18 @@ class Connection {
   // Ends it without another word.
   void drop(Engine& engine);
 
+  // For frames that others get as well: the window that a compressed one must keep to, 0 when it
+  // must not be compressed; and what to call when a compressed one was sent.
+  std::uint8_t window_bits() const { return sender_.window_bits(); }
+  void forget_context() { sender_.forget_context(); }
+
   ConnId id() const { return id_; }
   Phase phase() const { return phase_; }
 
  private:
   void shake_hands(std::span<std::uint8_t> input, Engine& engine, Application& application);
   std::size_t answer(std::string_view buffer, Engine& engine, Application& application);
+  ws::Agreement agree(const ws::Request& request, const Application::Answer& answer);
   void read_frames(std::span<std::uint8_t> input, Engine& engine, Application& application);
   void handle(const ws::Event& event, Engine& engine, Application& application);
   void finish(Engine& engine);
@@ -69,6 +78,7 @@ class Connection {
   ConnId id_;
   std::unique_ptr<std::string> request_;  // only while a request arrives in pieces
   ws::Parser parser_;
+  ws::DeflateSender sender_;
   Phase phase_ = Phase::kHandshake;
 };
 

@@ -49,7 +49,7 @@ std::shared_ptr<Topic> Hub::topic(std::string_view name) {
 
 bool Hub::offer(std::size_t to, PublicationPtr& publication) {
   Station& station = *stations_[to];
-  const std::size_t bytes = publication->frame.size();
+  const std::size_t bytes = publication->frame().size();
   // One frame is always let in, however large.
   const std::size_t before = station.bytes.fetch_add(bytes);
   if ((before != 0 && before + bytes > kMailboxBytes) || !station.ring.push(publication)) {
@@ -63,7 +63,7 @@ bool Hub::offer(std::size_t to, PublicationPtr& publication) {
 bool Hub::take(std::size_t me, PublicationPtr& publication) {
   Station& station = *stations_[me];
   if (!station.ring.pop(publication)) return false;
-  station.bytes.fetch_sub(publication->frame.size());
+  station.bytes.fetch_sub(publication->frame().size());
   return true;
 }
 

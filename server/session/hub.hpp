@@ -11,6 +11,7 @@
 
 #include "server/engine/engine.hpp"
 #include "server/session/mailbox.hpp"
+#include "server/session/publication.hpp"
 
 namespace epulse::server {
 
@@ -40,13 +41,6 @@ class Topic {
   std::string name_;
   std::vector<Members> workers_;
 };
-
-// A message to a topic, encoded once as the frame that every subscriber gets.
-struct Publication {
-  std::shared_ptr<Topic> topic;
-  Bytes frame;
-};
-using PublicationPtr = std::shared_ptr<const Publication>;
 
 // Where the workers of one process meet: topics by name, and a mailbox for each worker.
 class Hub {

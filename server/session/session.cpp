@@ -11,6 +11,7 @@
 #include "server/contract/stats_writer.hpp"
 #include "server/session/prometheus.hpp"
 #include "server/ws/http.hpp"
+#include "server/ws/subprotocol.hpp"
 
 namespace epulse::server {
 namespace {
@@ -47,7 +48,10 @@ Session::Session(SharedState& shared, std::size_t worker)
       worker_(worker),
       stats_(shared.pages.worker(worker)),
       waiting_(shared.hub.workers()),
-      wheel_(kTickNs, kWheelSlots, 0) {}
+      wheel_(kTickNs, kWheelSlots, 0) {
+  const ws::CompressionOptions& compression = shared.options.compression;
+  if (compression.mode != ws::CompressionOptions::Mode::kOff) compression_.emplace(compression);
+}
 
 Session::Client* Session::find(ConnId id) {
   if (id.slot >= clients_.size()) return nullptr;
@@ -108,18 +112,20 @@ void Session::on_closed(ConnId id, CloseReason /*reason*/) {
 
 Session::Answer Session::on_request(Connection& conn, const ws::Request& request, int status) {
   Client& client = *find(conn.id());
-  Answer answer{status, phrase_line(status)};
+  Answer answer{status, phrase_line(status), {}};
   // Without an Upgrade field it is a plain request, and may be one that we know.
   const bool plain = status == 426 && request.upgrade.empty();
   const std::string_view path = request.target.substr(0, request.target.find('?'));
-  if (plain && path == "/healthz") return {200, "ok\n"};
-  if (plain && path == "/stats") return {200, shared_.pages.text()};
-  if (plain && path == "/metrics") return {200, prometheus_text(shared_.pages.read())};
+  if (plain && path == "/healthz") return {200, "ok\n", {}};
+  if (plain && path == "/stats") return {200, shared_.pages.text(), {}};
+  if (plain && path == "/metrics") return {200, prometheus_text(shared_.pages.read()), {}};
   if (status == 101) answer = route(client, path);
   if (answer.status != 101) {
     stat_add(stats_.refused, 1);
     return answer;
   }
+  answer.subprotocol = ws::choose_protocol(request.protocols, shared_.options.subprotocols);
+  if (compression_) answer.compression = &*compression_;
   client.counted = true;
   count_handshake(client);
   stat_add(stats_.connections, 1);
@@ -134,10 +140,10 @@ void Session::count_handshake(const Client& client) {
 }
 
 Session::Answer Session::route(Client& client, std::string_view target) {
-  if (client.refused || drain_deadline_ns_ != 0) return {503, phrase_line(503)};
+  if (client.refused || drain_deadline_ns_ != 0) return {503, phrase_line(503), {}};
   if (!target.starts_with(kTopicPrefix)) return {};
   return subscribe(client, target.substr(kTopicPrefix.size())) ? Answer{}
-                                                               : Answer{404, phrase_line(404)};
+                                                               : Answer{404, phrase_line(404), {}};
 }
 
 bool Session::subscribe(Client& client, std::string_view name) {
@@ -172,13 +178,7 @@ void Session::on_violation(Connection& /*conn*/) {
 }
 
 void Session::publish(Client& client, ws::Opcode opcode, std::span<const std::uint8_t> payload) {
-  const ws::HeaderBytes header = ws::encode_header({opcode, payload.size(), true, {}});
-  Bytes frame;
-  frame.reserve(header.size + payload.size());
-  frame.insert(frame.end(), header.view().begin(), header.view().end());
-  frame.insert(frame.end(), payload.begin(), payload.end());
-  const auto publication =
-      std::make_shared<const Publication>(Publication{client.topic, std::move(frame)});
+  const auto publication = std::make_shared<const Publication>(client.topic, opcode, payload);
   stat_add(stats_.published, 1);
   hand_over(publication);
   deliver(publication);
@@ -189,18 +189,17 @@ void Session::publish(Client& client, ws::Opcode opcode, std::span<const std::ui
 
 void Session::hand_over(const PublicationPtr& publication) {
   for (std::size_t k = 0; k < waiting_.size(); ++k) {
-    if (k == worker_ || !publication->topic->has_members(k)) continue;
+    if (k == worker_ || !publication->topic().has_members(k)) continue;
     PublicationPtr copy = publication;
     if (!waiting_[k].empty() || !shared_.hub.offer(k, copy)) waiting_[k].push_back(std::move(copy));
   }
 }
 
 void Session::deliver(const PublicationPtr& publication) {
-  const SharedBytes frame(publication, &publication->frame);
-  for (const ConnId member : publication->topic->members(worker_)) {
+  for (const ConnId member : publication->topic().members(worker_)) {
     Client* client = find(member);
     if (client->connection.phase() != Connection::Phase::kOpen) continue;
-    engine_->send_shared(member, frame);
+    engine_->send_shared(member, frame_for(*client, publication));
     stat_add(stats_.delivered, 1);
     stat_add(stats_.messages_out, 1);
     if (engine_->queued_bytes(member) <= shared_.options.backlog_cap_bytes) continue;
@@ -211,6 +210,14 @@ void Session::deliver(const PublicationPtr& publication) {
     client->connection.drop(*engine_);
     stat_add(stats_.slow_closed, 1);
   }
+}
+
+SharedBytes Session::frame_for(Client& client, const PublicationPtr& publication) {
+  const std::uint8_t window_bits = client.connection.window_bits();
+  if (window_bits == 0) return {publication, &publication->frame()};
+  const Bytes& frame = publication->compressed_frame(*compression_, window_bits);
+  if (&frame != &publication->frame()) client.connection.forget_context();
+  return {publication, &frame};
 }
 
 // A publisher faster than another worker is not read until that one has caught up.

@@ -5,6 +5,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "server/session/hub.hpp"
 #include "server/session/stats_pages.hpp"
 #include "server/session/timer_wheel.hpp"
+#include "server/ws/compression.hpp"
 
 namespace epulse::server {
 
@@ -26,6 +28,8 @@ struct SessionOptions {
   std::uint64_t max_lifetime_ns = 0;  // of a connection; 0: no limit
   std::uint64_t drain_timeout_ns = 2'000'000'000;
   std::uint64_t handler_delay_ns = 0;  // burnt per message, for demonstrations
+  ws::CompressionOptions compression;
+  std::vector<std::string> subprotocols{};  // tokens of at most ws::kMaxProtocolChars
 };
 
 // What the workers of one process share.
@@ -87,6 +91,7 @@ class Session final : public Handler, public Application {
   void publish(Client& client, ws::Opcode opcode, std::span<const std::uint8_t> payload);
   void hand_over(const PublicationPtr& publication);
   void deliver(const PublicationPtr& publication);
+  SharedBytes frame_for(Client& client, const PublicationPtr& publication);
   void throttle(Client& client);
   void retry_waiting();
   bool offer_waiting();
@@ -103,6 +108,7 @@ class Session final : public Handler, public Application {
   SharedState& shared_;
   std::size_t worker_;
   epulse_stats_worker& stats_;
+  std::optional<ws::Compression> compression_;  // before clients_, who use it to their end
   Engine* engine_ = nullptr;
   std::deque<std::optional<Client>> clients_;  // by slot
   std::size_t live_ = 0;

@@ -13,6 +13,7 @@ enum class CloseCode : std::uint16_t {
   kInvalidPayload = 1007,
   kPolicyViolation = 1008,
   kTooBig = 1009,
+  kTryAgainLater = 1013,
 };
 
 // Whether an endpoint may send this code: 1004 to 1006 and 1015 are reserved, 1016 to 2999

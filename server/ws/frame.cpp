@@ -15,7 +15,8 @@ void append_big_endian(Bytes& out, std::uint64_t value, unsigned bytes) {
 HeaderBytes encode_header(const FrameHeader& header) {
   HeaderBytes out;
   out.bytes[out.size++] =
-      static_cast<std::uint8_t>((header.fin ? 0x80U : 0U) | static_cast<unsigned>(header.opcode));
+      static_cast<std::uint8_t>((header.fin ? 0x80U : 0U) | (header.compressed ? 0x40U : 0U) |
+                                static_cast<unsigned>(header.opcode));
   const unsigned mask_bit = header.mask ? 0x80U : 0U;
   if (header.length < 126) {
     append_big_endian(out, mask_bit | header.length, 1);
@@ -49,8 +50,7 @@ ControlFrame encode_close(CloseCode code, std::string_view reason, std::optional
   if (code == CloseCode::kNoStatus) return encode_control(Opcode::kClose, {}, mask);
   InlineBytes<kMaxControlPayload> payload;
   append_big_endian(payload, static_cast<std::uint16_t>(code), 2);
-  reason = reason.substr(0, kMaxControlPayload - 2);
-  for (const char c : reason) payload.bytes[payload.size++] = static_cast<std::uint8_t>(c);
+  payload.append(reason);
   return encode_control(Opcode::kClose, payload.view(), mask);
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -34,15 +35,24 @@ struct FrameHeader {
   std::uint64_t length = 0;
   bool fin = true;
   std::optional<MaskKey> mask;  // clients must, servers must not
+  bool compressed = false;      // RSV1: the message is (RFC 7692, 6); on its first frame only
 };
 
-// A small piece of a frame that needs no heap: a header, or a whole control frame.
+// A small piece that needs no heap: a header, a whole control frame, a line of text.
 template <std::size_t kCapacity>
 struct InlineBytes {
   std::array<std::uint8_t, kCapacity> bytes{};
   std::size_t size = 0;
 
   std::span<const std::uint8_t> view() const { return {bytes.data(), size}; }
+  std::string_view text() const { return {reinterpret_cast<const char*>(bytes.data()), size}; }
+
+  // Cuts what there is no room for.
+  void append(std::string_view more) {
+    more = more.substr(0, kCapacity - size);
+    std::copy(more.begin(), more.end(), bytes.begin() + static_cast<std::ptrdiff_t>(size));
+    size += more.size();
+  }
 };
 
 using HeaderBytes = InlineBytes<kMaxHeaderBytes>;

@@ -5,6 +5,7 @@
 #include "server/ws/base64.hpp"
 #include "server/ws/http.hpp"
 #include "server/ws/sha1.hpp"
+#include "server/ws/subprotocol.hpp"
 
 namespace epulse::ws {
 namespace {
@@ -24,6 +25,15 @@ constexpr std::array<KnownField, 6> kKnownFields = {{{"Host", &Request::host},
                                                      {"Sec-WebSocket-Key", &Request::key},
                                                      {"Sec-WebSocket-Version", &Request::version},
                                                      {"Origin", &Request::origin}}};
+
+// Those that may come in several lines (RFC 6455, 11.3.2 and 11.3.4).
+struct KnownList {
+  std::string_view name;
+  ListField Request::*member;
+};
+constexpr std::array<KnownList, 2> kKnownLists = {
+    {{"Sec-WebSocket-Extensions", &Request::extensions},
+     {"Sec-WebSocket-Protocol", &Request::protocols}}};
 
 bool is_target(std::string_view target) {
   return target.starts_with('/') && std::all_of(target.begin(), target.end(), [](char c) {
@@ -51,6 +61,10 @@ int read_field(const Field& field, Request& request) {
     std::string_view& value = request.*known.member;
     if (value.data() != nullptr) return 400;
     value = field.value.data() != nullptr ? field.value : std::string_view("");
+  }
+  for (const KnownList& known : kKnownLists) {
+    if (!equal_ignoring_case(field.name, known.name)) continue;
+    return (request.*known.member).add(field.value) ? 0 : 431;
   }
   return 0;
 }
@@ -92,6 +106,7 @@ int check_upgrade(const Request& request) {
   if (!list_has(request.connection, "upgrade")) return 400;
   if (request.version.data() == nullptr) return 400;
   if (request.version != "13") return 426;
+  if (!is_extension_list(request.extensions) || !is_protocol_list(request.protocols)) return 400;
   return is_key(request.key) ? 101 : 400;
 }
 
@@ -103,22 +118,31 @@ std::array<char, 28> accept_key(std::string_view key) {
   return base64(sha1({text.data(), size + kGuid.size()}));
 }
 
-UpgradeResponse upgrade_response(std::string_view key) {
+UpgradeResponse upgrade_response(std::string_view key, const Agreement& agreed) {
   constexpr std::string_view kStart =
       "HTTP/1.1 101 Switching Protocols\r\n"
       "Upgrade: websocket\r\n"
       "Connection: Upgrade\r\n"
       "Sec-WebSocket-Accept: ";
-  static_assert(kStart.size() + 28 + 4 <= sizeof(UpgradeResponse::bytes));
+  constexpr std::string_view kProtocol = "\r\nSec-WebSocket-Protocol: ";
+  constexpr std::string_view kExtensions = "\r\nSec-WebSocket-Extensions: ";
+  constexpr std::string_view kEnd = "\r\n\r\n";
+  static_assert(kStart.size() + 28 + kProtocol.size() + kMaxProtocolChars + kExtensions.size() +
+                    sizeof(DeflateText::bytes) + kEnd.size() <=
+                sizeof(UpgradeResponse::bytes));
   UpgradeResponse out;
-  const auto append = [&out](std::string_view text) {
-    std::copy(text.begin(), text.end(), out.bytes.begin() + static_cast<std::ptrdiff_t>(out.size));
-    out.size += text.size();
-  };
   const auto accept = accept_key(key);
-  append(kStart);
-  append({accept.data(), accept.size()});
-  append("\r\n\r\n");
+  out.append(kStart);
+  out.append({accept.data(), accept.size()});
+  if (!agreed.protocol.empty()) {
+    out.append(kProtocol);
+    out.append(agreed.protocol);
+  }
+  if (agreed.deflate) {
+    out.append(kExtensions);
+    out.append(deflate_text(*agreed.deflate).text());
+  }
+  out.append(kEnd);
   return out;
 }
 

@@ -2,10 +2,13 @@
 
 #include <array>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include "server/ws/deflate_terms.hpp"
 #include "server/ws/frame.hpp"
+#include "server/ws/list_field.hpp"
 
 // The server's half of the opening handshake (RFC 6455, 4.2).
 namespace epulse::ws {
@@ -19,6 +22,8 @@ struct Request {
   std::string_view key;
   std::string_view version;
   std::string_view origin;
+  ListField extensions;
+  ListField protocols;
 };
 
 struct RequestHead {
@@ -28,18 +33,25 @@ struct RequestHead {
 };
 
 // Reads a request without allocation. Refuses 400 what is malformed, 405 what is not GET, 413 a
-// body, 431 a head above kMaxHeadBytes or kMaxFields.
+// body, 431 a head above kMaxHeadBytes or kMaxFields, or a list above ListField::kMaxLines.
 RequestHead parse_request(std::string_view buffer);
 
 // 101 when the request opens a WebSocket; 426 when it does not ask for one, or not for version 13;
-// 400 when it asks wrongly.
+// 400 when it asks wrongly, which includes lists of extensions or sub-protocols that break their
+// grammar.
 int check_upgrade(const Request& request);
 
 // Sec-WebSocket-Accept for a Sec-WebSocket-Key.
 std::array<char, 28> accept_key(std::string_view key);
 
-using UpgradeResponse = InlineBytes<160>;
-UpgradeResponse upgrade_response(std::string_view key);
+// What both ends agreed on besides the upgrade itself.
+struct Agreement {
+  std::string_view protocol;  // at most kMaxProtocolChars; empty: none
+  std::optional<DeflateTerms> deflate;
+};
+
+using UpgradeResponse = InlineBytes<448>;
+UpgradeResponse upgrade_response(std::string_view key, const Agreement& agreed = {});
 
 // Any other answer, after which the connection ends.
 std::string http_response(int status, std::string_view body);

@@ -7,7 +7,6 @@ namespace {
 
 constexpr std::string_view kLineEnd = "\r\n";
 constexpr std::string_view kHeadEnd = "\r\n\r\n";
-constexpr std::string_view kBlanks = " \t";
 
 char lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
@@ -15,12 +14,6 @@ char lower(char c) {
 
 bool is_alphanumeric(char c) {
   return (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'z');
-}
-
-// RFC 9110, 5.6.2.
-bool is_token_char(char c) {
-  constexpr std::string_view kOthers = "!#$%&'*+-.^_`|~";
-  return is_alphanumeric(c) || kOthers.find(c) != std::string_view::npos;
 }
 
 // RFC 9110, 5.5: visible characters, blanks and bytes above 127.
@@ -58,6 +51,11 @@ FieldReader::Result FieldReader::next(Field& field) {
   const bool ok =
       is_token(field.name) && std::all_of(field.value.begin(), field.value.end(), is_value_char);
   return ok ? Result::kField : Result::kMalformed;
+}
+
+bool is_token_char(char c) {
+  constexpr std::string_view kOthers = "!#$%&'*+-.^_`|~";
+  return is_alphanumeric(c) || kOthers.find(c) != std::string_view::npos;
 }
 
 bool is_token(std::string_view text) {

@@ -8,6 +8,7 @@ namespace epulse::ws {
 
 constexpr std::size_t kMaxHeadBytes = 8192;
 constexpr std::size_t kMaxFields = 64;
+constexpr std::string_view kBlanks = " \t";
 
 struct Field {
   std::string_view name;
@@ -34,6 +35,7 @@ std::size_t head_size(std::string_view buffer);
 // Cuts "line CRLF" off the front of `text`; the line without its end.
 std::string_view take_line(std::string_view& text);
 
+bool is_token_char(char c);  // RFC 9110, 5.6.2
 bool is_token(std::string_view text);
 bool equal_ignoring_case(std::string_view a, std::string_view b);
 

@@ -6,7 +6,8 @@ namespace epulse::ws {
 namespace {
 
 constexpr unsigned kFinBit = 0x80;
-constexpr unsigned kReservedBits = 0x70;  // none is ours until an extension is negotiated (5.2)
+constexpr unsigned kReservedBits = 0x70;   // none is ours until an extension is negotiated (5.2)
+constexpr unsigned kCompressedBit = 0x40;  // RSV1: RFC 7692, 6
 constexpr unsigned kMaskBit = 0x80;
 
 Event violation(CloseCode code, std::string_view reason) {
@@ -28,6 +29,11 @@ std::size_t length_bytes(unsigned short_length) {
 
 }  // namespace
 
+void Parser::expect_deflate(InflatePool& pool, const DeflateSide& peer) {
+  pool_ = &pool;
+  peer_ = peer;
+}
+
 Event Parser::next(std::span<std::uint8_t>& input) {
   if (end_) return *end_;
   release_delivered();
@@ -36,7 +42,10 @@ Event Parser::next(std::span<std::uint8_t>& input) {
     if (!in_frame_) event = read_header(input);
     if (!event) event = is_control(frame_opcode_) ? read_control(input) : read_data(input);
     if (!event) continue;  // A fragment ended; its message goes on in the next frame.
-    if (event->kind == Event::Kind::kClose || event->kind == Event::Kind::kViolation) end_ = event;
+    if (event->kind == Event::Kind::kClose || event->kind == Event::Kind::kViolation) {
+      end_ = event;
+      inflater_.reset();
+    }
     return *event;
   }
 }
@@ -72,7 +81,7 @@ std::optional<Event> Parser::read_header(std::span<std::uint8_t>& input) {
 
 // What the first two bytes can already tell.
 std::optional<Event> Parser::check_start() const {
-  if ((header_[0] & kReservedBits) != 0) return broken("reserved bit set");
+  if ((header_[0] & kReservedBits) != 0 && !may_be_compressed()) return broken("reserved bit set");
   const unsigned code = header_[0] & 0x0FU;
   if (!is_known(code)) return broken("reserved opcode");
   const auto opcode = static_cast<Opcode>(code);
@@ -88,6 +97,20 @@ std::optional<Event> Parser::check_start() const {
   if (opcode == Opcode::kContinuation && !in_message_) return broken("nothing to continue");
   if (opcode != Opcode::kContinuation && in_message_) return broken("message inside a message");
   return std::nullopt;
+}
+
+// Whether the reserved bits of a header are RSV1 alone, where it has a meaning (RFC 7692, 6): on
+// the first frame of a data message.
+bool Parser::may_be_compressed() const {
+  const auto opcode = static_cast<Opcode>(header_[0] & 0x0FU);
+  return pool_ != nullptr && (header_[0] & kReservedBits) == kCompressedBit &&
+         opcode != Opcode::kContinuation && !is_control(opcode);
+}
+
+// What DEFLATE adds to data that it cannot compress is less than the quarter and KiB allowed for
+// it; what the message inflates to has its own check.
+std::uint64_t Parser::frame_bytes_max() const {
+  return max_message_bytes_ + (compressed_ ? max_message_bytes_ / 4 + 1024 : 0);
 }
 
 std::optional<Event> Parser::decode_header() {
@@ -108,14 +131,15 @@ std::optional<Event> Parser::decode_header() {
   header_read_ = 0;
   in_frame_ = true;
   if (is_control(frame_opcode_)) return std::nullopt;
-  if (length > max_message_bytes_ - message_bytes_) {
-    return violation(CloseCode::kTooBig, "message too big");
-  }
-  message_bytes_ += length;
   if (frame_opcode_ != Opcode::kContinuation) {
     message_opcode_ = frame_opcode_;
     in_message_ = true;
+    compressed_ = (header_[0] & kCompressedBit) != 0;
   }
+  if (length > frame_bytes_max() - message_bytes_) {
+    return violation(CloseCode::kTooBig, "message too big");
+  }
+  message_bytes_ += length;
   return std::nullopt;
 }
 
@@ -130,6 +154,7 @@ std::span<std::uint8_t> Parser::take(std::span<std::uint8_t>& input) {
 }
 
 std::optional<Event> Parser::read_data(std::span<std::uint8_t>& input) {
+  if (compressed_) return read_compressed(input);
   const bool starts_here = frame_read_ == 0 && message_bytes_ == frame_bytes_;
   const auto chunk = take(input);
   if (message_opcode_ == Opcode::kText && !utf8_.feed(chunk)) {
@@ -144,6 +169,40 @@ std::optional<Event> Parser::read_data(std::span<std::uint8_t>& input) {
   in_frame_ = false;
   if (!fin_) return std::nullopt;
   delivered_ = true;
+  return finish_message(gathered_);
+}
+
+std::optional<Event> Parser::read_compressed(std::span<std::uint8_t>& input) {
+  const auto chunk = take(input);
+  const bool frame_done = frame_read_ == frame_bytes_;
+  const bool message_done = frame_done && fin_;
+  if (!inflater_) inflater_ = pool_->lend(peer_);
+  const InflatePool::Inflated inflated =
+      pool_->inflate(*inflater_, chunk, message_done, max_message_bytes_ - message_gathered_);
+  // What came before a fault is looked at first, so that it is the same in pieces of any size.
+  if (message_opcode_ == Opcode::kText && !utf8_.feed(inflated.bytes)) {
+    return violation(CloseCode::kInvalidPayload, "text is not UTF-8");
+  }
+  if (inflated.status == InflatePool::Status::kTooBig) {
+    return violation(CloseCode::kTooBig, "message inflates to too much");
+  }
+  if (inflated.status == InflatePool::Status::kCorrupt) {
+    return violation(CloseCode::kInvalidPayload, "compressed message is corrupt");
+  }
+  if (message_done && message_gathered_ == 0) {
+    pool_->release(inflater_);
+    return finish_message(inflated.bytes);
+  }
+  if (!pool_->hold(*inflater_, inflated.bytes.size())) {
+    return violation(CloseCode::kTryAgainLater, "too many compressed messages under way");
+  }
+  gathered_.insert(gathered_.end(), inflated.bytes.begin(), inflated.bytes.end());
+  message_gathered_ = gathered_.size();
+  if (!frame_done) return Event{};
+  in_frame_ = false;
+  if (!fin_) return std::nullopt;
+  delivered_ = true;
+  pool_->release(inflater_);
   return finish_message(gathered_);
 }
 

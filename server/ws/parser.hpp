@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "server/ws/frame.hpp"
+#include "server/ws/inflate_pool.hpp"
 #include "server/ws/utf8.hpp"
 
 namespace epulse::ws {
@@ -26,7 +27,7 @@ struct Event {
   };
   Kind kind = Kind::kNeedMore;
   Opcode opcode = Opcode::kText;
-  std::span<std::uint8_t> payload;  // unmasked; good until the next call
+  std::span<std::uint8_t> payload;  // unmasked; good until the next call, of any parser of its pool
   CloseCode code = CloseCode::kNoStatus;
   std::string_view reason;
 };
@@ -34,10 +35,18 @@ struct Event {
 // Turns received bytes into messages. A message that lies whole in the input is unmasked in place
 // and handed out from there; only one that spans reads or fragments is gathered, in a buffer that
 // is freed as soon as it has been handed out. Call next() until it answers kNeedMore.
+//
+// A compressed message (RFC 7692) is inflated as it arrives and lies in the pool's buffer when it
+// came whole. One that is no DEFLATE, or ends inside a block, is answered 1007, as a payload that
+// is not what it says to be (RFC 6455, 7.4.1): RFC 7692 names no code and Autobahn tests none.
 class Parser {
  public:
   Parser(Role role, std::uint64_t max_message_bytes)
       : max_message_bytes_(max_message_bytes), role_(role) {}
+
+  // Compressed messages are taken from now on. `pool` has to outlive the parser and belongs to its
+  // thread; `peer` says what the other end keeps to.
+  void expect_deflate(InflatePool& pool, const DeflateSide& peer);
 
   // Consumes from the front of `input`. After kClose or kViolation nothing more is read.
   Event next(std::span<std::uint8_t>& input);
@@ -51,8 +60,10 @@ class Parser {
   std::optional<Event> check_start() const;
   std::optional<Event> decode_header();
   std::optional<Event> read_data(std::span<std::uint8_t>& input);
+  std::optional<Event> read_compressed(std::span<std::uint8_t>& input);
+  bool may_be_compressed() const;
+  std::uint64_t frame_bytes_max() const;
   std::optional<Event> read_control(std::span<std::uint8_t>& input);
-  std::optional<Event> gather(std::span<std::uint8_t>& input);
   Event finish_message(std::span<std::uint8_t> payload);
   Event control_event(std::span<std::uint8_t> payload) const;
   std::span<std::uint8_t> take(std::span<std::uint8_t>& input);
@@ -64,10 +75,13 @@ class Parser {
   std::uint64_t frame_read_ = 0;      // of which consumed
   std::uint64_t message_bytes_ = 0;   // of earlier fragments and of the current data frame
   std::size_t message_gathered_ = 0;  // bytes of gathered_ that belong to the message
+  InflatePool* pool_ = nullptr;       // set: permessage-deflate was agreed on
+  InflatePool::LoanPtr inflater_;     // during a compressed message or, with context, from one on
   std::optional<Event> end_;          // the last event: a close or a violation
   std::array<std::uint8_t, kMaxHeaderBytes> header_{};
   MaskKey mask_{};
   Utf8Validator utf8_;  // between messages it is as new: one ended, or none went on
+  DeflateSide peer_;
   std::uint8_t header_read_ = 0;
   Role role_;
   Opcode frame_opcode_ = Opcode::kText;
@@ -75,6 +89,7 @@ class Parser {
   bool fin_ = false;
   bool in_frame_ = false;
   bool in_message_ = false;  // a message was begun and its last frame has not been seen
+  bool compressed_ = false;  // that message, or the last one
   bool delivered_ = false;   // gathered_ was handed out by the last call
 };
 

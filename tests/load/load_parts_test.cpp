@@ -57,17 +57,22 @@ TEST(Distribution, AnIntervalHoldsOnlyWhatCameInIt) {
 }
 
 TEST(Payload, IsRecognisedAndNothingElseIs) {
-  for (std::size_t size = 0; size < 100; ++size) {
-    std::vector<std::uint8_t> payload(size);
-    fill_payload(payload, 3, 12345);
-    EXPECT_TRUE(is_payload(payload, 3, 12345));
-    EXPECT_EQ(is_payload(payload, 3, 12346), size == 0);
-    // The number is the same for all connections; the pattern behind it is not.
-    EXPECT_EQ(is_payload(payload, 4, 12345), size <= 8);
-    for (std::size_t i = 0; i < size; ++i) {
-      payload[i] ^= 1U;
-      EXPECT_FALSE(is_payload(payload, 3, 12345)) << i << " of " << size;
-      payload[i] ^= 1U;
+  for (const bool letters : {false, true}) {
+    for (std::size_t size = 0; size < 100; ++size) {
+      std::vector<std::uint8_t> payload(size);
+      fill_payload(payload, 3, 12345, letters);
+      EXPECT_TRUE(is_payload(payload, 3, 12345, letters));
+      EXPECT_EQ(is_payload(payload, 3, 12346, letters), size == 0);
+      // The number is the same for all connections; the pattern behind it is not.
+      EXPECT_EQ(is_payload(payload, 4, 12345, letters), size <= 8);
+      if (size >= 16) {
+        EXPECT_FALSE(is_payload(payload, 0x30003, 12345, letters));
+      }
+      for (std::size_t i = 0; i < size; ++i) {
+        payload[i] ^= 1U;
+        EXPECT_FALSE(is_payload(payload, 3, 12345, letters)) << i << " of " << size;
+        payload[i] ^= 1U;
+      }
     }
   }
 }

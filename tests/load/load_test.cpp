@@ -84,6 +84,27 @@ TEST(Load, ClosedLoopCountsAgreeWithTheServer) {
   }
 }
 
+TEST(Load, CompressedEchoesAreVerified) {
+  for (const char* mode : {"shared", "dedicated", "off"}) {
+    ServerChild server({"--compression", mode});
+    const std::string agreed = mode == std::string("off") ? "0" : "5";
+    for (const char* size : {"0", "20", "3000", "70000"}) {
+      Child load(load_command(
+          server.url(), {"-c", "5", "-t", "2", "-d", "0.2", "-s", size, "-j", "--compression"}));
+      ASSERT_EQ(load.wait(), 0) << load.out() << load.err();
+      EXPECT_EQ(number(load.out(), "compressed"), std::stod(agreed));
+      EXPECT_GT(number(load.out(), "sent"), 5) << size;
+      EXPECT_EQ(number(load.out(), "received"), number(load.out(), "sent")) << size;
+    }
+    Child text(load_command(server.url(), {"-c", "5", "-d", "0.1", "--compression"}));
+    ASSERT_EQ(text.wait(), 0);
+    EXPECT_NE(
+        text.out().find("compression  permessage-deflate on " + agreed + " of 5 connections\n"),
+        std::string::npos)
+        << text.out();
+  }
+}
+
 TEST(Load, IntervalsAddUpToTheSummary) {
   ServerChild server;
   Child load(

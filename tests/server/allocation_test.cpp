@@ -11,6 +11,7 @@
 #include "server/engine/epoll_engine.hpp"
 #include "server/engine/listener.hpp"
 #include "server/session/session.hpp"
+#include "tests/server/deflate_end.hpp"
 #include "tests/server/test_client.hpp"
 
 namespace epulse::server {
@@ -42,8 +43,8 @@ class Counting final : public Handler {
 // A worker in this process, whose thread counts what it allocates.
 class CountedServer {
  public:
-  CountedServer()
-      : shared_({.max_connections = 10}, 1),
+  explicit CountedServer(const ws::CompressionOptions& compression = {})
+      : shared_({.max_connections = 10, .compression = compression}, 1),
         listeners_(open_listeners(parse_address("127.0.0.1:0"), 1)),
         thread_([this] { serve(); }) {}
   CountedServer(const CountedServer&) = delete;
@@ -104,6 +105,34 @@ TEST(Allocation, NorDoPipelinedMessages) {
     input.insert(input.end(), frame.begin(), frame.end());
   }
   EXPECT_EQ(allocations_of(server, client, input, 101, 16), 0U);
+}
+
+const ws::UpgradeOffer kDeflate = {{}, ws::DeflateTerms{}};
+
+// zlib's memory is counted, too: it comes from operator new.
+TEST(Allocation, NorDoCompressedMessagesOfSharedCompressors) {
+  CountedServer server({.mode = ws::CompressionOptions::Mode::kShared});
+  TestClient client = TestClient::open(server.port(), "/", 0, kDeflate);
+  ASSERT_TRUE(client.deflate());
+  ws::Compression compression({});
+  for (const std::size_t size : {200U, 2000U, 60'000U, 200'000U}) {
+    const testing::Bytes text = testing::json_text(size, 1);
+    const testing::Bytes message =
+        testing::client_frame(ws::Opcode::kText, compression.deflate(text, 15), true, true);
+    allocations_of(client, message, 10, 1);
+    EXPECT_EQ(allocations_of(client, message, 101, 1), 0U) << size;
+  }
+}
+
+TEST(Allocation, NorDoThoseOfADedicatedOneOnceItIsThere) {
+  CountedServer server({.mode = ws::CompressionOptions::Mode::kDedicated});
+  TestClient client = TestClient::open(server.port(), "/", 0, kDeflate);
+  ws::Compression compression({});
+  const testing::Bytes text = testing::json_text(2000, 1);
+  const testing::Bytes message =
+      testing::client_frame(ws::Opcode::kText, compression.deflate(text, 15), true, true);
+  EXPECT_GT(allocations_of(client, message, 10, 1), 0U);
+  EXPECT_EQ(allocations_of(client, message, 101, 1), 0U);
 }
 
 // That the counter counts: a message in two fragments needs a buffer.

@@ -11,8 +11,6 @@
 #include <stdexcept>
 #include <utility>
 
-#include "server/ws/client_handshake.hpp"
-
 namespace epulse::testing {
 namespace {
 
@@ -23,8 +21,10 @@ constexpr std::size_t kReadBytes = std::size_t{256} * 1024;
 
 }  // namespace
 
-Bytes client_frame(ws::Opcode opcode, std::span<const std::uint8_t> payload, bool fin) {
-  const ws::HeaderBytes header = ws::encode_header({opcode, payload.size(), fin, kMask});
+Bytes client_frame(ws::Opcode opcode, std::span<const std::uint8_t> payload, bool fin,
+                   bool compressed) {
+  const ws::HeaderBytes header =
+      ws::encode_header({opcode, payload.size(), fin, kMask, compressed});
   Bytes frame(header.view().begin(), header.view().end());
   frame.insert(frame.end(), payload.begin(), payload.end());
   ws::apply_mask(std::span(frame).subspan(header.size), kMask);
@@ -49,6 +49,11 @@ TestClient::TestClient(int port, int receive_buffer)
 
 TestClient::TestClient(TestClient&& other) noexcept
     : fd_(std::exchange(other.fd_, -1)),
+      bytes_in_(other.bytes_in_),
+      subprotocol_(std::move(other.subprotocol_)),
+      deflate_(other.deflate_),
+      compression_(std::move(other.compression_)),
+      sender_(std::move(other.sender_)),
       parser_(std::move(other.parser_)),
       buffer_(std::move(other.buffer_)),
       unread_(other.unread_),
@@ -58,11 +63,22 @@ TestClient::~TestClient() {
   if (fd_ >= 0) close(fd_);
 }
 
-TestClient TestClient::open(int port, std::string_view path, int receive_buffer) {
+TestClient TestClient::open(int port, std::string_view path, int receive_buffer,
+                            const ws::UpgradeOffer& offer) {
   TestClient client(port, receive_buffer);
-  const std::string answer = client.request(ws::upgrade_request("localhost", path, kKey));
-  if (ws::check_response(answer, kKey).verdict != ws::ResponseHead::Verdict::kAccepted) {
+  const std::string answer = client.request(ws::upgrade_request("localhost", path, kKey, offer));
+  const ws::ResponseHead head = ws::check_response(answer, kKey, offer);
+  if (head.verdict != ws::ResponseHead::Verdict::kAccepted) {
     throw std::runtime_error("refused: " + answer);
+  }
+  client.subprotocol_ = head.agreed.protocol;
+  client.deflate_ = head.agreed.deflate;
+  if (client.deflate_) {
+    client.compression_ =
+        std::make_unique<ws::Compression>(ws::CompressionOptions{.window_bits = 15});
+    client.sender_ = ws::DeflateSender(*client.compression_, ws::client_side(*client.deflate_));
+    client.parser_.expect_deflate(client.compression_->inflaters(),
+                                  ws::server_side(*client.deflate_));
   }
   return client;
 }
@@ -104,6 +120,11 @@ void TestClient::send(ws::Opcode opcode, std::string_view payload, bool fin) {
   send_raw(client_frame(opcode, bytes_of(payload), fin));
 }
 
+void TestClient::send_message(ws::Opcode opcode, std::span<const std::uint8_t> message) {
+  const ws::DeflateSender::Payload encoded = sender_.encode(message);
+  send_raw(client_frame(opcode, encoded.bytes, true, encoded.compressed));
+}
+
 bool TestClient::fill(Clock::time_point deadline) {
   if (end_) return false;
   const auto left =
@@ -114,6 +135,7 @@ bool TestClient::fill(Clock::time_point deadline) {
   const ssize_t n = recv(fd_, buffer_.data(), buffer_.size(), 0);
   end_ = n <= 0;
   buffer_.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
+  bytes_in_ += buffer_.size();
   unread_ = buffer_;
   return !end_;
 }

@@ -2,11 +2,15 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "server/ws/client_handshake.hpp"
+#include "server/ws/compression.hpp"
 #include "server/ws/parser.hpp"
 
 namespace epulse::testing {
@@ -21,7 +25,8 @@ inline std::string text_of(std::span<const std::uint8_t> bytes) {
 }
 
 // A frame as a client sends it.
-Bytes client_frame(ws::Opcode opcode, std::span<const std::uint8_t> payload, bool fin = true);
+Bytes client_frame(ws::Opcode opcode, std::span<const std::uint8_t> payload, bool fin = true,
+                   bool compressed = false);
 
 // A message or control frame that came in.
 struct Received {
@@ -44,8 +49,9 @@ class TestClient {
   TestClient& operator=(TestClient&&) = delete;
   ~TestClient();
 
-  // Connects and shakes hands; throws when refused.
-  static TestClient open(int port, std::string_view path = "/", int receive_buffer = 0);
+  // Connects and shakes hands; throws when refused. Offers nothing unless told.
+  static TestClient open(int port, std::string_view path = "/", int receive_buffer = 0,
+                         const ws::UpgradeOffer& offer = {});
 
   // What the server answers to a request, head and body, until the stream ends or a whole 101 is
   // here.
@@ -53,6 +59,8 @@ class TestClient {
 
   void send_raw(std::span<const std::uint8_t> bytes);
   void send(ws::Opcode opcode, std::string_view payload, bool fin = true);
+  // A whole message, compressed where that was agreed on.
+  void send_message(ws::Opcode opcode, std::span<const std::uint8_t> message);
   // Sends as much as the socket takes at once.
   std::size_t send_some(std::span<const std::uint8_t> bytes) const;
 
@@ -61,11 +69,19 @@ class TestClient {
   bool ended(std::chrono::milliseconds deadline = std::chrono::milliseconds(10'000));
 
   int fd() const { return fd_; }
+  const std::optional<ws::DeflateTerms>& deflate() const { return deflate_; }
+  const std::string& subprotocol() const { return subprotocol_; }
+  std::size_t bytes_in() const { return bytes_in_; }
 
  private:
   bool fill(std::chrono::steady_clock::time_point deadline);
 
   int fd_ = -1;
+  std::size_t bytes_in_ = 0;
+  std::string subprotocol_;
+  std::optional<ws::DeflateTerms> deflate_;
+  std::unique_ptr<ws::Compression> compression_;
+  ws::DeflateSender sender_;
   ws::Parser parser_{ws::Role::kClient, std::uint64_t{1} << 30U};
   Bytes buffer_;
   std::span<std::uint8_t> unread_;

@@ -11,7 +11,6 @@
 #include <cerrno>
 #include <cstring>
 
-#include "server/ws/client_handshake.hpp"
 #include "tools/load/clock.hpp"
 #include "tools/load/error.hpp"
 #include "tools/load/payload.hpp"
@@ -21,6 +20,13 @@ namespace {
 
 constexpr std::size_t kMaxUnsentBytes = std::size_t{8} * 1024 * 1024;
 constexpr std::size_t kMinMaxMessage = std::size_t{1024} * 1024;
+
+// As browsers offer it: the server decides about contexts and windows.
+ws::UpgradeOffer offer_of(const Options& options) {
+  ws::UpgradeOffer offer;
+  if (options.compression) offer.deflate = {.client_max_window_bits = ws::kMaxWindowBits};
+  return offer;
+}
 
 ws::MaskKey random_mask(ClientContext& context) {
   const std::uint64_t bits = context.random();
@@ -68,8 +74,8 @@ void Client::connected(ClientContext& context) {
   if (code != 0) return fail_opening(ErrorKind::kConnect, errno_text(code), context);
   state_ = State::kHandshake;
   key_ = random_key(context);
-  const std::string request =
-      ws::upgrade_request(context.target.authority, context.target.path, key_);
+  const std::string request = ws::upgrade_request(context.target.authority, context.target.path,
+                                                  key_, offer_of(context.options));
   watch(EPOLL_CTL_MOD, false, context);
   write({reinterpret_cast<const std::uint8_t*>(request.data()), request.size()}, context);
 }
@@ -77,7 +83,7 @@ void Client::connected(ClientContext& context) {
 void Client::shake_hands(std::span<std::uint8_t> input, ClientContext& context) {
   const std::size_t before = response_.size();
   response_.append(reinterpret_cast<const char*>(input.data()), input.size());
-  const ws::ResponseHead head = ws::check_response(response_, key_);
+  const ws::ResponseHead head = ws::check_response(response_, key_, offer_of(context.options));
   if (head.verdict == ws::ResponseHead::Verdict::kIncomplete) return;
   if (head.verdict == ws::ResponseHead::Verdict::kRefused) {
     const std::string why = head.status == 0
@@ -85,13 +91,21 @@ void Client::shake_hands(std::span<std::uint8_t> input, ClientContext& context) 
                                 : fmt::format("{} (status {})", head.reason, head.status);
     return fail_opening(ErrorKind::kHandshake, why, context);
   }
-  state_ = State::kOpen;
-  context.counters.connected.fetch_add(1, std::memory_order_relaxed);
-  context.counters.opened.fetch_add(1, std::memory_order_relaxed);
+  opened(head.agreed, context);
   const std::size_t used = head.size - before;
   std::string().swap(key_);
   std::string().swap(response_);
   read_frames(input.subspan(used), context);
+}
+
+void Client::opened(const ws::Agreement& agreed, ClientContext& context) {
+  state_ = State::kOpen;
+  context.counters.connected.fetch_add(1, std::memory_order_relaxed);
+  context.counters.opened.fetch_add(1, std::memory_order_relaxed);
+  if (!agreed.deflate) return;
+  context.counters.compressed.fetch_add(1, std::memory_order_relaxed);
+  sender_ = ws::DeflateSender(context.compression, ws::client_side(*agreed.deflate));
+  parser_.expect_deflate(context.compression.inflaters(), ws::server_side(*agreed.deflate));
 }
 
 void Client::fail_opening(ErrorKind kind, std::string_view why, ClientContext& context) {
@@ -176,7 +190,7 @@ void Client::check_answer(const ws::Event& event, ClientContext& context) {
   due_.pop_front();
   const bool right = event.opcode == ws::Opcode::kBinary &&
                      event.payload.size() == context.options.size_bytes &&
-                     is_payload(event.payload, index_, next_answer_);
+                     is_payload(event.payload, index_, next_answer_, context.options.compression);
   ++next_answer_;
   if (right) {
     counters.received.fetch_add(1, std::memory_order_relaxed);
@@ -194,13 +208,16 @@ void Client::send_message(std::uint64_t due_ns, ClientContext& context) {
   if (unsent_.size() > kMaxUnsentBytes) {
     return context.counters.error(ErrorKind::kTimeout);
   }
-  const std::size_t size = context.options.size_bytes;
+  context.message.resize(context.options.size_bytes);
+  fill_payload(context.message, index_, next_sequence_, context.options.compression);
+  const ws::DeflateSender::Payload encoded = sender_.encode(context.message);
   const ws::MaskKey mask = random_mask(context);
-  const ws::HeaderBytes header = ws::encode_header({ws::Opcode::kBinary, size, true, mask});
-  context.frame.resize(header.size + size);
+  const ws::HeaderBytes header = ws::encode_header(
+      {ws::Opcode::kBinary, encoded.bytes.size(), true, mask, encoded.compressed});
+  context.frame.resize(header.size + encoded.bytes.size());
   std::copy_n(header.bytes.begin(), header.size, context.frame.begin());
   const auto payload = std::span(context.frame).subspan(header.size);
-  fill_payload(payload, index_, next_sequence_);
+  std::copy(encoded.bytes.begin(), encoded.bytes.end(), payload.begin());
   ws::apply_mask(payload, mask);
   ++next_sequence_;
   due_.push_back(due_ns);

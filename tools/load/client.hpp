@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "server/ws/client_handshake.hpp"
+#include "server/ws/compression.hpp"
 #include "server/ws/parser.hpp"
 #include "tools/load/counters.hpp"
 #include "tools/load/options.hpp"
@@ -26,7 +28,11 @@ struct ClientContext {
   std::uint64_t send_until_ns = 0;  // closed loop: an answer calls for the next message until then
   std::string first_failure{};      // of opening a connection
   std::vector<std::uint8_t> input = std::vector<std::uint8_t>(std::size_t{64} * 1024);
-  std::vector<std::uint8_t> frame{};  // being built
+  std::vector<std::uint8_t> message{};  // being sent
+  std::vector<std::uint8_t> frame{};    // of it
+  // Messages of any size, with context where the server allows it.
+  ws::Compression compression{
+      ws::CompressionOptions{.mode = ws::CompressionOptions::Mode::kDedicated, .min_bytes = 0}};
   std::mt19937_64 random{std::random_device{}()};
 };
 
@@ -60,6 +66,7 @@ class Client {
  private:
   void connected(ClientContext& context);
   void receive(ClientContext& context);
+  void opened(const ws::Agreement& agreed, ClientContext& context);
   void shake_hands(std::span<std::uint8_t> input, ClientContext& context);
   void read_frames(std::span<std::uint8_t> input, ClientContext& context);
   void handle(const ws::Event& event, ClientContext& context);
@@ -76,6 +83,7 @@ class Client {
   void die(ClientContext& context);
 
   ws::Parser parser_;
+  ws::DeflateSender sender_;
   std::deque<std::uint64_t> due_;     // of the messages not answered yet
   std::vector<std::uint8_t> unsent_;  // what the socket did not take
   std::size_t unsent_offset_ = 0;

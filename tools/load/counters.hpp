@@ -28,8 +28,9 @@ using ErrorCounts = std::array<std::uint64_t, kErrorNames.size()>;
 struct Counters {
   std::atomic<std::uint64_t> sent{0};
   std::atomic<std::uint64_t> received{0};
-  std::atomic<std::uint64_t> connected{0};  // open now
-  std::atomic<std::uint64_t> opened{0};     // opened ever
+  std::atomic<std::uint64_t> connected{0};   // open now
+  std::atomic<std::uint64_t> opened{0};      // opened ever
+  std::atomic<std::uint64_t> compressed{0};  // of these, with permessage-deflate
   std::array<std::atomic<std::uint64_t>, kErrorNames.size()> errors{};
   LiveDistribution latency;
   LiveDistribution lag;  // open loop: how late messages left

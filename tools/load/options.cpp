@@ -36,6 +36,8 @@ ParsedOptions parse_options(int argc, char** argv) {
   const CLI::Option* progress =
       app.add_option("--progress", options.progress_s, "Seconds between progress lines; 0: none")
           ->check(CLI::Range(0.0, 1e6));
+  app.add_flag("--compression", options.compression,
+               "Offer permessage-deflate, and send messages that can be compressed");
   app.add_flag("-j,--json", options.json,
                "The result as one line of JSON; with --progress, each interval too");
   app.set_version_flag("--version", "epulse-load " EPULSE_VERSION);

@@ -16,6 +16,7 @@ struct Options {
   std::uint32_t threads = 1;
   double progress_s = 1;  // 0: off
   bool json = false;
+  bool compression = false;  // offers permessage-deflate
 
   bool open_loop() const { return rate > 0; }
 };

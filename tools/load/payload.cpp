@@ -8,28 +8,36 @@ namespace {
 
 constexpr std::uint64_t kOdd = 0x9E3779B97F4A7C15ULL;  // 2^64 / golden ratio: spreads small numbers
 
+// Eight letters out of sixteen; which ones depends on every bit.
+std::uint64_t letters(std::uint64_t bits) {
+  constexpr std::uint64_t kNibbles = 0x0F0F0F0F0F0F0F0FULL;
+  constexpr std::uint64_t kFirstLetters = 0x6161616161616161ULL;
+  return (bits * kOdd >> 4U & kNibbles) + kFirstLetters;
+}
+
 class Words {
  public:
-  Words(std::uint32_t connection, std::uint64_t sequence)
-      : next_(sequence), seed_((sequence + 1) * kOdd ^ connection) {}
+  Words(std::uint32_t connection, std::uint64_t sequence, bool compressible)
+      : next_(sequence), seed_((sequence + 1) * kOdd ^ connection), compressible_(compressible) {}
 
   std::uint64_t next() {
     const std::uint64_t word = next_;
     seed_ += kOdd;
-    next_ = seed_;
+    next_ = compressible_ ? letters(seed_) : seed_;
     return word;
   }
 
  private:
   std::uint64_t next_;
   std::uint64_t seed_;
+  bool compressible_;
 };
 
 }  // namespace
 
-void fill_payload(std::span<std::uint8_t> payload, std::uint32_t connection,
-                  std::uint64_t sequence) {
-  Words words(connection, sequence);
+void fill_payload(std::span<std::uint8_t> payload, std::uint32_t connection, std::uint64_t sequence,
+                  bool compressible) {
+  Words words(connection, sequence, compressible);
   for (std::size_t i = 0; i < payload.size(); i += 8) {
     const std::uint64_t word = words.next();
     std::memcpy(&payload[i], &word, std::min<std::size_t>(8, payload.size() - i));
@@ -37,8 +45,8 @@ void fill_payload(std::span<std::uint8_t> payload, std::uint32_t connection,
 }
 
 bool is_payload(std::span<const std::uint8_t> payload, std::uint32_t connection,
-                std::uint64_t sequence) {
-  Words words(connection, sequence);
+                std::uint64_t sequence, bool compressible) {
+  Words words(connection, sequence, compressible);
   for (std::size_t i = 0; i < payload.size(); i += 8) {
     const std::uint64_t word = words.next();
     if (std::memcmp(&payload[i], &word, std::min<std::size_t>(8, payload.size() - i)) != 0) {

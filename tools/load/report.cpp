@@ -24,6 +24,7 @@ void Totals::add(const Counters& counters) {
   received += counters.received.load(std::memory_order_relaxed);
   connected += counters.connected.load(std::memory_order_relaxed);
   opened += counters.opened.load(std::memory_order_relaxed);
+  compressed += counters.compressed.load(std::memory_order_relaxed);
   for (std::size_t kind = 0; kind < errors.size(); ++kind) {
     errors[kind] += counters.errors[kind].load(std::memory_order_relaxed);
   }
@@ -79,6 +80,10 @@ std::string summary_text(const Options& options, const Totals& totals, double el
           : "closed loop, one message in flight per connection");
   fmt::format_to(append, "connections  {} of {} opened, {} bytes per message\n", totals.opened,
                  options.connections, options.size_bytes);
+  if (options.compression) {
+    fmt::format_to(append, "compression  permessage-deflate on {} of {} connections\n",
+                   totals.compressed, totals.opened);
+  }
   fmt::format_to(append, "messages     {} sent, {} received in {:.2f} s: {:.0f} msg/s\n",
                  totals.sent, totals.received, elapsed_s,
                  per_second(totals.received_in_time, elapsed_s));
@@ -111,13 +116,13 @@ std::string summary_json(const Options& options, const Totals& totals, double el
   }
   return fmt::format(
       R"({{"schema_version":1,"type":"summary","mode":"{}","connections":{},"opened":{},)"
-      R"("size_bytes":{},"elapsed_s":{:.3f},"rate_due":{:g},"sent":{},"received":{},)"
+      R"("compressed":{},"size_bytes":{},"elapsed_s":{:.3f},"rate_due":{:g},"sent":{},"received":{},)"
       R"("rate":{:.1f},"p50_us":{:.3f},"p90_us":{:.3f},"p99_us":{:.3f},"p999_us":{:.3f},)"
       R"("max_us":{:.3f},"lag_p99_us":{:.3f},"generator_late":{},"errors_total":{},)"
       R"("errors":{{{}}}}})"
       "\n",
       options.open_loop() ? "open" : "closed", options.connections, totals.opened,
-      options.size_bytes, elapsed_s, options.rate, totals.sent, totals.received,
+      totals.compressed, options.size_bytes, elapsed_s, options.rate, totals.sent, totals.received,
       per_second(totals.received_in_time, elapsed_s), us(latency.quantile_ns(0.5)),
       us(latency.quantile_ns(0.9)), us(latency.quantile_ns(0.99)), us(latency.quantile_ns(0.999)),
       us(latency.max_ns), us(totals.lag.quantile_ns(0.99)), generator_was_late(totals),

@@ -1,0 +1,105 @@
+#include "server/ws/inflate_pool.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace epulse::ws {
+namespace {
+
+constexpr std::size_t kSpares = 8;
+constexpr std::size_t kOutputBytes = std::size_t{64} * 1024;
+constexpr std::size_t kOutputBytesKept = std::size_t{1024} * 1024;
+constexpr std::uint64_t kInflaterBytes =
+    std::uint64_t{40} * 1024;  // a window of 32 KiB, and tables
+constexpr std::array<std::uint8_t, 4> kTail = {0x00, 0x00, 0xFF, 0xFF};
+
+}  // namespace
+
+InflatePool::InflatePool(std::uint64_t cap_bytes) : cap_bytes_(cap_bytes), output_(kOutputBytes) {
+  spares_.reserve(kSpares);
+}
+
+InflatePool::~InflatePool() = default;
+
+InflatePool::LoanPtr InflatePool::lend(const DeflateSide& peer) {
+  if (peer.context_takeover) return LoanPtr(new Loan(*this, peer));
+  // Its window is the largest, so that one fits all.
+  if (spares_.empty()) return LoanPtr(new Loan(*this, {false, kMaxWindowBits}));
+  LoanPtr loan(spares_.back().release());
+  spares_.pop_back();
+  loan->inflater_.reset();
+  return loan;
+}
+
+void InflatePool::Return::operator()(Loan* loan) const {
+  std::unique_ptr<Loan> owned(loan);
+  InflatePool& pool = loan->pool_;
+  pool.let_go(*loan);
+  if (!loan->context_takeover_ && pool.spares_.size() < kSpares) {
+    pool.spares_.push_back(std::move(owned));
+  }
+}
+
+InflatePool::Inflated InflatePool::inflate(Loan& loan, std::span<const std::uint8_t> piece,
+                                           bool is_last, std::uint64_t limit_bytes) {
+  trim();
+  Inflated inflated;
+  if (!inflate_some(loan, piece, limit_bytes, inflated)) return inflated;
+  if (is_last && inflate_some(loan, kTail, limit_bytes, inflated) &&
+      !loan.inflater_.at_block_end()) {
+    inflated.status = Status::kCorrupt;  // cut short
+  }
+  return inflated;
+}
+
+// Puts what `piece` comes to behind what is there already; false when the message is no good.
+bool InflatePool::inflate_some(Loan& loan, std::span<const std::uint8_t> piece,
+                               std::uint64_t limit_bytes, Inflated& inflated) {
+  std::size_t used = inflated.bytes.size();
+  while (true) {
+    // One byte more than is allowed tells that there are too many.
+    const std::size_t end = std::min<std::size_t>(output_.size(), limit_bytes + 1);
+    auto room = std::span(output_).first(end).subspan(used);
+    const Inflater::Status status = loan.inflater_.inflate(piece, room);
+    used = end - room.size();
+    inflated.bytes = std::span(output_).first(used);
+    if (used > limit_bytes) {
+      inflated.status = Status::kTooBig;
+    } else if (status == Inflater::Status::kCorrupt) {
+      inflated.status = Status::kCorrupt;
+    } else if (status == Inflater::Status::kInputUsed) {
+      return true;
+    } else {
+      output_.resize(2 * output_.size());
+      continue;
+    }
+    return false;
+  }
+}
+
+bool InflatePool::hold(Loan& loan, std::uint64_t bytes) {
+  if (loan.held_bytes_ == 0) bytes += kInflaterBytes;
+  if (bytes > cap_bytes_ - std::min(cap_bytes_, held_bytes_)) return false;
+  loan.held_bytes_ += bytes;
+  held_bytes_ += bytes;
+  return true;
+}
+
+void InflatePool::release(LoanPtr& loan) {
+  let_go(*loan);
+  if (!loan->context_takeover_) loan.reset();
+}
+
+void InflatePool::let_go(Loan& loan) {
+  held_bytes_ -= loan.held_bytes_;
+  loan.held_bytes_ = 0;
+}
+
+// A large message leaves no large buffer behind.
+void InflatePool::trim() {
+  if (output_.size() <= kOutputBytesKept) return;
+  output_.resize(kOutputBytes);
+  output_.shrink_to_fit();
+}
+
+}  // namespace epulse::ws
