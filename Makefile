@@ -2,7 +2,7 @@
 PRESET ?= release
 BIN    := build/$(PRESET)/bin
 
-.PHONY: build run test bench bench-overhead kernels fuzz lint clean setup
+.PHONY: build run test bench bench-overhead bench-server kernels fuzz lint clean setup
 build: setup
 	@test -f build/$(PRESET)/build.ninja || cmake --preset $(PRESET)
 	cmake --build --preset $(PRESET)
@@ -18,12 +18,12 @@ test:
 	@$(MAKE) --no-print-directory build
 	ctest --preset $(PRESET)
 
-bench: bench-overhead
+bench: bench-overhead bench-server
 
-bench-overhead:
+bench-overhead bench-server:
 	@tools/setup build bench
 	@$(MAKE) --no-print-directory build
-	@EPULSE_BIN=$(BIN) tools/bench/overhead
+	@EPULSE_BIN=$(BIN) tools/bench/$(@:bench-%=%)
 
 kernels:
 	@tools/setup build kernels

@@ -100,8 +100,11 @@ TEST(Target, Urls) {
   EXPECT_EQ(parse_url("ws://host").path, "/");
   EXPECT_EQ(parse_url("ws://[::1]:5/").host, "::1");
   EXPECT_EQ(parse_url("ws://[::1]:5/").port, "5");
-  for (const char* url : {"http://host/", "host", "ws://", "ws://:80/", "ws://h:port/", "ws://h:/",
-                          "ws://h:99999/", "ws://[::1/", "ws://h/a b", "ws://h/#x"}) {
+  EXPECT_FALSE(full.raw);
+  EXPECT_TRUE(parse_url("tcp://host:7").raw);
+  EXPECT_EQ(parse_url("tcp://host:7").authority, "host:7");
+  for (const char* url : {"http://host/", "host", "tcp://", "ws://", "ws://:80/", "ws://h:port/",
+                          "ws://h:/", "ws://h:99999/", "ws://[::1/", "ws://h/a b", "ws://h/#x"}) {
     EXPECT_THROW(parse_url(url), Error) << url;
   }
 }

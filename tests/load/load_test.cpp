@@ -1,14 +1,13 @@
 // The real load generator against the real server, and against servers that misbehave.
 #include <gtest/gtest.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <csignal>
 #include <sstream>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -16,25 +15,12 @@
 
 #include "server/ws/handshake.hpp"
 #include "server/ws/parser.hpp"
+#include "tests/load/load_child.hpp"
 #include "tests/server/child.hpp"
 #include "tests/server/test_client.hpp"
 
 namespace epulse::testing {
 namespace {
-
-std::vector<std::string> load_command(const std::string& url,
-                                      const std::vector<std::string>& options) {
-  std::vector<std::string> command = {EPULSE_LOAD_PATH, url};
-  command.insert(command.end(), options.begin(), options.end());
-  return command;
-}
-
-// The number after "name": in a line of JSON; -1 when there is none.
-double number(const std::string& json, const std::string& name) {
-  const std::string key = "\"" + name + "\":";
-  const std::size_t at = json.find(key);
-  return at == std::string::npos ? -1 : std::stod(json.substr(at + key.size()));
-}
 
 std::vector<std::string> lines_of(const std::string& text) {
   std::vector<std::string> lines;
@@ -43,14 +29,20 @@ std::vector<std::string> lines_of(const std::string& text) {
   return lines;
 }
 
-std::uint64_t messages_in(int port) {
+// A counter of the server, over all its workers.
+std::uint64_t server_count(int port, const std::string& name) {
   std::istringstream stats(TestClient(port).request("GET /stats HTTP/1.1\r\nHost: x\r\n\r\n"));
+  const std::string key = " " + name + " ";
   std::uint64_t sum = 0;
   for (std::string line; std::getline(stats, line);) {
-    const std::size_t at = line.find(" messages_in ");
-    if (at != std::string::npos) sum += std::stoull(line.substr(at + 13));
+    const std::size_t at = line.find(key);
+    if (at != std::string::npos) sum += std::stoull(line.substr(at + key.size()));
   }
   return sum;
+}
+
+std::uint64_t messages_in(int port) {
+  return server_count(port, "messages_in");
 }
 
 TEST(Load, OpenLoopSendsExactlyWhatIsDue) {
@@ -103,6 +95,33 @@ TEST(Load, CompressedEchoesAreVerified) {
         std::string::npos)
         << text.out();
   }
+}
+
+TEST(Load, PipelinedMessagesComeBackAll) {
+  ServerChild server;
+  Child load(load_command(server.url(), {"-c", "5", "-d", "0.3", "--pipeline", "16", "-j"}));
+  ASSERT_EQ(load.wait(), 0) << load.out() << load.err();
+  const double sent = number(load.out(), "sent");
+  EXPECT_GT(sent, 80);
+  EXPECT_EQ(std::fmod(sent, 16), 0);
+  EXPECT_EQ(number(load.out(), "received"), sent);
+  EXPECT_EQ(number(load.out(), "pipeline"), 16);
+  EXPECT_EQ(static_cast<double>(messages_in(server.port())), sent);
+}
+
+TEST(Load, HandshakesAreCountedByBothSides) {
+  ServerChild server;
+  Child load(load_command(server.url(), {"-c", "4", "-d", "0.3", "--handshakes", "-j"}));
+  ASSERT_EQ(load.wait(), 0) << load.out() << load.err();
+  EXPECT_NE(load.out().find("\"mode\":\"handshakes\""), std::string::npos);
+  const double done = number(load.out(), "received");
+  EXPECT_GT(done, 40);
+  EXPECT_EQ(number(load.out(), "sent"), done);
+  EXPECT_EQ(number(load.out(), "opened"), 4);
+  EXPECT_GT(number(load.out(), "p50_us"), 0);
+  // Each connection has opened once before the clock starts.
+  EXPECT_EQ(static_cast<double>(server_count(server.port(), "accepted")), done + 4);
+  EXPECT_EQ(messages_in(server.port()), 0U);
 }
 
 TEST(Load, IntervalsAddUpToTheSummary) {
@@ -192,36 +211,6 @@ TEST(Load, AServerThatDiesIsCounted) {
   server->child().signal(SIGKILL);
   EXPECT_EQ(load.wait(milliseconds(10'000)), 1);
   EXPECT_NE(load.out().find("closed 11"), std::string::npos) << load.out();
-}
-
-// A socket that listens on a port of its own.
-class Listener {
- public:
-  Listener() : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    if (bind(fd_, reinterpret_cast<const sockaddr*>(&address), size) != 0 || listen(fd_, 16) != 0) {
-      throw std::runtime_error("cannot listen");
-    }
-    getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size);
-    port_ = ntohs(address.sin_port);
-  }
-  Listener(const Listener&) = delete;
-  Listener& operator=(const Listener&) = delete;
-  ~Listener() { close(fd_); }
-
-  int accept_one() const { return accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC); }
-  std::string url() const { return "ws://127.0.0.1:" + std::to_string(port_) + "/"; }
-
- private:
-  int fd_;
-  int port_ = 0;
-};
-
-void say(int fd, std::span<const std::uint8_t> bytes) {
-  send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
 }
 
 // Serves one connection, until it ends, answering every message with what `spoil` makes of it.
@@ -327,8 +316,12 @@ TEST(LoadProgram, RefusedUpgradeSaysTheStatus) {
 }
 
 TEST(LoadProgram, UsageErrorsAreOneLineAndStatus2) {
-  for (const std::vector<std::string>& options :
-       {std::vector<std::string>{"--bogus"}, {"-c", "0"}, {"-r", "-5"}, {"-d", "x"}}) {
+  for (const std::vector<std::string>& options : {std::vector<std::string>{"--bogus"},
+                                                  {"-c", "0"},
+                                                  {"-r", "-5"},
+                                                  {"-d", "x"},
+                                                  {"-r", "5", "--pipeline", "2"},
+                                                  {"--handshakes", "--pipeline", "2"}}) {
     Child load(load_command("ws://127.0.0.1:1/", options));
     EXPECT_EQ(load.wait(), 2);
     EXPECT_EQ(std::count(load.err().begin(), load.err().end(), '\n'), 1) << load.err();

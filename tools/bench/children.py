@@ -2,10 +2,13 @@
 
 import os
 import signal
+import socket
 import subprocess
 import time
 
 
+SERVER_CPU = 0
+LOAD_CPU = 1
 NICE = -15
 
 
@@ -75,6 +78,12 @@ def wait_for(condition, what, seconds, child=None, output=None):
             raise BenchError(f"{what}: {'it ended' if ended else f'not within {seconds} s'}"
                              + (f"; it said: {said}" if said else ""))
         time.sleep(0.02)
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 def read(path):

@@ -15,6 +15,7 @@ def host():
               if line.startswith("model name")]
     return {"kernel": f"{platform.system()} {platform.release()}", "cpus": os.cpu_count(),
             "cpu_model": models[0] if models else platform.machine(),
+            "congestion_control": read("/proc/sys/net/ipv4/tcp_congestion_control").strip(),
             "date": time.strftime("%Y-%m-%d")}
 
 
@@ -28,11 +29,7 @@ def summarize(log, pairs):
                          for field in ("server_ns", "both_ns", "rate", "p99_us")}
         by_kind[kind]["rejected"] = sum(window["noisy"] for window in windows)
     for kind, of_kind in pairs.items():
-        quiet = [pair for pair in of_kind if not any(window["noisy"] for window in pair)]
-        # Noisy pairs are a hint where the quiet ones are too few for an interval; the table says so.
-        enough = len(quiet) >= paired.FEWEST
-        used = quiet if enough else of_kind
-        by_kind[kind]["pairs"] = {"all": len(of_kind), "quiet": len(quiet), "noisy_used": not enough}
+        used, by_kind[kind]["pairs"] = paired.usable(of_kind)
         for name, field in (("ratio", "server_ns"), ("ratio_both", "both_ns"),
                             ("ratio_rate", "rate")):
             by_kind[kind][name] = paired.summary(paired.ratios(used, field))
@@ -47,7 +44,7 @@ def heading(results):
             "ratio: CPU time per message with probes to without, median of pairs [95 % interval]")
 
 
-def _ratio(figure):
+def ratio_text(figure):
     if figure is None:
         return "-"
     if figure["interval_95"] is None:
@@ -56,11 +53,11 @@ def _ratio(figure):
     return f"{figure['median']:.3f} [{low:.3f}, {high:.3f}]"
 
 
-def _number(figure):
+def number_text(figure):
     return "-" if figure is None else f"{figure['median']:.0f}"
 
 
-def _pairs(counts):
+def pairs_text(counts):
     if counts is None:
         return "-"
     return f"{counts['all']} noisy" if counts["noisy_used"] else str(counts["quiet"])
@@ -74,10 +71,10 @@ def server_tables(result):
     for cell in result["cells"]:
         for kind, figures in cell["summary"].items():
             lines.append(row.format(
-                cell["connections"], kind, _number(figures["server_ns"]), _ratio(figures.get("ratio")),
-                _ratio(figures.get("ratio_both")), _ratio(figures.get("ratio_rate")),
-                _number(figures["rate"]), _number(figures["p99_us"]),
-                _pairs(figures.get("pairs")), figures["rejected"]))
+                cell["connections"], kind, number_text(figures["server_ns"]), ratio_text(figures.get("ratio")),
+                ratio_text(figures.get("ratio_both")), ratio_text(figures.get("ratio_rate")),
+                number_text(figures["rate"]), number_text(figures["p99_us"]),
+                pairs_text(figures.get("pairs")), figures["rejected"]))
     lines += ["", "  each program of epulse, by the kernel's own clock: ns per run (runs)"]
     cell_row = "  {:18}" + " {:>20}" * len(result["cells"])
     lines.append(cell_row.format("program", *(f"{cell['connections']} conn"
@@ -98,13 +95,16 @@ def closing(results):
         total = counts["events"] + counts["lost"]
         lines.append(f"{name}: {100 * counts['lost'] / total:.1f} % of {total} events were lost on "
                      "the way to the reader")
-    windows = [window for result in results["servers"] for cell in result["cells"]
-               for window in cell["windows"]]
-    noise = [100 * statistics.median(window[field] for window in windows)
-             for field in ("steal", "foreign")]
-    lines.append(f"server's CPU, median of {len(windows)} windows: {noise[0]:.1f} % stolen by the "
-                 f"hypervisor, {noise[1]:.1f} % used by other processes")
+    lines.append(noise_text([window for result in results["servers"] for cell in result["cells"]
+                             for window in cell["windows"]]))
     return "\n".join(lines)
+
+
+def noise_text(windows):
+    steal, foreign = (100 * statistics.median(window[field] for window in windows)
+                      for field in ("steal", "foreign"))
+    return (f"server's CPU, median of {len(windows)} windows: {steal:.1f} % stolen by the hypervisor, "
+            f"{foreign:.1f} % used by other processes")
 
 
 def save(results, path):

@@ -1,22 +1,19 @@
 """The servers under test with their load: epulse-ws and redis-server. Each gives an exact count of
-messages handled, the client's p99 of a span of time, and starts its load once per cell."""
+messages handled and when it was taken, the client's p99 of a span of time, and starts its load once
+per cell."""
 
-import json
 import mmap
 import os
 import re
 import socket
-import statistics
 import struct
 import subprocess
 import threading
 import time
 
-from children import BenchError, read, wait_for
+from children import LOAD_CPU, SERVER_CPU, BenchError, free_port, read, wait_for
+from load import Load
 
-SERVER_CPU = 0
-LOAD_CPU = 1
-P99_INTERVAL_S = 0.2  # of epulse-load's progress lines: some must fall whole into a window
 PING_EVERY_S = 0.002
 
 
@@ -33,9 +30,9 @@ class EpulseWs:
             self.process = children.start(
                 [f"{bin_dir}/epulse-ws", "--listen", "127.0.0.1:0", "--workers", "1"],
                 [SERVER_CPU], file)
-        line = wait_for(lambda: re.search(r"listening on (\S+),.*\(tid (\d+)", read(out)),
+        line = wait_for(lambda: re.search(r"listening on (\S+),", read(out)),
                         "epulse-ws does not start", 10, self.process, out)
-        self.url, self.tid = f"ws://{line[1]}/", int(line[2])
+        self.url = f"ws://{line[1]}/"
         self.pid = self.process.pid
         # server/contract/stats_page.h: the worker's page follows the header's.
         with open(f"/dev/shm/epulse-ws.{self.pid}", "rb") as file:
@@ -44,40 +41,27 @@ class EpulseWs:
         if magic != 0x53574C5055504521 or pid != self.pid:
             raise BenchError("epulse-ws's stats page is not of the version this benchmark reads")
         self._load = None
-        self._p99s = []
 
     def _counter(self, index):
         return struct.unpack_from("=Q", self._stats, self._page + 8 + 8 * index)[0]
 
     def messages(self):
-        return self._counter(8)
+        return time.monotonic(), self._counter(8)
 
     def start_load(self, connections):
-        self._p99s = []
-        self._load = self._children.start(
-            [f"{self._bin}/epulse-load", self.url, "-c", str(connections), "-d", "100000",
-             "--progress", str(P99_INTERVAL_S), "-j"], [LOAD_CPU], subprocess.PIPE)
-        threading.Thread(target=self._collect, args=(self._load.stdout,), daemon=True).start()
+        self._load = Load(self._children, self._bin, self.url, ["-c", str(connections)])
         wait_for(lambda: self._counter(0) == connections, f"{connections} connections do not open",
-                 30, self._load)
+                 30, self._load.process)
         return self._load.pid
 
-    def _collect(self, lines):
-        for line in lines:
-            interval = json.loads(line)
-            if interval["type"] == "interval" and interval["messages"] > 0:
-                self._p99s.append((time.monotonic(), interval["p99_us"]))
-
     def p99_us(self, start, end):
-        """Median over the progress intervals that lie within the span."""
-        whole = [us for at, us in self._p99s if start + P99_INTERVAL_S <= at <= end]
-        return statistics.median(whole) if whole else None
+        return self._load.p99_us(start, end)
 
     def load_running(self):
-        return self._load.poll() is None
+        return self._load.running()
 
     def stop_load(self):
-        self._children.end(self._load)
+        self._load.end()
         wait_for(lambda: self._counter(0) == 0, "epulse-ws keeps its connections", 10)
 
     def close(self):
@@ -97,9 +81,7 @@ class Redis:
         if not os.path.exists(self.BINARY):
             raise BenchError("redis-server is missing: tools/setup bench, or SERVERS=epulse-ws")
         self._children = children
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
+        self._port = free_port()
         binary, out = os.path.join(scratch, "redis-server"), os.path.join(scratch, "redis.out")
         os.symlink(self.BINARY, binary)
         with open(out, "w") as file:
@@ -108,7 +90,7 @@ class Redis:
                  "--appendonly", "no", "--dir", scratch], [SERVER_CPU], file)
         wait_for(lambda: "Ready to accept" in read(out), "redis-server does not start", 10,
                  self.process, out)
-        self.pid = self.tid = self.process.pid
+        self.pid = self.process.pid
         self._control = self._connect()
         self._load = None
         self._pinging = False
@@ -129,7 +111,7 @@ class Redis:
         return int(re.search(field + rb":(\d+)", text)[1])
 
     def messages(self):
-        return self._info(b"stats", b"total_commands_processed")
+        return time.monotonic(), self._info(b"stats", b"total_commands_processed")
 
     def start_load(self, connections):
         self._load = self._children.start(

@@ -4,8 +4,7 @@ import os
 import re
 import shutil
 
-from children import pin, read, wait_for
-from servers import LOAD_CPU, SERVER_CPU
+from children import LOAD_CPU, SERVER_CPU, pin, read, wait_for
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ATTACH_S = 60

@@ -3,8 +3,7 @@
 import os
 import time
 
-from children import BenchError, read
-from servers import SERVER_CPU
+from children import SERVER_CPU, BenchError, read
 
 SETTLE_S = 0.2
 TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
@@ -33,25 +32,28 @@ def cpu_busy_and_steal_ns(cpu):
 def measure(server, load_pid, seconds, noise):
     """The edges are read in the same order, so the reading's own delay cancels."""
     def edge():
-        return (time.monotonic(), thread_cpu_ns(server.pid, server.tid), server.messages(),
-                process_cpu_ns(server.pid), process_cpu_ns(load_pid),
-                *cpu_busy_and_steal_ns(SERVER_CPU))
+        counted_at, messages = server.messages()  # may wait for the next count
+        return (time.monotonic(), counted_at, messages, process_cpu_ns(server.pid),
+                process_cpu_ns(load_pid), *cpu_busy_and_steal_ns(SERVER_CPU))
 
     before = edge()
     time.sleep(seconds)
     after = edge()
-    elapsed, worker_ns, messages, server_ns, load_ns, busy_ns, steal_ns = (
+    elapsed, counted_s, messages, server_ns, load_ns, busy_ns, steal_ns = (
         b - a for a, b in zip(before, after))
     if not server.load_running():
         raise BenchError(f"the load on {server.name} ended by itself")
-    messages = max(messages, 1)  # of a load that was starved: such a window is noisy
+    # A load that was starved has at least one: such a window is noisy.
+    rate = max(messages, 1) / counted_s
     span_ns = elapsed * 1e9
+    per_message = 1 / (rate * elapsed)  # rates over both spans: they need not be quite the same
     # Shares of the server's CPU. Ticks of 10 ms tell them to some 2 % of a second.
     steal, foreign = steal_ns / span_ns, (busy_ns - server_ns) / span_ns
     return {
-        "server_ns": worker_ns / messages,
-        "both_ns": (worker_ns + load_ns) / messages,
-        "rate": messages / elapsed,
+        "server_ns": server_ns * per_message,
+        "both_ns": (server_ns + load_ns) * per_message,
+        "rate": rate,
+        "busy": server_ns / span_ns,
         "p99_us": server.p99_us(before[0], after[0]),
         "steal": steal,
         "foreign": foreign,

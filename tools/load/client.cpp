@@ -42,10 +42,25 @@ std::string random_key(ClientContext& context) {
   return ws::make_key(nonce);
 }
 
+std::string failure_text(ErrorKind kind, const Target& target, std::string_view why) {
+  if (kind == ErrorKind::kConnect) {
+    return fmt::format("cannot connect to {}: {}; is the server running?", target.authority, why);
+  }
+  if (target.raw) {
+    return fmt::format("cannot use {}: {}; does the server echo all that it receives?",
+                       target.authority, why);
+  }
+  return fmt::format(
+      "cannot open a WebSocket on {}{}: {}; is it a WebSocket server, and the path right?",
+      target.authority, target.path, why);
+}
+
 }  // namespace
 
-Client::Client(std::uint32_t index, std::uint32_t tag, std::size_t size_bytes)
-    : parser_(ws::Role::kClient, std::max(size_bytes, kMinMaxMessage)), index_(index), tag_(tag) {}
+Client::Client(std::uint32_t index, std::uint32_t tag, std::size_t size_bytes, bool raw)
+    : parser_(raw ? ws::Role::kServer : ws::Role::kClient, std::max(size_bytes, kMinMaxMessage)),
+      index_(index),
+      tag_(tag) {}
 
 Client::~Client() {
   if (fd_ >= 0) ::close(fd_);
@@ -83,7 +98,7 @@ void Client::connected(ClientContext& context) {
 void Client::shake_hands(std::span<std::uint8_t> input, ClientContext& context) {
   const std::size_t before = response_.size();
   response_.append(reinterpret_cast<const char*>(input.data()), input.size());
-  const ws::ResponseHead head = ws::check_response(response_, key_, offer_of(context.options));
+  const ws::ResponseHead head = check_opening(context);
   if (head.verdict == ws::ResponseHead::Verdict::kIncomplete) return;
   if (head.verdict == ws::ResponseHead::Verdict::kRefused) {
     const std::string why = head.status == 0
@@ -91,34 +106,60 @@ void Client::shake_hands(std::span<std::uint8_t> input, ClientContext& context) 
                                 : fmt::format("{} (status {})", head.reason, head.status);
     return fail_opening(ErrorKind::kHandshake, why, context);
   }
-  opened(head.agreed, context);
   const std::size_t used = head.size - before;
+  const std::optional<ws::DeflateTerms> deflate = head.agreed.deflate;
   std::string().swap(key_);
   std::string().swap(response_);
+  if (counted_) return opened_again(context);
+  opened(deflate, context);
   read_frames(input.subspan(used), context);
 }
 
-void Client::opened(const ws::Agreement& agreed, ClientContext& context) {
+ws::ResponseHead Client::check_opening(const ClientContext& context) const {
+  const Target& target = context.target;
+  if (!target.raw) return ws::check_response(response_, key_, offer_of(context.options));
+  const std::string request = ws::upgrade_request(target.authority, target.path, key_);
+  if (!request.starts_with(std::string_view(response_).substr(0, request.size()))) {
+    return {ws::ResponseHead::Verdict::kRefused, 0, 0, "what came back is not what was sent", {}};
+  }
+  if (response_.size() < request.size()) return {};
+  return {ws::ResponseHead::Verdict::kAccepted, request.size(), 0, {}, {}};
+}
+
+void Client::opened(const std::optional<ws::DeflateTerms>& deflate, ClientContext& context) {
   state_ = State::kOpen;
+  counted_ = true;
   context.counters.connected.fetch_add(1, std::memory_order_relaxed);
   context.counters.opened.fetch_add(1, std::memory_order_relaxed);
-  if (!agreed.deflate) return;
+  if (!deflate) return;
   context.counters.compressed.fetch_add(1, std::memory_order_relaxed);
-  sender_ = ws::DeflateSender(context.compression, ws::client_side(*agreed.deflate));
-  parser_.expect_deflate(context.compression.inflaters(), ws::server_side(*agreed.deflate));
+  sender_ = ws::DeflateSender(context.compression, ws::client_side(*deflate));
+  parser_.expect_deflate(context.compression.inflaters(), ws::server_side(*deflate));
+}
+
+void Client::opened_again(ClientContext& context) {
+  if (due_.empty()) return die(context);  // The end came first.
+  state_ = State::kOpen;
+  const std::uint64_t due = due_.front();
+  due_.pop_front();
+  context.counters.received.fetch_add(1, std::memory_order_relaxed);
+  count_latency(due, context);
+  if (context.now_ns < context.send_until_ns) return reopen(context);
+  die(context);
+}
+
+void Client::reopen(ClientContext& context) {
+  if (state_ != State::kOpen) return;
+  ::close(fd_);
+  due_.push_back(clock_ns());
+  context.counters.sent.fetch_add(1, std::memory_order_relaxed);
+  connect(context);
 }
 
 void Client::fail_opening(ErrorKind kind, std::string_view why, ClientContext& context) {
   context.counters.error(kind);
   if (context.first_failure.empty()) {
-    context.first_failure =
-        kind == ErrorKind::kConnect
-            ? fmt::format("cannot connect to {}: {}; is the server running?",
-                          context.target.authority, why)
-            : fmt::format(
-                  "cannot open a WebSocket on {}{}: {}; is it a WebSocket server, and the "
-                  "path right?",
-                  context.target.authority, context.target.path, why);
+    context.first_failure = failure_text(kind, context.target, why);
   }
   die(context);
 }
@@ -134,16 +175,18 @@ void Client::on_event(std::uint32_t events, ClientContext& context) {
   if (state_ == State::kDead) return;
   if (state_ == State::kConnecting) {
     if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0) connected(context);
-    return;
+  } else {
+    if ((events & EPOLLOUT) != 0) send_unsent(context);
+    if (state_ != State::kDead && (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0) receive(context);
   }
-  if ((events & EPOLLOUT) != 0) flush(context);
-  if (state_ != State::kDead && (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0) receive(context);
+  flush(context);
 }
 
 void Client::receive(ClientContext& context) {
   const ssize_t n = recv(fd_, context.input.data(), context.input.size(), 0);
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (n <= 0) return broken_pipe(n < 0 ? errno : ECONNRESET, context);
+  context.now_ns = clock_ns();
   const auto input = std::span(context.input).first(static_cast<std::size_t>(n));
   if (state_ == State::kHandshake) return shake_hands(input, context);
   read_frames(input, context);
@@ -174,16 +217,14 @@ void Client::handle(const ws::Event& event, ClientContext& context) {
 }
 
 void Client::abandon_answers(ClientContext& context) {
-  if (state_ != State::kOpen) return;
-  const std::uint64_t now = clock_ns();
-  for (const std::uint64_t due : due_) context.counters.latency.record(now > due ? now - due : 0);
+  context.now_ns = clock_ns();
+  for (const std::uint64_t due : due_) count_latency(due, context);
   if (!due_.empty()) context.counters.error(ErrorKind::kTimeout, due_.size());
   due_.clear();
 }
 
 void Client::check_answer(const ws::Event& event, ClientContext& context) {
   if (!context.counting) return;
-  const std::uint64_t now = clock_ns();
   Counters& counters = context.counters;
   if (due_.empty()) return counters.error(ErrorKind::kWrongEcho);
   const std::uint64_t due = due_.front();
@@ -194,16 +235,26 @@ void Client::check_answer(const ws::Event& event, ClientContext& context) {
   ++next_answer_;
   if (right) {
     counters.received.fetch_add(1, std::memory_order_relaxed);
-    counters.latency.record(now > due ? now - due : 0);
+    count_latency(due, context);
   } else {
     counters.error(ErrorKind::kWrongEcho);
   }
-  if (now < context.send_until_ns) send_message(now, context);
+  if (!due_.empty() || context.now_ns >= context.send_until_ns) return;
+  for (std::uint32_t k = 0; k < context.options.pipeline; ++k) add_message(context.now_ns, context);
+}
+
+void Client::count_latency(std::uint64_t due_ns, ClientContext& context) {
+  context.counters.latency.record(context.now_ns > due_ns ? context.now_ns - due_ns : 0);
 }
 
 // Sending.
 
-void Client::send_message(std::uint64_t due_ns, ClientContext& context) {
+void Client::send_messages(std::uint64_t due_ns, std::uint32_t count, ClientContext& context) {
+  for (std::uint32_t k = 0; k < count; ++k) add_message(due_ns, context);
+  flush(context);
+}
+
+void Client::add_message(std::uint64_t due_ns, ClientContext& context) {
   if (state_ != State::kOpen) return;
   if (unsent_.size() > kMaxUnsentBytes) {
     return context.counters.error(ErrorKind::kTimeout);
@@ -212,17 +263,18 @@ void Client::send_message(std::uint64_t due_ns, ClientContext& context) {
   fill_payload(context.message, index_, next_sequence_, context.options.compression);
   const ws::DeflateSender::Payload encoded = sender_.encode(context.message);
   const ws::MaskKey mask = random_mask(context);
-  const ws::HeaderBytes header = ws::encode_header(
-      {ws::Opcode::kBinary, encoded.bytes.size(), true, mask, encoded.compressed});
-  context.frame.resize(header.size + encoded.bytes.size());
-  std::copy_n(header.bytes.begin(), header.size, context.frame.begin());
-  const auto payload = std::span(context.frame).subspan(header.size);
+  write(ws::encode_header(
+            {ws::Opcode::kBinary, encoded.bytes.size(), true, mask, encoded.compressed})
+            .view(),
+        context);
+  const std::size_t start = context.output.size();
+  context.output.resize(start + encoded.bytes.size());
+  const auto payload = std::span(context.output).subspan(start);
   std::copy(encoded.bytes.begin(), encoded.bytes.end(), payload.begin());
   ws::apply_mask(payload, mask);
   ++next_sequence_;
   due_.push_back(due_ns);
   context.counters.sent.fetch_add(1, std::memory_order_relaxed);
-  write(context.frame, context);
 }
 
 void Client::send_control(ws::Opcode opcode, std::span<const std::uint8_t> payload,
@@ -232,38 +284,50 @@ void Client::send_control(ws::Opcode opcode, std::span<const std::uint8_t> paylo
 
 void Client::close(ClientContext& context) {
   if (state_ != State::kOpen) return;
+  if (context.target.raw) return die(context);
   state_ = State::kClosing;
   write(ws::encode_close(ws::CloseCode::kNormal, {}, random_mask(context)).view(), context);
+  flush(context);
 }
 
 void Client::write(std::span<const std::uint8_t> bytes, ClientContext& context) {
-  unsent_.insert(unsent_.end(), bytes.begin(), bytes.end());
-  if (!blocked_) flush(context);
+  context.output.insert(context.output.end(), bytes.begin(), bytes.end());
 }
 
+// Sends what was written in this call. What the socket does not take waits for EPOLLOUT.
 void Client::flush(ClientContext& context) {
-  while (unsent_offset_ < unsent_.size()) {
-    const auto left = std::span(unsent_).subspan(unsent_offset_);
-    const ssize_t n = ::send(fd_, left.data(), left.size(), MSG_NOSIGNAL);
+  std::vector<std::uint8_t>& output = context.output;
+  if (!output.empty() && state_ != State::kDead) {
+    const std::size_t sent = blocked_ ? 0 : send_some(output, context);
+    unsent_.insert(unsent_.end(), output.begin() + static_cast<std::ptrdiff_t>(sent), output.end());
+    set_blocked(!unsent_.empty(), context);
+  }
+  output.clear();
+}
+
+void Client::send_unsent(ClientContext& context) {
+  const std::size_t sent = send_some(unsent_, context);
+  unsent_.erase(unsent_.begin(), unsent_.begin() + static_cast<std::ptrdiff_t>(sent));
+  set_blocked(!unsent_.empty(), context);
+}
+
+// Bytes that the socket took.
+std::size_t Client::send_some(std::span<const std::uint8_t> bytes, ClientContext& context) {
+  std::size_t sent = 0;
+  while (sent < bytes.size()) {
+    const ssize_t n = ::send(fd_, bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
     if (n >= 0) {
-      unsent_offset_ += static_cast<std::size_t>(n);
-    } else if (errno == EAGAIN) {
-      return set_blocked(true, context);
+      sent += static_cast<std::size_t>(n);
     } else if (errno != EINTR) {
-      return broken_pipe(errno, context);
+      if (errno != EAGAIN) broken_pipe(errno, context);
+      break;
     }
   }
-  unsent_.clear();
-  unsent_offset_ = 0;
-  set_blocked(false, context);
+  return sent;
 }
 
 void Client::set_blocked(bool blocked, ClientContext& context) {
-  if (blocked) {  // What was sent goes now: the rest may never come to an end.
-    unsent_.erase(unsent_.begin(), unsent_.begin() + static_cast<std::ptrdiff_t>(unsent_offset_));
-    unsent_offset_ = 0;
-  }
-  if (blocked_ == blocked) return;
+  if (blocked_ == blocked || state_ == State::kDead) return;
   blocked_ = blocked;
   watch(EPOLL_CTL_MOD, blocked, context);
 }
@@ -288,14 +352,13 @@ void Client::watch(int operation, bool output, ClientContext& context) const {
 void Client::lose(ErrorKind kind, ClientContext& context) {
   context.counters.error(kind);
   if (!due_.empty()) context.counters.error(ErrorKind::kLost, due_.size());
-  due_.clear();
   die(context);
 }
 
 void Client::die(ClientContext& context) {
-  if (state_ == State::kOpen || state_ == State::kClosing) {
-    context.counters.connected.fetch_sub(1, std::memory_order_relaxed);
-  }
+  if (counted_) context.counters.connected.fetch_sub(1, std::memory_order_relaxed);
+  counted_ = false;
+  due_.clear();
   state_ = State::kDead;
   if (fd_ >= 0) ::close(fd_);
   fd_ = -1;

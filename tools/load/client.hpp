@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <memory>
 #include <random>
 #include <span>
@@ -25,14 +26,16 @@ struct ClientContext {
   Counters& counters;
   int epoll_fd;
   bool counting = true;             // false from the end on
-  std::uint64_t send_until_ns = 0;  // closed loop: an answer calls for the next message until then
+  std::uint64_t send_until_ns = 0;  // closed loop: answers call for the next messages until then
+  std::uint64_t now_ns = 0;         // when the input being handled was received
   std::string first_failure{};      // of opening a connection
   std::vector<std::uint8_t> input = std::vector<std::uint8_t>(std::size_t{64} * 1024);
   std::vector<std::uint8_t> message{};  // being sent
-  std::vector<std::uint8_t> frame{};    // of it
   // Messages of any size, with context where the server allows it.
   ws::Compression compression{
       ws::CompressionOptions{.mode = ws::CompressionOptions::Mode::kDedicated, .min_bytes = 0}};
+  // Of the client being called: leaves in one piece at the end of the call.
+  std::vector<std::uint8_t> output{};
   std::mt19937_64 random{std::random_device{}()};
 };
 
@@ -41,16 +44,19 @@ class Client {
  public:
   enum class State : std::uint8_t { kNew, kConnecting, kHandshake, kOpen, kClosing, kDead };
 
-  // `index` counts the clients of all threads; `tag` comes back with its epoll events.
-  Client(std::uint32_t index, std::uint32_t tag, std::size_t size_bytes);
+  // `index` counts the clients of all threads; `tag` comes back with its epoll events. `raw`: the
+  // server echoes our own frames.
+  Client(std::uint32_t index, std::uint32_t tag, std::size_t size_bytes, bool raw);
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
   ~Client();
 
   void connect(ClientContext& context);
   void on_event(std::uint32_t events, ClientContext& context);
-  // `due_ns`: what its latency counts from.
-  void send_message(std::uint64_t due_ns, ClientContext& context);
+  // Messages that leave together. `due_ns`: what their latency counts from.
+  void send_messages(std::uint64_t due_ns, std::uint32_t count, ClientContext& context);
+  // Ends the connection and opens another, again and again in a closed loop.
+  void reopen(ClientContext& context);
   void close(ClientContext& context);
   // Gives up on a connection that has not opened in time.
   void give_up(ClientContext& context);
@@ -66,15 +72,21 @@ class Client {
  private:
   void connected(ClientContext& context);
   void receive(ClientContext& context);
-  void opened(const ws::Agreement& agreed, ClientContext& context);
+  void opened(const std::optional<ws::DeflateTerms>& deflate, ClientContext& context);
   void shake_hands(std::span<std::uint8_t> input, ClientContext& context);
+  ws::ResponseHead check_opening(const ClientContext& context) const;
+  void opened_again(ClientContext& context);
   void read_frames(std::span<std::uint8_t> input, ClientContext& context);
   void handle(const ws::Event& event, ClientContext& context);
   void check_answer(const ws::Event& event, ClientContext& context);
+  void add_message(std::uint64_t due_ns, ClientContext& context);
+  void count_latency(std::uint64_t due_ns, ClientContext& context);
   void send_control(ws::Opcode opcode, std::span<const std::uint8_t> payload,
                     ClientContext& context);
-  void write(std::span<const std::uint8_t> bytes, ClientContext& context);
+  static void write(std::span<const std::uint8_t> bytes, ClientContext& context);
   void flush(ClientContext& context);
+  void send_unsent(ClientContext& context);
+  std::size_t send_some(std::span<const std::uint8_t> bytes, ClientContext& context);
   void set_blocked(bool blocked, ClientContext& context);
   void broken_pipe(int code, ClientContext& context);
   void watch(int operation, bool output, ClientContext& context) const;
@@ -84,18 +96,18 @@ class Client {
 
   ws::Parser parser_;
   ws::DeflateSender sender_;
-  std::deque<std::uint64_t> due_;     // of the messages not answered yet
+  std::deque<std::uint64_t> due_;     // of the messages, or handshakes, not answered yet
   std::vector<std::uint8_t> unsent_;  // what the socket did not take
-  std::size_t unsent_offset_ = 0;
-  std::string key_;                  // during the handshake
-  std::string response_;             //
-  std::uint64_t next_sequence_ = 0;  // to be sent
-  std::uint64_t next_answer_ = 0;    // to come
+  std::string key_;                   // during the handshake
+  std::string response_;              //
+  std::uint64_t next_sequence_ = 0;   // to be sent
+  std::uint64_t next_answer_ = 0;     // to come
   int fd_ = -1;
   std::uint32_t index_;
   std::uint32_t tag_;
   State state_ = State::kNew;
   bool blocked_ = false;  // EPOLLOUT is armed
+  bool counted_ = false;  // in the gauge of connections, since it was open once
 };
 
 }  // namespace epulse::load

@@ -40,7 +40,7 @@ LoadThread::LoadThread(std::uint32_t index, const Options& options, const Target
   }
   for (std::uint32_t c = index; c < options.connections; c += options.threads) {
     const auto tag = static_cast<std::uint32_t>(clients_.size());
-    clients_.push_back(std::make_unique<Client>(c, tag, options.size_bytes));
+    clients_.push_back(std::make_unique<Client>(c, tag, options.size_bytes, target.raw));
   }
 }
 
@@ -125,7 +125,7 @@ std::uint64_t LoadThread::send_due(std::uint64_t now) {
       continue;
     }
     counters_.lag.record(clock_ns() - due);
-    client.send_message(due, context_);
+    client.send_messages(due, 1, context_);
   }
 }
 
@@ -160,7 +160,12 @@ void LoadThread::give_up_schedule() {
 void LoadThread::send_closed_loop() {
   context_.send_until_ns = end_ns_;
   for (const auto& client : clients_) {
-    if (!stopped()) client->send_message(clock_ns(), context_);
+    if (stopped()) break;
+    if (options_.handshakes) {
+      client->reopen(context_);
+    } else {
+      client->send_messages(clock_ns(), options_.pipeline, context_);
+    }
   }
   for (std::uint64_t now = clock_ns(); now < end_ns_ && !stopped() && anyone_open();
        now = clock_ns()) {
@@ -177,9 +182,7 @@ bool LoadThread::anyone_open() const {
 
 std::size_t LoadThread::in_flight() const {
   std::size_t sum = 0;
-  for (const auto& client : clients_) {
-    if (client->state() == Client::State::kOpen) sum += client->in_flight();
-  }
+  for (const auto& client : clients_) sum += client->in_flight();
   return sum;
 }
 

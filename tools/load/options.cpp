@@ -19,10 +19,12 @@ ParsedOptions parse_options(int argc, char** argv) {
       "answers and reports how long they took.\n"
       "With --rate, messages leave on a fixed timetable and their latency counts from the moment\n"
       "they were due, so a server that stalls cannot hide it. Without, each connection sends its\n"
-      "next message when the answer to the last has come.");
+      "next message when the answer to the last has come.\n"
+      "tcp:// instead of ws:// loads a server that echoes whatever it receives: the same bytes,\n"
+      "without WebSocket.");
   app.name("epulse-load");
   app.option_defaults()->always_capture_default();
-  app.add_option("url", options.url, "ws://HOST:PORT/PATH");
+  app.add_option("url", options.url, "ws://HOST:PORT/PATH or tcp://HOST:PORT");
   app.add_option("-c,--connections", options.connections, "Connections")
       ->check(CLI::Range(1, 1'000'000));
   app.add_option("-s,--size", options.size_bytes, "Bytes in a message")
@@ -32,6 +34,16 @@ ParsedOptions parse_options(int argc, char** argv) {
       app.add_option("-r,--rate", options.rate, "Messages per second over all connections")
           ->check(CLI::Range(0.001, 1e9));
   rate->default_str("as fast as answers come");
+  CLI::Option* pipeline =
+      app.add_option("--pipeline", options.pipeline,
+                     "Messages that a connection sends in one piece; the next follow when all are "
+                     "answered")
+          ->check(CLI::Range(1, 65536))
+          ->excludes(rate);
+  app.add_flag("--handshakes", options.handshakes,
+               "Each connection opens, closes and opens again; no messages")
+      ->excludes(rate)
+      ->excludes(pipeline);
   app.add_option("-t,--threads", options.threads, "Threads")->check(CLI::Range(1, 1024));
   const CLI::Option* progress =
       app.add_option("--progress", options.progress_s, "Seconds between progress lines; 0: none")

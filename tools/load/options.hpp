@@ -12,7 +12,9 @@ struct Options {
   std::uint32_t connections = 100;
   std::size_t size_bytes = 20;
   double duration_s = 10;
-  double rate = 0;  // messages per second; 0: closed loop
+  double rate = 0;             // messages per second; 0: closed loop
+  std::uint32_t pipeline = 1;  // closed loop: messages that leave together
+  bool handshakes = false;     // opens connections instead of sending messages
   std::uint32_t threads = 1;
   double progress_s = 1;  // 0: off
   bool json = false;

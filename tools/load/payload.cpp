@@ -1,11 +1,11 @@
 #include "tools/load/payload.hpp"
 
-#include <algorithm>
 #include <cstring>
 
 namespace epulse::load {
 namespace {
 
+constexpr std::size_t kWordBytes = sizeof(std::uint64_t);
 constexpr std::uint64_t kOdd = 0x9E3779B97F4A7C15ULL;  // 2^64 / golden ratio: spreads small numbers
 
 // Eight letters out of sixteen; which ones depends on every bit.
@@ -38,22 +38,27 @@ class Words {
 void fill_payload(std::span<std::uint8_t> payload, std::uint32_t connection, std::uint64_t sequence,
                   bool compressible) {
   Words words(connection, sequence, compressible);
-  for (std::size_t i = 0; i < payload.size(); i += 8) {
+  while (payload.size() >= kWordBytes) {
     const std::uint64_t word = words.next();
-    std::memcpy(&payload[i], &word, std::min<std::size_t>(8, payload.size() - i));
+    std::memcpy(payload.data(), &word, kWordBytes);
+    payload = payload.subspan(kWordBytes);
   }
+  if (payload.empty()) return;
+  const std::uint64_t word = words.next();
+  std::memcpy(payload.data(), &word, payload.size());
 }
 
 bool is_payload(std::span<const std::uint8_t> payload, std::uint32_t connection,
                 std::uint64_t sequence, bool compressible) {
   Words words(connection, sequence, compressible);
-  for (std::size_t i = 0; i < payload.size(); i += 8) {
+  while (payload.size() >= kWordBytes) {
     const std::uint64_t word = words.next();
-    if (std::memcmp(&payload[i], &word, std::min<std::size_t>(8, payload.size() - i)) != 0) {
-      return false;
-    }
+    if (std::memcmp(payload.data(), &word, kWordBytes) != 0) return false;
+    payload = payload.subspan(kWordBytes);
   }
-  return true;
+  if (payload.empty()) return true;
+  const std::uint64_t word = words.next();
+  return std::memcmp(payload.data(), &word, payload.size()) == 0;
 }
 
 }  // namespace epulse::load

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <iterator>
+#include <string_view>
 
 namespace epulse::load {
 namespace {
@@ -15,6 +16,21 @@ double us(std::uint64_t ns) {
 
 double per_second(std::uint64_t count, double seconds) {
   return seconds > 0 ? static_cast<double>(count) / seconds : 0;
+}
+
+std::string mode_text(const Options& options) {
+  if (options.open_loop()) {
+    return fmt::format("open loop, {:g} msg/s due, latency from the due time", options.rate);
+  }
+  if (options.handshakes) return "handshakes, from connect to the server's answer; no messages";
+  return fmt::format(
+      "closed loop, {} in flight per connection",
+      options.pipeline == 1 ? "one message" : fmt::format("{} messages", options.pipeline));
+}
+
+std::string_view mode_name(const Options& options) {
+  if (options.open_loop()) return "open";
+  return options.handshakes ? "handshakes" : "closed";
 }
 
 }  // namespace
@@ -73,20 +89,17 @@ std::string summary_text(const Options& options, const Totals& totals, double el
   const Distribution& latency = totals.latency;
   std::string out;
   auto append = std::back_inserter(out);
-  fmt::format_to(
-      append, "mode         {}\n",
-      options.open_loop()
-          ? fmt::format("open loop, {:g} msg/s due, latency from the due time", options.rate)
-          : "closed loop, one message in flight per connection");
+  fmt::format_to(append, "mode         {}\n", mode_text(options));
   fmt::format_to(append, "connections  {} of {} opened, {} bytes per message\n", totals.opened,
                  options.connections, options.size_bytes);
   if (options.compression) {
     fmt::format_to(append, "compression  permessage-deflate on {} of {} connections\n",
                    totals.compressed, totals.opened);
   }
-  fmt::format_to(append, "messages     {} sent, {} received in {:.2f} s: {:.0f} msg/s\n",
-                 totals.sent, totals.received, elapsed_s,
-                 per_second(totals.received_in_time, elapsed_s));
+  fmt::format_to(append, "{:13}{} sent, {} received in {:.2f} s: {:.0f} {}/s\n",
+                 options.handshakes ? "handshakes" : "messages", totals.sent, totals.received,
+                 elapsed_s, per_second(totals.received_in_time, elapsed_s),
+                 options.handshakes ? "handshakes" : "msg");
   fmt::format_to(append, "latency      p50 {}  p90 {}  p99 {}  p99.9 {}  max {}\n",
                  duration_text(latency.quantile_ns(0.5)), duration_text(latency.quantile_ns(0.9)),
                  duration_text(latency.quantile_ns(0.99)),
@@ -116,13 +129,14 @@ std::string summary_json(const Options& options, const Totals& totals, double el
   }
   return fmt::format(
       R"({{"schema_version":1,"type":"summary","mode":"{}","connections":{},"opened":{},)"
-      R"("compressed":{},"size_bytes":{},"elapsed_s":{:.3f},"rate_due":{:g},"sent":{},"received":{},)"
+      R"("compressed":{},"pipeline":{},"size_bytes":{},"elapsed_s":{:.3f},"rate_due":{:g},)"
+      R"("sent":{},"received":{},)"
       R"("rate":{:.1f},"p50_us":{:.3f},"p90_us":{:.3f},"p99_us":{:.3f},"p999_us":{:.3f},)"
       R"("max_us":{:.3f},"lag_p99_us":{:.3f},"generator_late":{},"errors_total":{},)"
       R"("errors":{{{}}}}})"
       "\n",
-      options.open_loop() ? "open" : "closed", options.connections, totals.opened,
-      totals.compressed, options.size_bytes, elapsed_s, options.rate, totals.sent, totals.received,
+      mode_name(options), options.connections, totals.opened, totals.compressed, options.pipeline,
+      options.size_bytes, elapsed_s, options.rate, totals.sent, totals.received,
       per_second(totals.received_in_time, elapsed_s), us(latency.quantile_ns(0.5)),
       us(latency.quantile_ns(0.9)), us(latency.quantile_ns(0.99)), us(latency.quantile_ns(0.999)),
       us(latency.max_ns), us(totals.lag.quantile_ns(0.99)), generator_was_late(totals),

@@ -12,7 +12,8 @@ namespace epulse::load {
 namespace {
 
 [[noreturn]] void refuse(std::string_view url, std::string_view why) {
-  fail("cannot use the address '{}': {}; write it as ws://HOST:PORT/PATH", url, why);
+  fail("cannot use the address '{}': {}; write it as ws://HOST:PORT/PATH or tcp://HOST:PORT", url,
+       why);
 }
 
 struct FreeAddresses {
@@ -22,11 +23,13 @@ struct FreeAddresses {
 }  // namespace
 
 Target parse_url(std::string_view url) {
-  constexpr std::string_view kScheme = "ws://";
-  if (!url.starts_with(kScheme)) refuse(url, "not a ws:// address");
-  const std::string_view rest = url.substr(kScheme.size());
-  const std::size_t slash = std::min(rest.find('/'), rest.size());
+  constexpr std::string_view kWebSocket = "ws://";
+  constexpr std::string_view kRaw = "tcp://";
   Target target;
+  target.raw = url.starts_with(kRaw);
+  if (!target.raw && !url.starts_with(kWebSocket)) refuse(url, "neither ws:// nor tcp://");
+  const std::string_view rest = url.substr(target.raw ? kRaw.size() : kWebSocket.size());
+  const std::size_t slash = std::min(rest.find('/'), rest.size());
   target.authority = rest.substr(0, slash);
   target.path = slash < rest.size() ? rest.substr(slash) : "/";
   if (target.path.find_first_of("# \r\n") != std::string::npos) refuse(url, "bad path");

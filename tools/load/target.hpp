@@ -7,8 +7,9 @@
 
 namespace epulse::load {
 
-// What ws://HOST:PORT/PATH names.
+// What ws://HOST:PORT/PATH or tcp://HOST:PORT names.
 struct Target {
+  bool raw = false;       // tcp: whatever is sent comes back as it is
   std::string host;       // without the brackets of IPv6
   std::string port;       // as text
   std::string path;       // with the query
