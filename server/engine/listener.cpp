@@ -13,8 +13,6 @@
 namespace epulse::server {
 namespace {
 
-constexpr int kAcceptQueue = 4096;  // The kernel lowers it to net.core.somaxconn.
-
 [[noreturn]] void refuse(const Address& address, int code) {
   const char* remedy = "give an address of this machine with --listen";
   if (code == EADDRINUSE) {

@@ -69,14 +69,13 @@ void Session::on_data(ConnId id, std::span<std::uint8_t> input) {
   const Connection::Phase before = client->connection.phase();
   client->connection.receive(input, *engine_, *this);
   if (client->connection.phase() != before) enter_phase(*client);
-  if (client->connection.phase() != Connection::Phase::kOpen || !engine_->flush(id)) return;
+  if (client->connection.phase() != Connection::Phase::kOpen || !engine_->blocked(id)) return;
   // Who does not read its echo is not read either. A subscriber is, up to the cap of its backlog:
   // it may be sending pings and reading none of the pongs.
   if (!client->topic) {
     engine_->pause_reading(id);
-  } else if (engine_->queued_bytes(id) > shared_.options.backlog_cap_bytes) {
-    client->connection.drop(*engine_);
-    stat_add(stats_.slow_closed, 1);
+  } else {
+    drop_if_slow(*client);
   }
 }
 
@@ -187,14 +186,18 @@ void Session::deliver(const PublicationPtr& publication) {
     engine_->send_shared(member, frame);
     stat_add(stats_.delivered, 1);
     stat_add(stats_.messages_out, 1);
-    if (engine_->queued_bytes(member) <= shared_.options.backlog_cap_bytes) continue;
-    // Perhaps only this turn was rich; what counts is what the socket does not take.
-    engine_->flush(member);
-    if (engine_->queued_bytes(member) <= shared_.options.backlog_cap_bytes) continue;
-    // A close frame would stand at the end of the backlog that is not being read.
-    client->connection.drop(*engine_);
-    stat_add(stats_.slow_closed, 1);
+    drop_if_slow(*client);
   }
+}
+
+// A turn may be rich; what counts is what the socket does not take.
+void Session::drop_if_slow(Client& client) {
+  const ConnId id = client.connection.id();
+  if (!engine_->blocked(id)) return;
+  if (engine_->queued_bytes(id) <= shared_.options.backlog_cap_bytes) return;
+  // A close frame would stand at the end of the backlog that is not being read.
+  client.connection.drop(*engine_);
+  stat_add(stats_.slow_closed, 1);
 }
 
 // A publisher faster than another worker is not read until that one has caught up.
@@ -274,6 +277,7 @@ void Session::sweep_client(Client& client) {
       if (close_is_stuck(client)) engine_->abort(id);
       return;
     case Connection::Phase::kOpen:
+      if (client.topic) drop_if_slow(client);  // for a backlog of the last publication
       break;
   }
   const std::uint64_t silent_ns = now - client.heard_ns;

@@ -82,6 +82,7 @@ class Session final : public Handler, public Application {
   void publish(Client& client, ws::Opcode opcode, std::span<const std::uint8_t> payload);
   void hand_over(const PublicationPtr& publication);
   void deliver(const PublicationPtr& publication);
+  void drop_if_slow(Client& client);
   void throttle(Client& client);
   void retry_waiting();
   bool offer_waiting();
