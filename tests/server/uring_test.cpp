@@ -350,6 +350,7 @@ TEST(UringProbe, TheServerFallsBackAndSaysWhy) {
     TestClient client = TestClient::open(server.port());
     client.send(ws::Opcode::kText, "x");
     EXPECT_EQ(client.receive().payload.size(), 1U);
+    { const TestClient gone(std::move(client)); }
     server.child().signal(SIGTERM);
     EXPECT_EQ(server.child().wait(), 0);
     EXPECT_EQ(server.child().err(),
