@@ -44,34 +44,52 @@ void stop(SharedState& shared) {
 }
 
 // The line that scripts read: where we listen, and which thread runs where.
-std::string start_line(Running& running, const std::vector<int>& worker_cpus) {
+std::string start_line(Running& running, const std::vector<int>& worker_cpus, EngineKind engine) {
   std::string threads;
   for (std::size_t k = 0; k < running.workers.size(); ++k) {
     const pid_t tid = running.workers[k]->wait_started();
     threads += fmt::format("{}tid {}", k == 0 ? "" : ", ", tid);
     if (worker_cpus[k] >= 0) threads += fmt::format(" on CPU {}", worker_cpus[k]);
   }
-  return fmt::format("epulse-ws: listening on {}, {} worker{} ({}), epoll, pid {}\n",
+  return fmt::format("epulse-ws: listening on {}, {} worker{} ({}), {}, pid {}\n",
                      running.address.text(), running.workers.size(),
-                     running.workers.size() == 1 ? "" : "s", threads, getpid());
+                     running.workers.size() == 1 ? "" : "s", threads, engine_name(engine),
+                     getpid());
+}
+
+// epoll where the other cannot be had.
+EngineOptions choose_engine(const EngineOptions& wanted) {
+  EngineOptions chosen = wanted;
+  const std::string reason = why_unavailable(wanted);
+  if (!reason.empty()) {
+    spdlog::warn("{}; using epoll", reason);
+    chosen.kind = EngineKind::kEpoll;
+  }
+  return chosen;
 }
 
 void serve(const Options& options) {
   const sigset_t signals = block_stop_signals();
   const std::vector<int> cpus = allowed_cpus();
   const std::size_t count = options.workers == 0 ? cpus.size() : options.workers;
+  const std::size_t file_limit = raise_file_limit();
+  const EngineOptions engine = choose_engine(options.engine);
+  SessionOptions session = options.session;
+  if (session.max_connections == 0) {
+    session.max_connections = connections_that_fit(file_limit, engine.kind, count);
+  }
   Listeners listeners = open_listeners(parse_address(options.listen), count);
-  SharedState shared(options.session, count);
+  SharedState shared(session, count);
   Running running{listeners.address, std::move(listeners.claim), {}};
   std::vector<int> worker_cpus;
   try {
     for (std::size_t k = 0; k < count; ++k) {
       worker_cpus.push_back(options.pin ? cpus[k % cpus.size()] : -1);
       running.workers.push_back(
-          std::make_unique<Worker>(WorkerOptions{k, worker_cpus.back(), options.epoll_batch},
-                                   shared, std::move(listeners.sockets[k])));
+          std::make_unique<Worker>(WorkerOptions{k, worker_cpus.back(), engine}, shared,
+                                   std::move(listeners.sockets[k])));
     }
-    fmt::print("{}", start_line(running, worker_cpus));
+    fmt::print("{}", start_line(running, worker_cpus, engine.kind));
     std::fflush(stdout);
   } catch (...) {
     stop(shared);  // The destructors wait for those that did start.

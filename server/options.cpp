@@ -17,16 +17,6 @@ namespace {
 constexpr int kUsageStatus = 2;
 constexpr std::size_t kReservedFiles = 64;  // ours, besides those of connections
 
-// Raises the limit of open files as far as we may; that many connections fit.
-std::size_t connections_that_fit() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024 - kReservedFiles;
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
-  getrlimit(RLIMIT_NOFILE, &limit);
-  return limit.rlim_cur > 2 * kReservedFiles ? limit.rlim_cur - kReservedFiles : kReservedFiles;
-}
-
 std::string check_subprotocol(const std::string& name) {
   if (name.size() > ws::kMaxProtocolChars) return "sub-protocol longer than 64 characters";
   return ws::is_token(name) ? "" : "sub-protocol '" + name + "' is no token (RFC 9110, 5.6.2)";
@@ -61,7 +51,6 @@ void add_compression_options(CLI::App& app, ws::CompressionOptions& options) {
 
 ParsedOptions parse_options(int argc, char** argv) {
   Options options;
-  options.session.max_connections = connections_that_fit();
   double idle_seconds = 300;
   double handshake_seconds = 10;
   double lifetime_seconds = 0;
@@ -80,10 +69,16 @@ ParsedOptions parse_options(int argc, char** argv) {
                  "Largest message taken, bytes (larger: close 1009)")
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 40U));
   app.add_option("--max-connections", options.session.max_connections,
-                 "Connections served at once (more: 503)");
+                 "Connections served at once (more: 503); 0: as many as the limit of open files "
+                 "lets be, per process with epoll, per worker with io_uring");
   app.add_option("--backlog-cap", options.session.backlog_cap_bytes,
                  "Bytes that may wait for a slow subscriber before it is closed");
-  app.add_option("--epoll-batch", options.epoll_batch, "Events taken per epoll_wait")
+  app.add_option("--engine", options.engine.kind, "Falls back to epoll without io_uring")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, EngineKind>{
+          {engine_name(EngineKind::kEpoll), EngineKind::kEpoll},
+          {engine_name(EngineKind::kUring), EngineKind::kUring}}))
+      ->default_str(engine_name(options.engine.kind));
+  app.add_option("--epoll-batch", options.engine.epoll_batch, "Events taken per epoll_wait")
       ->check(CLI::Range(1, 65536));
   app.add_option("--handshake-timeout", handshake_seconds, "Seconds to send the request in")
       ->check(CLI::Range(0.1, 3600.0));
@@ -115,6 +110,21 @@ ParsedOptions parse_options(int argc, char** argv) {
   options.session.max_lifetime_ns = static_cast<std::uint64_t>(lifetime_seconds * 1e9);
   options.session.handler_delay_ns = handler_delay_us * 1000;
   return {options, 0};
+}
+
+std::size_t raise_file_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+  getrlimit(RLIMIT_NOFILE, &limit);
+  return limit.rlim_cur;
+}
+
+std::size_t connections_that_fit(std::size_t file_limit, EngineKind engine, std::size_t workers) {
+  const std::size_t fit =
+      file_limit > 2 * kReservedFiles ? file_limit - kReservedFiles : kReservedFiles;
+  return engine == EngineKind::kUring ? fit * workers : fit;
 }
 
 }  // namespace epulse::server

@@ -29,11 +29,11 @@ struct epulse_stats_worker {
   __u64 connections; /* open now */
   __u64 accepted;    /* handshakes completed */
   __u64 refused;     /* handshakes refused */
-  __u64 loop_turns;  /* returns of epoll_wait */
-  __u64 events;      /* events delivered by them */
+  __u64 loop_turns;  /* returns of epoll_wait or io_uring_enter */
+  __u64 events;      /* events or completions delivered by them */
   __u64 batch_max;   /* largest batch so far */
-  __u64 saturated;   /* batches that filled the event array */
-  __u64 handler_ns;  /* time between a return of epoll_wait and the next call */
+  __u64 saturated;   /* batches that filled the event array, or overflowed the completion queue */
+  __u64 handler_ns;  /* time between such a return and the next call */
   __u64 messages_in;
   __u64 messages_out;
   __u64 bytes_in; /* from the sockets */

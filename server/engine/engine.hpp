@@ -66,21 +66,22 @@ class Engine {
 
   // Operations on a connection that is gone do nothing.
 
-  // Takes the bytes over before it returns. What is sent while one on_data() runs leaves in one
-  // call.
+  // Takes the bytes over before it returns. All that a connection is given in one turn leaves by
+  // the end of it, in one call where it fits.
   virtual void send(ConnId conn, std::span<const Part> parts) = 0;
-  // Sends without a copy; leaves at the end of the turn, together with whatever joins it.
+  // Likewise, without a copy.
   virtual void send_shared(ConnId conn, SharedBytes bytes) = 0;
   // Bytes not yet taken by the kernel.
   virtual std::size_t queued_bytes(ConnId conn) const = 0;
-  // Tries to send now; whether the socket takes no more.
-  virtual bool flush(ConnId conn) = 0;
+  // Whether the socket took less than it was offered: what is queued waits until it takes more, and
+  // on_drained() follows.
+  virtual bool blocked(ConnId conn) const = 0;
 
   virtual void pause_reading(ConnId conn) = 0;
   virtual void resume_reading(ConnId conn) = 0;
 
   // Bytes that the peer has not acknowledged: queued here or in the kernel. Costs a system call.
-  virtual std::size_t unacknowledged_bytes(ConnId conn) const = 0;
+  virtual std::size_t unacknowledged_bytes(ConnId conn) = 0;
 
   // Sends what is queued, then FIN, and waits for the peer's, which may have come before.
   virtual void finish(ConnId conn) = 0;

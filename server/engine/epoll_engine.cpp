@@ -4,7 +4,6 @@
 #include <spdlog/spdlog.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -13,6 +12,7 @@
 #include <utility>
 
 #include "server/contract/stats_writer.hpp"
+#include "server/engine/clock.hpp"
 #include "server/error.hpp"
 
 namespace epulse::server {
@@ -21,21 +21,11 @@ namespace {
 constexpr std::size_t kInputBytes = std::size_t{64} * 1024;
 constexpr std::size_t kCorkBytes = std::size_t{64} * 1024;
 constexpr std::size_t kPartsPerSend = 64;
-constexpr std::size_t kSpareOutputs = 1024;
 constexpr int kAcceptsPerTurn = 64;  // so that a storm of connections does not starve the others
-constexpr std::uint64_t kAcceptBackOffNs = 100'000'000;
-constexpr std::uint64_t kSecondNs = 1'000'000'000;
 
 // Values of epoll_data that are no connection: no slot is that high.
 constexpr std::uint64_t kListenerTag = std::numeric_limits<std::uint64_t>::max();
 constexpr std::uint64_t kWakeTag = kListenerTag - 1;
-
-std::uint64_t clock_ns() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * kSecondNs +
-         static_cast<std::uint64_t>(now.tv_nsec);
-}
 
 std::uint64_t tag(ConnId id) {
   return std::uint64_t{id.generation} << 32U | id.slot;
@@ -158,10 +148,7 @@ void EpollEngine::stream_ended(Conn& conn) {
 void EpollEngine::tick_if_due() {
   if (now_ns_ < next_tick_ns_) return;
   next_tick_ns_ = now_ns_ + kTickNs;
-  if (accept_again_ns_ != 0 && now_ns_ >= accept_again_ns_) {
-    accept_again_ns_ = 0;
-    if (accepting_) watch_listener(true);
-  }
+  if (accept_pause_.end_if_due(now_ns_) && accepting_) watch_listener(true);
   handler_.on_tick();
 }
 
@@ -203,38 +190,12 @@ void EpollEngine::accept_batch() {
 
 // Whether to go on with the next one.
 bool EpollEngine::accept_failed(int code) {
-  switch (code) {
-    case EAGAIN:  // Nobody is waiting.
-      return false;
-    case EINTR:         // A signal: the call did nothing.
-    case ECONNABORTED:  // This one gave up while it waited for us.
-    case EPERM:         // A firewall rule forbids this one.
-    case EPROTO:    // From here on: errors of the network that Linux passes on for the new socket
-    case ENETDOWN:  // (accept(2)); they say nothing about the next one.
-    case ENOPROTOOPT:
-    case EHOSTDOWN:
-    case ENONET:
-    case EHOSTUNREACH:
-    case EOPNOTSUPP:
-    case ENETUNREACH:
-    case ETIMEDOUT:
-      return true;
-    case EMFILE:   // Our limit of open files,
-    case ENFILE:   // that of the machine,
-    case ENOBUFS:  // memory for sockets,
-    case ENOMEM:   // or memory at all is used up. The queue stays readable, so asking again at once
-                   // would spin; closing connections is what helps.
-    default:       // EBADF, EFAULT, EINVAL, ENOTSOCK: our own mistake. Slow down here, too.
-      break;
+  const AcceptVerdict verdict = judge_accept_error(code);
+  if (verdict == AcceptVerdict::kBackOff) {
+    accept_pause_.begin(code, now_ns_);
+    watch_listener(false);
   }
-  if (accept_logged_ns_ == 0 || now_ns_ - accept_logged_ns_ >= kSecondNs) {
-    accept_logged_ns_ = now_ns_;
-    spdlog::warn("cannot accept connections: {}; they wait in the queue until some are closed",
-                 errno_text(code));
-  }
-  watch_listener(false);
-  accept_again_ns_ = now_ns_ + kAcceptBackOffNs;
-  return false;
+  return verdict == AcceptVerdict::kNext;
 }
 
 void EpollEngine::adopt(int fd) {
@@ -359,10 +320,7 @@ void EpollEngine::flush_output(Conn& conn) {
 }
 
 void EpollEngine::output_done(Conn& conn) {
-  if (conn.output && spare_outputs_.size() < kSpareOutputs) {
-    spare_outputs_.push_back(std::move(conn.output));
-  }
-  conn.output.reset();
+  if (conn.output) outputs_.give_back(std::move(conn.output));
   set_blocked(conn, false);
   if (conn.finishing && !conn.fin_sent) {
     conn.fin_sent = true;
@@ -394,14 +352,7 @@ std::size_t EpollEngine::write_some(Conn& conn, std::span<iovec> parts) {
 }
 
 OutputQueue& EpollEngine::output_of(Conn& conn) {
-  if (!conn.output) {
-    if (spare_outputs_.empty()) {
-      conn.output = std::make_unique<OutputQueue>();
-    } else {
-      conn.output = std::move(spare_outputs_.back());
-      spare_outputs_.pop_back();
-    }
-  }
+  if (!conn.output) conn.output = outputs_.take();
   return *conn.output;
 }
 
@@ -418,7 +369,7 @@ std::size_t EpollEngine::queued_bytes(ConnId id) const {
   return corked + (conn->output ? conn->output->bytes() : 0);
 }
 
-std::size_t EpollEngine::unacknowledged_bytes(ConnId id) const {
+std::size_t EpollEngine::unacknowledged_bytes(ConnId id) {
   const Conn* conn = find(id);
   if (conn == nullptr) return 0;
   int in_kernel = 0;
@@ -426,12 +377,9 @@ std::size_t EpollEngine::unacknowledged_bytes(ConnId id) const {
   return queued_bytes(id) + static_cast<std::size_t>(in_kernel);
 }
 
-bool EpollEngine::flush(ConnId id) {
-  Conn* conn = find(id);
-  if (conn == nullptr) return false;
-  if (conn == current_) flush_cork(*conn);
-  if (conn->open && conn->output && !conn->blocked) flush_output(*conn);
-  return conn->open && conn->blocked;
+bool EpollEngine::blocked(ConnId id) const {
+  const Conn* conn = find(id);
+  return conn != nullptr && conn->blocked;
 }
 
 // State of a connection.

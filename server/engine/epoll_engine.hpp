@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "server/contract/stats_page.h"
+#include "server/engine/accept_errors.hpp"
 #include "server/engine/engine.hpp"
 #include "server/engine/file_descriptor.hpp"
 #include "server/engine/output_queue.hpp"
@@ -37,8 +38,8 @@ class EpollEngine final : public Engine {
   void send(ConnId id, std::span<const Part> parts) override;
   void send_shared(ConnId id, SharedBytes bytes) override;
   std::size_t queued_bytes(ConnId id) const override;
-  std::size_t unacknowledged_bytes(ConnId id) const override;
-  bool flush(ConnId id) override;
+  bool blocked(ConnId id) const override;
+  std::size_t unacknowledged_bytes(ConnId id) override;
   void pause_reading(ConnId id) override;
   void resume_reading(ConnId id) override;
   void finish(ConnId id) override;
@@ -110,11 +111,10 @@ class EpollEngine final : public Engine {
   std::vector<std::uint32_t> free_slots_;
   std::vector<ConnId> dirty_;          // with output that has not been tried
   std::vector<std::uint32_t> closed_;  // to be released at the end of the turn
-  std::vector<std::unique_ptr<OutputQueue>> spare_outputs_;
+  OutputPool outputs_;
   std::uint64_t now_ns_ = 0;
   std::uint64_t next_tick_ns_ = 0;
-  std::uint64_t accept_again_ns_ = 0;  // backing off until then; 0: not
-  std::uint64_t accept_logged_ns_ = 0;
+  AcceptPause accept_pause_;
   bool accepting_ = true;
   bool running_ = true;
 };

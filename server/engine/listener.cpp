@@ -6,14 +6,16 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <string>
+#include <thread>
 
 #include "server/error.hpp"
 
 namespace epulse::server {
 namespace {
 
-constexpr int kAcceptQueue = 4096;  // The kernel lowers it to net.core.somaxconn.
+constexpr int kPatience = 50;
 
 [[noreturn]] void refuse(const Address& address, int code) {
   const char* remedy = "give an address of this machine with --listen";
@@ -32,13 +34,17 @@ void set_option(int fd, int level, int name, const Address& address) {
   if (setsockopt(fd, level, name, &on, sizeof on) != 0) refuse(address, errno);
 }
 
-FileDescriptor bound_socket(const Address& address, bool share_port) {
+// Tries again so many times, ten milliseconds apart, while the port is in use.
+FileDescriptor bound_socket(const Address& address, bool share_port, int patience = 0) {
   FileDescriptor fd(
       socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) refuse(address, errno);
   set_option(fd.get(), SOL_SOCKET, SO_REUSEADDR, address);
   if (share_port) set_option(fd.get(), SOL_SOCKET, SO_REUSEPORT, address);
-  if (bind(fd.get(), address.get(), address.size) != 0) refuse(address, errno);
+  while (bind(fd.get(), address.get(), address.size) != 0) {
+    if (errno != EADDRINUSE || patience-- == 0) refuse(address, errno);
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
   return fd;
 }
 
@@ -76,8 +82,9 @@ Listeners open_listeners(const Address& address, std::size_t count) {
     listeners.claim = claim_port(listeners.address);
   } else {
     listeners.claim = claim_port(address);
-    // Without SO_REUSEPORT a bind fails if anybody listens there, sharing or not.
-    bound_socket(address, false);
+    // Without SO_REUSEPORT a bind fails if anybody listens there, sharing or not. Patiently: the
+    // kernel takes an io_uring apart, and lets go of its listener, a moment after its process ended.
+    bound_socket(address, false, kPatience);
   }
   while (listeners.sockets.size() < count) {
     listeners.sockets.push_back(listening_socket(listeners.address));

@@ -8,6 +8,9 @@
 
 namespace epulse::server {
 
+// Connections that may wait to be accepted; the kernel lowers it to net.core.somaxconn.
+constexpr int kAcceptQueue = 4096;
+
 // One listening socket per worker, all on one port (SO_REUSEPORT).
 struct Listeners {
   Address address;  // with the port that was given when 0 was asked for

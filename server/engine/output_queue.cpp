@@ -8,6 +8,7 @@ namespace {
 
 // Small copies join up to this size, so that a backlog of tiny frames is not a list of tiny chunks.
 constexpr std::size_t kJoinBytes = std::size_t{64} * 1024;
+constexpr std::size_t kSpareQueues = 1024;
 
 }  // namespace
 
@@ -65,6 +66,19 @@ void OutputQueue::clear() {
   head_ = 0;
   head_offset_ = 0;
   bytes_ = 0;
+}
+
+std::unique_ptr<OutputQueue> OutputPool::take() {
+  if (spare_.empty()) return std::make_unique<OutputQueue>();
+  std::unique_ptr<OutputQueue> queue = std::move(spare_.back());
+  spare_.pop_back();
+  return queue;
+}
+
+void OutputPool::give_back(std::unique_ptr<OutputQueue> queue) {
+  if (spare_.size() >= kSpareQueues) return;
+  queue->clear();
+  spare_.push_back(std::move(queue));
 }
 
 }  // namespace epulse::server

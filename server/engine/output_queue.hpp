@@ -3,6 +3,7 @@
 #include <sys/uio.h>
 
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -40,6 +41,16 @@ class OutputQueue {
   std::size_t head_ = 0;         // first chunk not wholly sent
   std::size_t head_offset_ = 0;  // bytes of it that were
   std::size_t bytes_ = 0;
+};
+
+// Queues of connections that had something to send, empty, for those that will have.
+class OutputPool {
+ public:
+  std::unique_ptr<OutputQueue> take();
+  void give_back(std::unique_ptr<OutputQueue> queue);
+
+ private:
+  std::vector<std::unique_ptr<OutputQueue>> spare_;
 };
 
 }  // namespace epulse::server

@@ -17,9 +17,11 @@ namespace epulse::server {
 namespace {
 
 constexpr std::uint64_t kCloseCheckNs = 1'000'000'000;
+constexpr std::uint64_t kSlowCheckNs = 1'000'000'000;
 constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
 constexpr std::size_t kWheelSlots = 512;  // two minutes of ticks: longer times are looked at again
 constexpr std::string_view kTopicPrefix = "/topic/";
+constexpr int kPublicationsPerTurn = 256;  // so that publishers elsewhere do not starve our own clients
 constexpr std::size_t kMaxTopicChars = 128;
 
 // The unreserved characters of RFC 3986, 2.3: nothing that could be escaped in two ways.
@@ -81,14 +83,13 @@ void Session::on_data(ConnId id, std::span<std::uint8_t> input) {
   const Connection::Phase before = client->connection.phase();
   client->connection.receive(input, *engine_, *this);
   if (client->connection.phase() != before) enter_phase(*client);
-  if (client->connection.phase() != Connection::Phase::kOpen || !engine_->flush(id)) return;
+  if (client->connection.phase() != Connection::Phase::kOpen || !engine_->blocked(id)) return;
   // Who does not read its echo is not read either. A subscriber is, up to the cap of its backlog:
   // it may be sending pings and reading none of the pongs.
   if (!client->topic) {
     engine_->pause_reading(id);
-  } else if (engine_->queued_bytes(id) > shared_.options.backlog_cap_bytes) {
-    client->connection.drop(*engine_);
-    stat_add(stats_.slow_closed, 1);
+  } else {
+    drop_if_slow(*client);
   }
 }
 
@@ -202,13 +203,7 @@ void Session::deliver(const PublicationPtr& publication) {
     engine_->send_shared(member, frame_for(*client, publication));
     stat_add(stats_.delivered, 1);
     stat_add(stats_.messages_out, 1);
-    if (engine_->queued_bytes(member) <= shared_.options.backlog_cap_bytes) continue;
-    // Perhaps only this turn was rich; what counts is what the socket does not take.
-    engine_->flush(member);
-    if (engine_->queued_bytes(member) <= shared_.options.backlog_cap_bytes) continue;
-    // A close frame would stand at the end of the backlog that is not being read.
-    client->connection.drop(*engine_);
-    stat_add(stats_.slow_closed, 1);
+    drop_if_slow(*client);
   }
 }
 
@@ -218,6 +213,16 @@ SharedBytes Session::frame_for(Client& client, const PublicationPtr& publication
   const Bytes& frame = publication->compressed_frame(*compression_, window_bits);
   if (&frame != &publication->frame()) client.connection.forget_context();
   return {publication, &frame};
+}
+
+// A turn may be rich; what counts is what the socket does not take, as its end tells.
+void Session::drop_if_slow(Client& client) {
+  const ConnId id = client.connection.id();
+  if (engine_->queued_bytes(id) <= shared_.options.backlog_cap_bytes) return;
+  if (!engine_->blocked(id)) return schedule(client, engine_->now_ns() + kSlowCheckNs);
+  // A close frame would stand at the end of the backlog that is not being read.
+  client.connection.drop(*engine_);
+  stat_add(stats_.slow_closed, 1);
 }
 
 // A publisher faster than another worker is not read until that one has caught up.
@@ -257,13 +262,14 @@ bool Session::offer_waiting() {
 void Session::on_wake() {
   shared_.hub.waker(worker_).acknowledge();
   PublicationPtr publication;
-  bool taken = false;
-  while (shared_.hub.take(worker_, publication)) {
+  int taken = 0;
+  while (taken < kPublicationsPerTurn && shared_.hub.take(worker_, publication)) {
     deliver(publication);
-    taken = true;
+    ++taken;
   }
   publication.reset();
-  if (taken) shared_.hub.wake_stalled(worker_);
+  if (taken == kPublicationsPerTurn) shared_.hub.waker(worker_).wake();  // for the rest
+  if (taken != 0) shared_.hub.wake_stalled(worker_);
   if (!throttled_.empty()) retry_waiting();
   if (shared_.draining.load() && drain_deadline_ns_ == 0) begin_drain();
 }
@@ -344,6 +350,7 @@ std::uint64_t Session::check_open(Client& client) {
     engine_->abort(client.connection.id());
     return kNever;
   }
+  if (client.topic) drop_if_slow(client);
   if (!client.pinged && now >= client.heard_ns + options.idle_timeout_ns / 2) {
     client.pinged = true;  // Who is still there answers, and is heard.
     client.connection.ping(*engine_);

@@ -92,6 +92,7 @@ class Session final : public Handler, public Application {
   void hand_over(const PublicationPtr& publication);
   void deliver(const PublicationPtr& publication);
   SharedBytes frame_for(Client& client, const PublicationPtr& publication);
+  void drop_if_slow(Client& client);
   void throttle(Client& client);
   void retry_waiting();
   bool offer_waiting();

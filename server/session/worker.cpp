@@ -6,10 +6,10 @@
 #include <unistd.h>
 
 #include <exception>
+#include <memory>
 #include <utility>
 
 #include "server/contract/stats_writer.hpp"
-#include "server/engine/epoll_engine.hpp"
 #include "server/session/cpus.hpp"
 
 namespace epulse::server {
@@ -35,14 +35,12 @@ void Worker::run() {
     const pid_t tid = set_up();
     // Built here, after pinning, so that its memory is near this CPU.
     Session session(shared_, options_.index);
-    EpollEngine engine({.listen_fd = listener_.get(),
-                        .wake_fd = shared_.hub.waker(options_.index).fd(),
-                        .batch = options_.epoll_batch},
-                       session, shared_.pages.worker(options_.index));
-    session.attach(engine);
+    const std::unique_ptr<Engine> engine =
+        make_engine(options_.engine, session, shared_.pages.worker(options_.index));
+    session.attach(*engine);
     started = true;
     started_.set_value(tid);
-    engine.run();
+    engine->run();
     ended_.set_value();
   } catch (...) {
     if (!started) {
@@ -58,6 +56,8 @@ void Worker::run() {
 pid_t Worker::set_up() {
   pthread_setname_np(pthread_self(), fmt::format("ws-worker-{}", options_.index).c_str());
   if (options_.cpu >= 0) pin_to(options_.cpu);
+  options_.engine.listen_fd = listener_.get();
+  options_.engine.wake_fd = shared_.hub.waker(options_.index).fd();
   const pid_t tid = gettid();
   epulse_stats_worker& page = shared_.pages.worker(options_.index);
   stat_set(page.tid, static_cast<__u32>(tid));

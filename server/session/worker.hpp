@@ -6,6 +6,7 @@
 #include <future>
 #include <thread>
 
+#include "server/engine/engines.hpp"
 #include "server/engine/file_descriptor.hpp"
 #include "server/session/session.hpp"
 
@@ -14,7 +15,7 @@ namespace epulse::server {
 struct WorkerOptions {
   std::size_t index = 0;
   int cpu = -1;  // -1: not pinned
-  std::size_t epoll_batch = 512;
+  EngineOptions engine;  // its descriptors are the worker's affair
 };
 
 // One thread with its own listener, loop, connections and buffers.

@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <stdexcept>
 #include <thread>
 
@@ -49,11 +50,19 @@ bool drain(int& fd, std::string& text) {
 
 std::vector<std::string> server_command(const std::vector<std::string>& options) {
   std::vector<std::string> command = {EPULSE_WS_PATH, "--listen", "127.0.0.1:0"};
+  if (const std::string engine = engine_under_test(); !engine.empty()) {
+    command.insert(command.end(), {"--engine", engine});
+  }
   command.insert(command.end(), options.begin(), options.end());
   return command;
 }
 
 }  // namespace
+
+std::string engine_under_test() {
+  const char* engine = getenv("EPULSE_WS_ENGINE");
+  return engine == nullptr ? "" : engine;
+}
 
 Child::Child(std::vector<std::string> command) {
   std::array<int, 2> out{};

@@ -10,6 +10,10 @@ namespace epulse::testing {
 
 using std::chrono::milliseconds;
 
+// The engine that servers under test are to use, from the environment variable EPULSE_WS_ENGINE; ""
+// for their default.
+std::string engine_under_test();
+
 // A program under test. Killed, if still there, and always reaped by the destructor.
 class Child {
  public:

@@ -1,90 +1,35 @@
-#include "server/engine/epoll_engine.hpp"
-
+// What every engine owes its handler.
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
-#include <functional>
+#include <cerrno>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "server/engine/listener.hpp"
-#include "server/session/mailbox.hpp"
-#include "tests/server/test_client.hpp"
+#include "tests/server/recorder.hpp"
 
 namespace epulse::server {
 namespace {
 
 using testing::bytes_of;
 using testing::TestClient;
-using testing::text_of;
 
-// Runs an engine on this thread until a condition holds; records what it is told.
-class Recorder : public Handler {
- public:
-  Recorder()
-      : listeners_(open_listeners(parse_address("127.0.0.1:0"), 1)),
-        engine_({.listen_fd = listeners_.sockets[0].get(), .wake_fd = waker_.fd()}, *this, stats_) {
+class EachEngine : public ::testing::TestWithParam<EngineKind> {
+ protected:
+  void SetUp() override {
+    const std::string reason = why_unavailable(options());
+    if (!reason.empty()) GTEST_SKIP() << reason;
   }
-
-  int port() const { return listeners_.address.port(); }
-  EpollEngine& engine() { return engine_; }
-  std::uint64_t turns() const { return stats_.loop_turns; }
-
-  // False when `ticks` (a quarter of a second each) went by first.
-  bool run_until(std::function<bool()> condition, int ticks = 40) {
-    condition_ = std::move(condition);
-    ticks_left_ = ticks;
-    waker_.acknowledge();
-    waker_.wake();  // So that the condition is looked at without any event, too.
-    if (!condition_()) engine_.run();
-    return condition_();
-  }
-
-  void on_accept(ConnId conn) override { accepted.push_back(conn); }
-  void on_data(ConnId conn, std::span<std::uint8_t> input) override {
-    data += text_of(input);
-    if (on_input) on_input(conn);
-    look();
-  }
-  void on_drained(ConnId /*conn*/) override { look(); }
-  void on_closed(ConnId conn, CloseReason reason) override {
-    closed.emplace_back(conn, reason);
-    look();
-  }
-  void on_wake() override { look(); }
-  void on_tick() override {
-    if (--ticks_left_ <= 0) engine_.stop();
-    look();
-  }
-
-  std::vector<ConnId> accepted;
-  std::vector<std::pair<ConnId, CloseReason>> closed;
-  std::string data;
-  std::function<void(ConnId)> on_input;
-
- private:
-  void look() {
-    if (condition_()) engine_.stop();
-  }
-
-  Listeners listeners_;
-  Waker waker_;
-  epulse_stats_worker stats_{};
-  std::function<bool()> condition_;
-  int ticks_left_ = 0;
-  EpollEngine engine_;
+  static EngineOptions options() { return {.kind = GetParam()}; }
 };
 
-void say(EpollEngine& engine, ConnId conn, std::string_view text) {
-  const auto bytes = bytes_of(text);
-  const Part part(bytes);
-  engine.send(conn, {&part, 1});
-}
+INSTANTIATE_TEST_SUITE_P(All, EachEngine,
+                         ::testing::Values(EngineKind::kEpoll, EngineKind::kUring),
+                         [](const auto& test) { return engine_name(test.param); });
 
-TEST(EpollEngine, AnIdThatIsGoneNamesNobody) {
-  Recorder recorder;
+TEST_P(EachEngine, AnIdThatIsGoneNamesNobody) {
+  Recorder recorder(options());
   {
     TestClient first(recorder.port());
     first.send_raw(bytes_of("1"));
@@ -114,8 +59,8 @@ TEST(EpollEngine, AnIdThatIsGoneNamesNobody) {
 
 // Two connections are ready in one batch and the first handled closes both: the event of the other,
 // already taken from the kernel, must reach nobody.
-TEST(EpollEngine, EventsOfAConnectionClosedInTheSameBatchAreDropped) {
-  Recorder recorder;
+TEST_P(EachEngine, EventsOfAConnectionClosedInTheSameBatchAreDropped) {
+  Recorder recorder(options());
   TestClient a(recorder.port());
   TestClient b(recorder.port());
   ASSERT_TRUE(recorder.run_until([&] { return recorder.accepted.size() == 2; }, 8));
@@ -131,10 +76,41 @@ TEST(EpollEngine, EventsOfAConnectionClosedInTheSameBatchAreDropped) {
   EXPECT_EQ(recorder.closed[0].second, CloseReason::kAborted);
 }
 
-TEST(EpollEngine, FinishSendsEverythingThenFin) {
-  Recorder recorder;
+TEST_P(EachEngine, AnAbortIsAReset) {
+  Recorder recorder(options());
   TestClient client(recorder.port());
-  const std::string text(3'000'000, 'x');  // more than the socket takes at once
+  recorder.on_input = [&](ConnId conn) {
+    say(recorder.engine(), conn, "never to arrive");
+    recorder.engine().abort(conn);
+  };
+  client.send_raw(bytes_of("go"));
+  ASSERT_TRUE(recorder.run_until([&] { return !recorder.closed.empty(); }));
+  EXPECT_EQ(recorder.closed[0].second, CloseReason::kAborted);
+  bool reset = false;
+  // The io_uring engine resets at its next submission.
+  EXPECT_TRUE(recorder.run_until([&] {
+    char byte = 0;
+    reset = reset || (recv(client.fd(), &byte, 1, MSG_DONTWAIT) < 0 && errno == ECONNRESET);
+    return reset;
+  }));
+}
+
+TEST_P(EachEngine, AResetOfThePeerIsAnError) {
+  Recorder recorder(options());
+  TestClient client(recorder.port());
+  client.send_raw(bytes_of("x"));
+  ASSERT_TRUE(recorder.run_until([&] { return recorder.data == "x"; }));
+  const linger reset{1, 0};
+  setsockopt(client.fd(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+  { const TestClient gone(std::move(client)); }
+  ASSERT_TRUE(recorder.run_until([&] { return !recorder.closed.empty(); }));
+  EXPECT_EQ(recorder.closed[0].second, CloseReason::kError);
+}
+
+TEST_P(EachEngine, FinishSendsEverythingThenFin) {
+  Recorder recorder(options());
+  TestClient client(recorder.port());
+  const std::string text = pattern(3'000'000);  // more than the socket takes at once
   recorder.on_input = [&](ConnId conn) {
     say(recorder.engine(), conn, text);
     recorder.engine().finish(conn);
@@ -143,55 +119,58 @@ TEST(EpollEngine, FinishSendsEverythingThenFin) {
   client.send_raw(bytes_of("go"));
   std::string received;
   bool end = false;
-  std::string buffer(1 << 16, ' ');
   // The client reads from inside the loop of the engine: one thread is enough.
-  ASSERT_TRUE(recorder.run_until([&] {
-    ssize_t n = 0;
-    while ((n = recv(client.fd(), buffer.data(), buffer.size(), MSG_DONTWAIT)) > 0) {
-      received.append(buffer, 0, static_cast<std::size_t>(n));
-    }
-    end = end || n == 0;
+  ASSERT_TRUE(recorder.run_busily_until([&] {
+    end = end || !read_available(client, received);
     return end;
   }));
-  EXPECT_EQ(received.size(), text.size());
+  EXPECT_TRUE(received == text);
+  EXPECT_TRUE(recorder.closed.empty());  // The peer has not ended its half.
+  shutdown(client.fd(), SHUT_WR);
+  ASSERT_TRUE(recorder.run_until([&] { return !recorder.closed.empty(); }));
+  EXPECT_EQ(recorder.closed[0].second, CloseReason::kFinished);
 }
 
 // The peer half-closes as soon as it has asked: it still gets the whole answer, and no turn is
 // spent on being told of its end again and again.
-TEST(EpollEngine, FinishSendsEverythingToAPeerThatHasEndedItsHalf) {
-  Recorder recorder;
+TEST_P(EachEngine, FinishSendsEverythingToAPeerThatHasEndedItsHalf) {
+  Recorder recorder(options());
   TestClient client(recorder.port());
-  const std::string text(8'000'000, 'x');  // more than the socket takes at once
+  const std::string text = pattern(8'000'000);  // more than the socket takes at once
   recorder.on_input = [&](ConnId conn) {
     say(recorder.engine(), conn, text);
     recorder.engine().finish(conn);
   };
   client.send_raw(bytes_of("go"));
   shutdown(client.fd(), SHUT_WR);
-  const std::uint64_t turns = recorder.turns();
+  const std::uint64_t turns = recorder.stats().loop_turns;
   // Nobody reads: the end is seen with most of the answer still queued.
   EXPECT_FALSE(recorder.run_until([&] { return !recorder.closed.empty(); }, 4));
-  EXPECT_LT(recorder.turns() - turns, 20U);
+  EXPECT_LT(recorder.stats().loop_turns - turns, 20U);
   std::string received;
-  std::string buffer(1 << 16, ' ');
-  const auto all_read = [&] {
-    ssize_t n = 0;
-    while ((n = recv(client.fd(), buffer.data(), buffer.size(), MSG_DONTWAIT)) > 0) {
-      received.append(buffer, 0, static_cast<std::size_t>(n));
-    }
-    return n == 0;
-  };
   bool end = false;
-  ASSERT_TRUE(recorder.run_until([&] {
-    end = end || all_read();
+  ASSERT_TRUE(recorder.run_busily_until([&] {
+    end = end || !read_available(client, received);
     return end && !recorder.closed.empty();
   }));
-  EXPECT_EQ(received.size(), text.size());
+  EXPECT_TRUE(received == text);
   EXPECT_EQ(recorder.closed[0].second, CloseReason::kFinished);
 }
 
-TEST(EpollEngine, APausedConnectionIsNotRead) {
-  Recorder recorder;
+TEST_P(EachEngine, FinishWithNothingToSayIsJustFin) {
+  Recorder recorder(options());
+  TestClient client(recorder.port());
+  recorder.on_input = [&](ConnId conn) { recorder.engine().finish(conn); };
+  client.send_raw(bytes_of("go"));
+  shutdown(client.fd(), SHUT_WR);
+  ASSERT_TRUE(recorder.run_until([&] { return !recorder.closed.empty(); }));
+  std::string received;
+  EXPECT_TRUE(
+      recorder.run_until([&] { return !read_available(client, received) && received.empty(); }));
+}
+
+TEST_P(EachEngine, APausedConnectionIsNotRead) {
+  Recorder recorder(options());
   TestClient client(recorder.port());
   recorder.on_input = [&](ConnId conn) { recorder.engine().pause_reading(conn); };
   client.send_raw(bytes_of("1"));
@@ -200,6 +179,123 @@ TEST(EpollEngine, APausedConnectionIsNotRead) {
   EXPECT_FALSE(recorder.run_until([&] { return recorder.data == "12"; }, 2));
   recorder.engine().resume_reading(recorder.accepted[0]);
   EXPECT_TRUE(recorder.run_until([&] { return recorder.data == "12"; }));
+}
+
+// Pauses at every input, for this turn or some more, while more is coming all the time.
+TEST_P(EachEngine, PausesLoseNothingAndChangeNoOrder) {
+  Recorder recorder(options());
+  TestClient client(recorder.port());
+  TestClient pulse(recorder.port());  // so that there is always a next turn
+  const std::string text = pattern(4'000'000);
+  std::string received;
+  std::size_t sent = 0;
+  std::size_t inputs = 0;
+  std::vector<ConnId> paused;
+  recorder.on_bytes = [&](ConnId conn, std::span<std::uint8_t> input) {
+    Engine& engine = recorder.engine();
+    if (conn == recorder.accepted[1]) {
+      for (const ConnId old : std::exchange(paused, {})) engine.resume_reading(old);
+      return;
+    }
+    received += testing::text_of(input);
+    engine.pause_reading(conn);
+    if (++inputs % 4 != 0) engine.resume_reading(conn);
+    if (inputs % 4 == 1) engine.pause_reading(conn);
+    if (inputs % 4 <= 1) paused.push_back(conn);
+  };
+  ASSERT_TRUE(recorder.run_until([&] { return recorder.accepted.size() == 2; }, 8));
+  ASSERT_TRUE(recorder.run_until(
+      [&] {
+        pulse.send_raw(bytes_of("."));
+        sent += client.send_some(bytes_of(text.substr(sent, 50'000)));
+        if (sent == text.size()) shutdown(client.fd(), SHUT_WR);
+        return !recorder.closed.empty();
+      },
+      400));
+  EXPECT_GT(inputs, 20U);
+  EXPECT_EQ(received.size(), text.size());
+  EXPECT_TRUE(received == text);
+  EXPECT_EQ(recorder.closed[0].second, CloseReason::kPeer);
+}
+
+// Copies and shared buffers of all sizes, said while the socket takes all, some and nothing.
+TEST_P(EachEngine, ASlowReaderGetsEveryByteInOrder) {
+  Recorder recorder(options());
+  TestClient client(recorder.port(), 4096);
+  std::string expected;
+  bool was_blocked = false;
+  const auto say_more = [&](ConnId conn) {
+    const std::size_t size = expected.size() % 7 == 0 ? 70'000 : 1 + expected.size() % 5'000;
+    const std::string text = pattern(size, expected.size());
+    if (expected.size() % 3 == 0) {
+      recorder.engine().send_shared(conn, std::make_shared<const Bytes>(bytes_of(text)));
+    } else {
+      say(recorder.engine(), conn, text);
+    }
+    expected += text;
+    was_blocked = was_blocked || recorder.engine().blocked(conn);
+  };
+  client.send_raw(bytes_of("go"));
+  ASSERT_TRUE(recorder.run_until([&] { return recorder.data == "go"; }));
+  const ConnId conn = recorder.accepted[0];
+  std::string received;
+  ASSERT_TRUE(recorder.run_until(
+      [&] {
+        for (int i = 0; i < 5 && expected.size() < 6'000'000; ++i) say_more(conn);
+        client.send_raw(bytes_of("."));  // So that there is a next turn.
+        char buffer[3000];
+        const ssize_t n = recv(client.fd(), buffer, sizeof buffer, MSG_DONTWAIT);
+        if (n > 0) received.append(buffer, static_cast<std::size_t>(n));
+        return expected.size() >= 6'000'000;
+      },
+      400));
+  EXPECT_TRUE(was_blocked);
+  EXPECT_GT(recorder.engine().queued_bytes(conn), 0U);
+  EXPECT_GT(recorder.engine().unacknowledged_bytes(conn), recorder.engine().queued_bytes(conn));
+  ASSERT_TRUE(recorder.run_until(
+      [&] {
+        EXPECT_TRUE(read_available(client, received));
+        client.send_raw(bytes_of("."));
+        return received.size() >= expected.size();
+      },
+      400));
+  EXPECT_TRUE(received == expected);
+  ASSERT_TRUE(recorder.run_until([&] { return !recorder.drained.empty(); }));
+  EXPECT_FALSE(recorder.engine().blocked(conn));
+  EXPECT_EQ(recorder.engine().queued_bytes(conn), 0U);
+  EXPECT_EQ(recorder.stats().bytes_out, expected.size());
+}
+
+TEST_P(EachEngine, NobodyIsAcceptedAfterTheEndOfAccepting) {
+  Recorder recorder(options());
+  const TestClient first(recorder.port());
+  ASSERT_TRUE(recorder.run_until([&] { return recorder.accepted.size() == 1; }, 8));
+  recorder.engine().stop_accepting();
+  EXPECT_FALSE(recorder.run_until([&] { return false; }, 2));
+  const TestClient second(recorder.port());
+  EXPECT_FALSE(recorder.run_until([&] { return recorder.accepted.size() > 1; }, 2));
+}
+
+TEST_P(EachEngine, CountsWhatItMoves) {
+  Recorder recorder(options());
+  make_echo(recorder);
+  TestClient client(recorder.port());
+  std::string received;
+  std::size_t sent = 0;
+  ASSERT_TRUE(recorder.run_busily_until([&] {
+    if (received.size() == sent && sent < 1'013'000) {
+      client.send_raw(bytes_of(pattern(1013)));
+      sent += 1013;
+    }
+    read_available(client, received);
+    return received.size() == 1'013'000;
+  }));
+  EXPECT_EQ(recorder.stats().bytes_in, 1'013'000U);
+  ASSERT_FALSE(recorder.run_until([&] { return false; }, 1));
+  EXPECT_EQ(recorder.stats().bytes_out, 1'013'000U);
+  EXPECT_GE(recorder.stats().events, 1000U);
+  EXPECT_GE(recorder.stats().batch_max, 1U);
+  EXPECT_GT(recorder.stats().handler_ns, 0U);
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 // The real program, over real sockets.
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <linux/tcp.h>  // has tcpi_data_segs_in, which glibc lacks
 #include <netinet/in.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -334,15 +333,6 @@ TEST(Topic, EveryoneGetsEverythingInOrderAcrossWorkers) {
   EXPECT_EQ(stat(server.port(), "delivered"), kPublishers * kMessages * clients.size() + 1);
 }
 
-// Data segments that a client has received: without Nagle's algorithm, one for each send of the
-// server.
-std::uint32_t segments_in(const TestClient& client) {
-  tcp_info info{};
-  socklen_t size = sizeof info;
-  getsockopt(client.fd(), IPPROTO_TCP, TCP_INFO, &info, &size);
-  return info.tcpi_data_segs_in;
-}
-
 Bytes sixteen_frames() {
   Bytes input;
   for (int i = 0; i < 16; ++i) {
@@ -385,8 +375,9 @@ std::size_t complaints(const std::string& err) {
 }
 
 TEST(Limits, WithoutDescriptorsItWaitsSaysSoAndGoesOn) {
-  Child server(
-      {"/bin/sh", "-c", "ulimit -n 40; exec " EPULSE_WS_PATH " --listen 127.0.0.1:0 --workers 1"});
+  const std::string engine = engine_under_test().empty() ? "" : " --engine " + engine_under_test();
+  Child server({"/bin/sh", "-c",
+                "ulimit -n 40; exec " EPULSE_WS_PATH " --listen 127.0.0.1:0 --workers 1" + engine});
   const std::string line = server.read_line();
   const std::string prefix = "epulse-ws: listening on 127.0.0.1:";
   ASSERT_TRUE(line.starts_with(prefix)) << line;

@@ -1,8 +1,8 @@
 #include "tests/server/test_client.hpp"
 
 #include <arpa/inet.h>
+#include <linux/tcp.h>  // has tcpi_data_segs_in, which glibc lacks
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -156,6 +156,13 @@ bool TestClient::ended(std::chrono::milliseconds deadline) {
   while (fill(end)) {
   }
   return end_;
+}
+
+std::uint32_t segments_in(const TestClient& client) {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  getsockopt(client.fd(), IPPROTO_TCP, TCP_INFO, &info, &size);
+  return info.tcpi_data_segs_in;
 }
 
 }  // namespace epulse::testing

@@ -88,4 +88,8 @@ class TestClient {
   bool end_ = false;
 };
 
+// Data segments that a client has received: without Nagle's algorithm, one for each send of the
+// server.
+std::uint32_t segments_in(const TestClient& client);
+
 }  // namespace epulse::testing

@@ -1,0 +1,70 @@
+// Accepting: the kernel puts each new connection into a free place of the ring's table of files.
+#include <poll.h>
+
+#include <cerrno>
+
+#include "server/engine/listener.hpp"
+#include "server/engine/uring/requests.hpp"
+#include "server/engine/uring/uring_engine.hpp"
+
+namespace epulse::server {
+
+using uring::Completion;
+using uring::Kind;
+
+void UringEngine::accepted(const Completion& done) {
+  if (!done.more()) accept_state_ = Accepting::kNot;
+  if (done.result >= 0) return adopt(static_cast<std::uint32_t>(done.result));
+  if (done.result == -ECANCELED) return;  // That was us.
+  if (judge_accept_error(-done.result) == AcceptVerdict::kBackOff) {
+    accept_pause_.begin(-done.result, now_ns_);
+  }
+}
+
+// Somebody waits, and all places were taken when we began to listen for that.
+void UringEngine::knocked(const Completion& done) {
+  accept_state_ = Accepting::kNot;
+  if (done.result == -ECANCELED) return;
+  if (in_use_ >= ring_.files()) accept_pause_.begin(EMFILE, now_ns_);
+}
+
+void UringEngine::adopt(std::uint32_t slot) {
+  if (slot >= conns_.size()) conns_.resize(slot + 1);
+  Conn& conn = conns_[slot];
+  conn.slot = slot;
+  conn.open = true;
+  ++in_use_;
+  mark_dirty(conn);
+  handler_.on_accept(conn.id());
+}
+
+// One request that accepts all who come is cheapest, but where the table fills up the kernel would
+// close those for whom there is no place (io_fixed_fd_install()). So it serves while all that can
+// be waiting fit in; then each is asked for, and when the table is full nobody is, and they wait.
+void UringEngine::update_accepting() {
+  const std::size_t places = ring_.files() - in_use_;
+  const bool many = places > static_cast<std::size_t>(kAcceptQueue);
+  const bool stop = !accepting_ || (accept_state_ == Accepting::kMany && !many);
+  if (accept_state_ != Accepting::kNot) {
+    if (!stop || accept_cancelled_) return;
+    accept_cancelled_ = true;
+    uring::cancel(ring_.next(), uring::tag(accept_state_ == Accepting::kKnock ? Kind::kKnock
+                                                                              : Kind::kAccept));
+    return;
+  }
+  accept_cancelled_ = false;
+  if (!accepting_ || accept_pause_.active()) return;
+  if (places == 0) {
+    accept_state_ = Accepting::kKnock;
+    uring::poll(ring_.next(), Kind::kKnock, options_.listen_fd, POLLIN, false);
+  } else {
+    accept_state_ = many ? Accepting::kMany : Accepting::kOne;
+    uring::accept(ring_.next(), options_.listen_fd, many);
+  }
+}
+
+void UringEngine::stop_accepting() {
+  accepting_ = false;
+}
+
+}  // namespace epulse::server

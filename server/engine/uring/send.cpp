@@ -1,0 +1,224 @@
+// Sending: everything that a connection was given in a turn is one request at the end of it, which
+// the kernel does or refuses at once, so that the bytes need to live no longer than the call.
+#include <poll.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "server/contract/stats_writer.hpp"
+#include "server/engine/uring/requests.hpp"
+#include "server/engine/uring/uring_engine.hpp"
+
+namespace epulse::server {
+namespace {
+
+constexpr std::size_t kPartsPerSend = 64;
+
+}  // namespace
+
+using uring::Completion;
+using uring::Kind;
+
+void UringEngine::send(ConnId id, std::span<const Part> parts) {
+  Conn* conn = find(id);
+  if (conn == nullptr || conn->finishing) return;
+  mark_dirty(*conn);
+  if (!conn->output && arena_.append(conn->run, parts)) return;
+  spill(*conn);
+  for (const Part part : parts) output_of(*conn).append(part);
+}
+
+void UringEngine::send_shared(ConnId id, SharedBytes bytes) {
+  Conn* conn = find(id);
+  if (conn == nullptr || conn->finishing) return;
+  mark_dirty(*conn);
+  spill(*conn);
+  output_of(*conn).append_shared(std::move(bytes));
+}
+
+void UringEngine::spill(Conn& conn) {
+  if (conn.run.bytes == 0) return;
+  output_of(conn).append(arena_.view(conn.run));
+  conn.run = {};
+}
+
+OutputQueue& UringEngine::output_of(Conn& conn) {
+  if (!conn.output) conn.output = outputs_.take();
+  return *conn.output;
+}
+
+// Submitting.
+
+void UringEngine::offer(Conn& conn) {
+  if (conn.waiting) return;
+  const bool all = conn.output ? offer_output(conn) : offer_run(conn);
+  if (!all || !conn.finishing || conn.fin_sent || conn.installing) return;
+  if (conn.ended) {
+    // Closing sends FIN, too, and the peer's is here already.
+    if (conn.offered == 0) close_conn(conn, CloseReason::kFinished);
+  } else {
+    conn.installing = true;
+    uring::install(ring_.next(), conn.id());
+  }
+}
+
+// Each answers whether it has offered all there is.
+
+bool UringEngine::offer_run(Conn& conn) {
+  if (conn.run.bytes == 0) return true;
+  conn.offered = conn.run.bytes;
+  offered_.push_back(conn.id());
+  uring::send(ring_.next(), conn.id(), arena_.view(conn.run), may_be_quiet(conn));
+  return true;
+}
+
+bool UringEngine::offer_output(Conn& conn) {
+  if (parts_used_ + kPartsPerSend > parts_.size() || messages_used_ == messages_.size()) {
+    ring_.submit();
+    parts_used_ = 0;
+    messages_used_ = 0;
+  }
+  const auto room = std::span(parts_).subspan(parts_used_, kPartsPerSend);
+  const auto parts = room.first(conn.output->gather(room));
+  std::size_t bytes = 0;
+  for (const iovec& part : parts) bytes += part.iov_len;
+  const bool all = bytes == conn.output->bytes();
+  conn.offered = static_cast<std::uint32_t>(bytes);
+  offered_.push_back(conn.id());
+  const bool quiet = all && may_be_quiet(conn);
+  if (parts.size() == 1) {
+    const Part part(static_cast<const std::uint8_t*>(parts[0].iov_base), bytes);
+    uring::send(ring_.next(), conn.id(), part, quiet);
+    return all;
+  }
+  parts_used_ += parts.size();
+  msghdr& message = messages_[messages_used_++];
+  message.msg_iov = parts.data();
+  message.msg_iovlen = parts.size();
+  uring::send(ring_.next(), conn.id(), message, quiet);
+  return all;
+}
+
+// Not when something is to follow as soon as all was taken: without a completion the loop would
+// wait for another event first.
+bool UringEngine::may_be_quiet(const Conn& conn) const {
+  return !conn.blocked && !(conn.finishing && conn.ended);
+}
+
+// Settling.
+
+void UringEngine::settle(const Completion& done) {
+  Conn* conn = named(done.tag);
+  if (conn == nullptr || conn->offered == 0) return;
+  if (done.result < 0) return refused(*conn, -done.result);
+  taken(*conn, static_cast<std::size_t>(done.result));
+}
+
+void UringEngine::refused(Conn& conn, int code) {
+  switch (code) {
+    case EAGAIN:  // The socket is full.
+      return taken(conn, 0);
+    case ENOBUFS:  // The kernel lacks memory, for the moment,
+    case ENOMEM:   // and will not tell when it has some:
+    case EINTR:    // a signal;
+      taken(conn, 0);
+      conn.waiting = false;
+      return mark_dirty(conn);  // try again in the next turn.
+    default:                    // EPIPE, ECONNRESET, ETIMEDOUT, ...: nobody is there any more.
+      conn.offered = 0;
+      conn.run = {};
+      close_conn(conn, CloseReason::kError);
+  }
+}
+
+// No completion: all was taken.
+void UringEngine::settle_rest() {
+  for (const ConnId id : offered_) {
+    Conn* conn = find(id);
+    if (conn != nullptr && conn->offered != 0) taken(*conn, conn->offered);
+  }
+  offered_.clear();
+}
+
+void UringEngine::taken(Conn& conn, std::size_t bytes) {
+  const bool all = bytes >= conn.offered;
+  conn.offered = 0;
+  stat_add(stats_.bytes_out, bytes);
+  if (conn.output) {
+    conn.output->consume(bytes);
+  } else if (!all) {
+    output_of(conn).append(arena_.view(conn.run).subspan(bytes));
+  }
+  conn.run = {};
+  if (!all) {
+    await_writable(conn);
+  } else if (conn.output && !conn.output->empty()) {
+    mark_dirty(conn);  // More than fits into one request.
+  } else {
+    output_done(conn);
+  }
+}
+
+void UringEngine::output_done(Conn& conn) {
+  if (conn.output) outputs_.give_back(std::move(conn.output));
+  if (conn.finishing) mark_dirty(conn);
+  if (!std::exchange(conn.blocked, false)) return;
+  drained_.push_back(conn.id());
+}
+
+// A socket tells that it takes more only after it has refused something (SOCK_NOSPACE), so the poll
+// stays from then on. It must go on by itself: one that ends at the first event would end at once,
+// and again and again, when the peer has ended its half (IO_POLL_UNMASK has EPOLLRDHUP).
+void UringEngine::await_writable(Conn& conn) {
+  conn.blocked = true;
+  conn.waiting = true;
+  if (conn.polling) return;
+  conn.polling = true;
+  uring::await_writable(ring_.next(), conn.id());
+}
+
+void UringEngine::writable(const Completion& done) {
+  Conn* conn = named(done.tag);
+  if (conn == nullptr) return;
+  if (!done.more()) conn->polling = false;
+  if (!conn->open || !conn->blocked) return;
+  if (done.result < 0) return close_conn(*conn, CloseReason::kError);  // ENOMEM: no way to wait.
+  if ((done.result & (POLLOUT | POLLERR | POLLHUP)) != 0) {
+    conn->waiting = false;
+    mark_dirty(*conn);  // Errors are what the send will say.
+  } else if (!conn->polling) {
+    await_writable(*conn);
+  }
+}
+
+// What is known of it.
+
+std::size_t UringEngine::queued_bytes(ConnId id) const {
+  const Conn* conn = find(id);
+  if (conn == nullptr) return 0;
+  return conn->run.bytes + (conn->output ? conn->output->bytes() : 0);
+}
+
+bool UringEngine::blocked(ConnId id) const {
+  const Conn* conn = find(id);
+  return conn != nullptr && conn->blocked;
+}
+
+std::size_t UringEngine::unacknowledged_bytes(ConnId id) {
+  if (find(id) == nullptr) return 0;
+  int in_kernel = 0;
+  uring::unsent(ring_.next(), id);
+  ring_.submit();
+  // It is done by now. Other completions keep for the dispatch.
+  ring_.collect([&](const Completion& done) {
+    if (done.tag == uring::tag(Kind::kUnsent, id)) {
+      in_kernel = std::max(done.result, 0);  // EINVAL: not a TCP socket any more.
+    } else {
+      batch_.push_back(done);
+    }
+  });
+  return queued_bytes(id) + static_cast<std::size_t>(in_kernel);
+}
+
+}  // namespace epulse::server

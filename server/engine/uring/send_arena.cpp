@@ -1,0 +1,39 @@
+#include "server/engine/uring/send_arena.hpp"
+
+#include <algorithm>
+
+namespace epulse::server::uring {
+namespace {
+
+constexpr std::size_t kMoveBytes = std::size_t{4} * 1024;
+
+std::size_t total(std::span<const Part> parts) {
+  std::size_t bytes = 0;
+  for (const Part part : parts) bytes += part.size();
+  return bytes;
+}
+
+}  // namespace
+
+bool SendArena::append(Run& run, std::span<const Part> parts) {
+  if (run.bytes == 0) run.start = static_cast<std::uint32_t>(used_);
+  const bool last = run.start + run.bytes == used_;
+  const std::size_t bytes = total(parts) + (last ? 0 : run.bytes);
+  if (bytes > memory_.size() - used_ || (!last && run.bytes > kMoveBytes)) return false;
+  if (!last) move_to_end(run);
+  for (const Part part : parts) {
+    std::copy(part.begin(), part.end(), memory_.begin() + static_cast<std::ptrdiff_t>(used_));
+    used_ += part.size();
+    run.bytes += static_cast<std::uint32_t>(part.size());
+  }
+  return true;
+}
+
+void SendArena::move_to_end(Run& run) {
+  const Part bytes = view(run);
+  std::copy(bytes.begin(), bytes.end(), memory_.begin() + static_cast<std::ptrdiff_t>(used_));
+  run.start = static_cast<std::uint32_t>(used_);
+  used_ += run.bytes;
+}
+
+}  // namespace epulse::server::uring

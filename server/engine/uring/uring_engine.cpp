@@ -1,0 +1,182 @@
+#include "server/engine/uring/uring_engine.hpp"
+
+#include <poll.h>
+
+#include <utility>
+
+#include "server/contract/stats_writer.hpp"
+#include "server/engine/clock.hpp"
+#include "server/engine/uring/requests.hpp"
+
+namespace epulse::server {
+namespace {
+
+using uring::Completion;
+using uring::Kind;
+
+constexpr std::size_t kArenaBytes = std::size_t{1024} * 1024;
+constexpr std::size_t kPartsPerSubmission = 4096;
+constexpr std::size_t kMessagesPerSubmission = 1024;
+constexpr __kernel_timespec kTick{0, kTickNs};
+
+}  // namespace
+
+UringEngine::UringEngine(const UringOptions& options, Handler& handler, epulse_stats_worker& stats)
+    : options_(options),
+      handler_(handler),
+      stats_(stats),
+      ring_(options.ring),
+      buffers_(ring_, options.buffers),
+      arena_(kArenaBytes),
+      parts_(kPartsPerSubmission),
+      messages_(kMessagesPerSubmission),
+      now_ns_(clock_ns()) {
+  batch_.reserve(options.ring.completions);
+  uring::tick(ring_.next(), kTick);
+  uring::poll(ring_.next(), Kind::kWake, options_.wake_fd, POLLIN, true);
+  update_accepting();
+}
+
+UringEngine::Conn* UringEngine::find(ConnId id) {
+  return const_cast<Conn*>(std::as_const(*this).find(id));
+}
+
+const UringEngine::Conn* UringEngine::find(ConnId id) const {
+  if (id.slot >= conns_.size()) return nullptr;
+  const Conn& conn = conns_[id.slot];
+  return conn.open && conn.generation == id.generation ? &conn : nullptr;
+}
+
+// The connection of a completion, perhaps closed in this turn.
+UringEngine::Conn* UringEngine::named(std::uint64_t tag) {
+  const ConnId id = uring::conn_of(tag);
+  if (id.slot >= conns_.size()) return nullptr;
+  Conn& conn = conns_[id.slot];
+  return conn.generation == id.generation ? &conn : nullptr;
+}
+
+// The loop.
+
+void UringEngine::run() {
+  for (running_ = true; running_;) {
+    ring_.submit_and_wait(nothing_to_do() ? 1 : 0);
+    now_ns_ = clock_ns();
+    collect();
+    call_drained();
+    std::size_t done = 0;
+    while (done < batch_.size()) done += dispatch(done);
+    batch_.clear();
+    end_turn();
+    count_turn(done);
+  }
+  ring_.submit();  // What the last turn has said still leaves.
+  collect();
+}
+
+bool UringEngine::nothing_to_do() const {
+  return batch_.empty() && drained_.empty() && closed_.empty() && resumed_.empty();
+}
+
+// Settles the sends, whose memory is used again from here on, unless something was said between two
+// runs; keeps the other completions.
+void UringEngine::collect() {
+  const bool nothing_new = dirty_.empty();
+  ring_.collect([this](const Completion& done) {
+    if (uring::kind_of(done.tag) == Kind::kSend) {
+      settle(done);
+    } else {
+      batch_.push_back(done);
+    }
+  });
+  settle_rest();
+  if (nothing_new) arena_.clear();
+}
+
+// How many completions were handled.
+std::size_t UringEngine::dispatch(std::size_t index) {
+  const Completion done = batch_[index];
+  switch (uring::kind_of(done.tag)) {
+    case Kind::kReceive:
+      return received(index);
+    case Kind::kAccept:
+      accepted(done);
+      break;
+    case Kind::kKnock:
+      knocked(done);
+      break;
+    case Kind::kWake:
+      woken(done);
+      break;
+    case Kind::kTick:
+      ticked(done);
+      break;
+    case Kind::kWritable:
+      writable(done);
+      break;
+    case Kind::kShutDown:
+      shut_down(done);
+      break;
+    case Kind::kQuiet:   // What was to be ended had ended by itself.
+    case Kind::kSend:    // collect() has settled it.
+    case Kind::kUnsent:  // unacknowledged_bytes() has taken it.
+      break;
+  }
+  return 1;
+}
+
+// The counter of the eventfd is never read: each write to it wakes anew, whatever its value.
+void UringEngine::woken(const Completion& done) {
+  if (!done.more()) uring::poll(ring_.next(), Kind::kWake, options_.wake_fd, POLLIN, true);
+  handler_.on_wake();
+}
+
+void UringEngine::ticked(const Completion& done) {
+  if (!done.more()) uring::tick(ring_.next(), kTick);
+  accept_pause_.end_if_due(now_ns_);
+  handler_.on_tick();
+}
+
+void UringEngine::call_drained() {
+  for (const ConnId id : std::exchange(drained_, {})) {
+    if (find(id) != nullptr) handler_.on_drained(id);
+  }
+}
+
+void UringEngine::end_turn() {
+  while (!closed_.empty() || !resumed_.empty()) {
+    deliver_held();
+    release_closed();
+  }
+  buffers_.give_back();
+  // No handler is called from here on until the sends are settled.
+  parts_used_ = 0;
+  messages_used_ = 0;
+  for (const ConnId id : dirty_) {
+    if (Conn* conn = find(id)) attend(*conn);
+  }
+  dirty_.clear();
+  update_accepting();
+}
+
+void UringEngine::attend(Conn& conn) {
+  conn.dirty = false;
+  offer(conn);
+  update_receiving(conn);
+}
+
+void UringEngine::mark_dirty(Conn& conn) {
+  if (conn.dirty) return;
+  conn.dirty = true;
+  dirty_.push_back(conn.id());
+}
+
+void UringEngine::count_turn(std::size_t events) {
+  stat_add(stats_.loop_turns, 1);
+  stat_add(stats_.events, events);
+  stat_max(stats_.batch_max, events);
+  if (ring_.overflows() != overflows_seen_) stat_add(stats_.saturated, 1);
+  overflows_seen_ = ring_.overflows();
+  stat_add(stats_.handler_ns, clock_ns() - now_ns_);
+}
+
+}  // namespace epulse::server

@@ -1,0 +1,163 @@
+#pragma once
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <memory>
+#include <vector>
+
+#include "server/contract/stats_page.h"
+#include "server/engine/accept_errors.hpp"
+#include "server/engine/engine.hpp"
+#include "server/engine/output_queue.hpp"
+#include "server/engine/uring/receive_buffers.hpp"
+#include "server/engine/uring/ring.hpp"
+#include "server/engine/uring/send_arena.hpp"
+
+namespace epulse::server {
+
+struct UringOptions {
+  int listen_fd = -1;  // not owned
+  int wake_fd = -1;    // an eventfd, not owned
+  uring::RingOptions ring{};
+  uring::BufferOptions buffers{};
+};
+
+// io_uring, one call per turn of the loop. Each connection has a receive that goes on by itself;
+// what a turn has to send is submitted at its end, and of that only what fails completes. An idle
+// connection owns no buffer. A connection is a file in the ring's own table (a direct descriptor)
+// and so takes none of the process's descriptors.
+//
+// A turn: submit and wait | settle the sends of the last turn | dispatch the completions | close |
+// attend to the connections that have something to send, or are to be read or no more.
+// Handlers run while they are dispatched and closed, so no send is under way then.
+class UringEngine final : public Engine {
+ public:
+  // Throws Error. `stats` is written by the thread that runs the engine, and nobody else. The
+  // thread that makes it is the one that runs it.
+  UringEngine(const UringOptions& options, Handler& handler, epulse_stats_worker& stats);
+
+  void run() override;
+  void stop() override { running_ = false; }
+  void stop_accepting() override;
+  std::uint64_t now_ns() const override { return now_ns_; }
+
+  void send(ConnId id, std::span<const Part> parts) override;
+  void send_shared(ConnId id, SharedBytes bytes) override;
+  std::size_t queued_bytes(ConnId id) const override;
+  bool blocked(ConnId id) const override;
+  std::size_t unacknowledged_bytes(ConnId id) override;
+  void pause_reading(ConnId id) override;
+  void resume_reading(ConnId id) override;
+  void finish(ConnId id) override;
+  void abort(ConnId id) override;
+
+ private:
+  struct Conn {
+    // What waits for the socket or is shared; else what is to be sent is in arena_.
+    std::unique_ptr<OutputQueue> output;
+    std::unique_ptr<Bytes> held;  // input that came while paused
+    uring::SendArena::Run run;
+    std::uint32_t slot = 0;
+    std::uint32_t generation = 0;
+    std::uint32_t offered = 0;  // bytes of the send that is not settled
+    CloseReason reason = CloseReason::kPeer;
+    bool open = false;
+    bool dirty = false;       // in dirty_
+    bool paused = false;      // not to be read
+    bool receiving = false;   // the receive is under way,
+    bool cancelling = false;  // but not for long
+    bool ended = false;       // the peer's FIN was received
+    bool blocked = false;     // the socket did not take all,
+    bool waiting = false;     // and has not told that it takes more
+    bool polling = false;     // it will tell
+    bool finishing = false;   // FIN is to follow the output
+    bool installing = false;  // a descriptor to send FIN with
+    bool fin_sent = false;
+
+    ConnId id() const { return {slot, generation}; }
+  };
+  static_assert(sizeof(Conn) <= 64, "all that an idle connection costs here");
+
+  enum class Accepting : std::uint8_t { kNot, kOne, kMany, kKnock };
+
+  Conn* find(ConnId id);
+  const Conn* find(ConnId id) const;
+  Conn* named(std::uint64_t tag);
+
+  // The loop.
+  bool nothing_to_do() const;
+  void collect();
+  std::size_t dispatch(std::size_t index);
+  void woken(const uring::Completion& done);
+  void ticked(const uring::Completion& done);
+  void call_drained();
+  void end_turn();
+  void attend(Conn& conn);
+  void mark_dirty(Conn& conn);
+  void count_turn(std::size_t events);
+
+  // Accepting.
+  void accepted(const uring::Completion& done);
+  void knocked(const uring::Completion& done);
+  void adopt(std::uint32_t slot);
+  void update_accepting();
+
+  // Receiving.
+  std::size_t received(std::size_t index);
+  void take_input(std::uint64_t tag, std::span<std::uint8_t> input);
+  void receive_ended(Conn& conn, int result);
+  void stream_ended(Conn& conn);
+  void deliver_held();
+  void update_receiving(Conn& conn);
+
+  // Sending.
+  void offer(Conn& conn);
+  bool offer_run(Conn& conn);
+  bool offer_output(Conn& conn);
+  bool may_be_quiet(const Conn& conn) const;
+  void settle(const uring::Completion& done);
+  void settle_rest();
+  void taken(Conn& conn, std::size_t bytes);
+  void refused(Conn& conn, int code);
+  void await_writable(Conn& conn);
+  void output_done(Conn& conn);
+  void spill(Conn& conn);
+  OutputQueue& output_of(Conn& conn);
+  void writable(const uring::Completion& done);
+
+  // Ending.
+  void shut_down(const uring::Completion& done);
+  void close_conn(Conn& conn, CloseReason reason);
+  void release_closed();
+  void let_go(Conn& conn);
+
+  UringOptions options_;
+  Handler& handler_;
+  epulse_stats_worker& stats_;
+  uring::Ring ring_;
+  uring::ReceiveBuffers buffers_;
+  uring::SendArena arena_;
+  std::vector<Conn> conns_;  // by slot, which the kernel chooses
+  std::size_t in_use_ = 0;   // slots
+  std::vector<uring::Completion> batch_;
+  std::vector<ConnId> dirty_;          // to be attended to at the end of the turn
+  std::vector<ConnId> offered_;        // with a send that is not settled
+  std::vector<ConnId> drained_;        // to be told
+  std::vector<ConnId> resumed_;        // with input from while they were paused
+  std::vector<std::uint32_t> closed_;  // to be released at the end of the turn
+  std::vector<iovec> parts_;           // of this turn's submissions
+  std::size_t parts_used_ = 0;
+  std::vector<msghdr> messages_;
+  std::size_t messages_used_ = 0;
+  OutputPool outputs_;
+  std::uint64_t overflows_seen_ = 0;
+  std::uint64_t now_ns_ = 0;
+  AcceptPause accept_pause_;
+  Accepting accept_state_ = Accepting::kNot;
+  bool accept_cancelled_ = false;
+  bool accepting_ = true;
+  bool running_ = true;
+};
+
+}  // namespace epulse::server
