@@ -9,6 +9,7 @@
 #include "server/allocations.hpp"
 #include "server/contract/handshake_buckets.hpp"
 #include "server/contract/stats_writer.hpp"
+#include "server/engine/clock.hpp"
 #include "server/session/prometheus.hpp"
 #include "server/ws/http.hpp"
 #include "server/ws/subprotocol.hpp"
@@ -19,9 +20,10 @@ namespace {
 constexpr std::uint64_t kCloseCheckNs = 1'000'000'000;
 constexpr std::uint64_t kSlowCheckNs = 1'000'000'000;
 constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
-constexpr std::size_t kWheelSlots = 512;  // two minutes of ticks: longer times are looked at again
+constexpr std::uint32_t kWheelSlots =
+    512;  // two minutes of ticks: longer times are looked at again
 constexpr std::string_view kTopicPrefix = "/topic/";
-constexpr int kPublicationsPerTurn = 256;  // so that publishers elsewhere do not starve our own clients
+constexpr int kPublicationsPerTurn = 256;  // so that other workers do not starve our clients
 constexpr std::size_t kMaxTopicChars = 128;
 
 // The unreserved characters of RFC 3986, 2.3: nothing that could be escaped in two ways.
@@ -50,7 +52,7 @@ Session::Session(SharedState& shared, std::size_t worker)
       worker_(worker),
       stats_(shared.pages.worker(worker)),
       waiting_(shared.hub.workers()),
-      wheel_(kTickNs, kWheelSlots, 0) {
+      wheel_(kTickNs, kWheelSlots, clock_ns()) {
   const ws::CompressionOptions& compression = shared.options.compression;
   if (compression.mode != ws::CompressionOptions::Mode::kOff) compression_.emplace(compression);
 }
@@ -104,6 +106,7 @@ void Session::on_closed(ConnId id, CloseReason /*reason*/) {
   unsubscribe(*client);
   if (client->counted) stat_set(stats_.connections, stats_.connections - 1);
   shared_.connections.fetch_sub(1);
+  wheel_.clear(id.slot);
   clients_[id.slot].reset();
   --live_;
   stop_if_drained();
@@ -280,7 +283,7 @@ void Session::on_tick() {
   const std::uint64_t now = engine_->now_ns();
   stat_set(stats_.allocations, allocations_of_this_thread());
   if (drain_deadline_ns_ != 0 && now >= drain_deadline_ns_) return engine_->stop();
-  wheel_.advance(now, [this](ConnId id) { on_due(id); });
+  wheel_.advance(now, [this](std::uint32_t slot) { on_due(slot); });
 }
 
 void Session::enter_phase(Client& client) {
@@ -301,14 +304,13 @@ void Session::enter_phase(Client& client) {
 }
 
 void Session::schedule(Client& client, std::uint64_t due_ns) {
-  if (due_ns < client.due_ns) client.due_ns = wheel_.add(client.connection.id(), due_ns);
+  if (due_ns < client.due_ns) client.due_ns = wheel_.set(client.connection.id().slot, due_ns);
 }
 
-void Session::on_due(ConnId id) {
-  Client* client = find(id);
-  if (client == nullptr || engine_->now_ns() < client->due_ns) return;
-  client->due_ns = kNever;
-  schedule(*client, check_time(*client));
+void Session::on_due(std::uint32_t slot) {
+  Client& client = *clients_[slot];
+  client.due_ns = kNever;
+  schedule(client, check_time(client));
 }
 
 // Does what the time asks for; when to look again.

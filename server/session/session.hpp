@@ -73,7 +73,7 @@ class Session final : public Handler, public Application {
     std::uint64_t accepted_ns = 0;
     std::uint64_t phase_since_ns = 0;
     std::uint64_t heard_ns = 0;
-    std::uint64_t due_ns = 0;    // when the wheel calls next; earlier calls are of times given up
+    std::uint64_t due_ns = 0;    // when the wheel calls next
     std::uint64_t moved_ns = 0;  // while closing: when it was last seen to take output
     std::size_t unsent = 0;      // while closing: bytes it had not acknowledged then
     bool counted = false;        // in the gauge of open connections
@@ -100,7 +100,7 @@ class Session final : public Handler, public Application {
   void begin_drain();
   void enter_phase(Client& client);
   void schedule(Client& client, std::uint64_t due_ns);
-  void on_due(ConnId id);
+  void on_due(std::uint32_t slot);
   std::uint64_t check_time(Client& client);
   std::uint64_t check_open(Client& client);
   bool close_is_stuck(Client& client);

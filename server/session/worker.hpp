@@ -14,7 +14,7 @@ namespace epulse::server {
 
 struct WorkerOptions {
   std::size_t index = 0;
-  int cpu = -1;  // -1: not pinned
+  int cpu = -1;          // -1: not pinned
   EngineOptions engine;  // its descriptors are the worker's affair
 };
 

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <random>
+#include <vector>
 
 namespace epulse::server {
 namespace {
@@ -16,7 +17,7 @@ class Wheel : public testing::Test {
   std::multimap<std::uint32_t, std::uint64_t> run_to(std::uint64_t now) {
     std::multimap<std::uint32_t, std::uint64_t> called;
     for (; now_ < now; now_ += kTick) {
-      wheel_.advance(now_ + kTick, [&](ConnId conn) { called.emplace(conn.slot, now_ + kTick); });
+      wheel_.advance(now_ + kTick, [&](std::uint32_t user) { called.emplace(user, now_ + kTick); });
     }
     return called;
   }
@@ -26,10 +27,10 @@ class Wheel : public testing::Test {
 };
 
 TEST_F(Wheel, CallsAtTheTimeOrATickLater) {
-  wheel_.add({1, 0}, now_ + 1);
-  wheel_.add({2, 0}, now_ + kTick);
-  wheel_.add({3, 0}, now_ + kTick + 1);
-  wheel_.add({4, 0}, now_ + 6 * kTick);
+  wheel_.set(1, now_ + 1);
+  wheel_.set(2, now_ + kTick);
+  wheel_.set(3, now_ + kTick + 1);
+  wheel_.set(4, now_ + 6 * kTick);
   const std::uint64_t start = now_;
   const auto called = run_to(now_ + 10 * kTick);
   ASSERT_EQ(called.size(), 4U);
@@ -40,7 +41,7 @@ TEST_F(Wheel, CallsAtTheTimeOrATickLater) {
 }
 
 TEST_F(Wheel, ATimeThatHasPassedComesWithTheNextTick) {
-  wheel_.add({1, 0}, now_ - 10 * kTick);
+  wheel_.set(1, now_ - 10 * kTick);
   const std::uint64_t start = now_;
   const auto called = run_to(now_ + 2 * kTick);
   ASSERT_EQ(called.size(), 1U);
@@ -50,13 +51,13 @@ TEST_F(Wheel, ATimeThatHasPassedComesWithTheNextTick) {
 TEST_F(Wheel, ATimeBeyondTheWheelIsAskedAboutEarlierAndKept) {
   const std::uint64_t due = now_ + 30 * kTick;
   std::vector<std::uint64_t> calls;
-  std::uint64_t told = wheel_.add({1, 0}, due);
+  std::uint64_t told = wheel_.set(1, due);
   for (int i = 0; i < 40; ++i) {
     now_ += kTick;
-    wheel_.advance(now_, [&](ConnId conn) {
+    wheel_.advance(now_, [&](std::uint32_t user) {
       EXPECT_EQ(now_, told);
       calls.push_back(now_);
-      if (now_ < due) told = wheel_.add(conn, due);
+      if (now_ < due) told = wheel_.set(user, due);
     });
   }
   ASSERT_FALSE(calls.empty());
@@ -65,10 +66,34 @@ TEST_F(Wheel, ATimeBeyondTheWheelIsAskedAboutEarlierAndKept) {
 }
 
 TEST_F(Wheel, ALoopThatWasHeldUpLosesNobody) {
-  for (std::uint32_t i = 0; i < 7; ++i) wheel_.add({i, 0}, now_ + i * kTick);
+  for (std::uint32_t i = 0; i < 7; ++i) wheel_.set(i, now_ + i * kTick);
   int calls = 0;
-  wheel_.advance(now_ + 1000 * kTick, [&](ConnId) { ++calls; });
+  wheel_.advance(now_ + 1000 * kTick, [&](std::uint32_t) { ++calls; });
   EXPECT_EQ(calls, 7);
+}
+
+TEST_F(Wheel, ASecondTimeTakesThePlaceOfTheFirst) {
+  wheel_.set(1, now_ + 2 * kTick);
+  wheel_.set(1, now_ + 5 * kTick);
+  wheel_.set(2, now_ + 5 * kTick);
+  wheel_.set(2, now_ + 3 * kTick);
+  const std::uint64_t start = now_;
+  const auto called = run_to(now_ + 20 * kTick);
+  ASSERT_EQ(called.size(), 2U);
+  EXPECT_EQ(called.find(1)->second, start + 5 * kTick);
+  EXPECT_EQ(called.find(2)->second, start + 3 * kTick);
+}
+
+TEST_F(Wheel, AClearedOneIsNotCalledEvenIfItsTimeHasJustCome) {
+  for (std::uint32_t user = 0; user < 4; ++user) wheel_.set(user, now_ + kTick);
+  wheel_.clear(2);
+  wheel_.clear(100);  // never seen
+  std::vector<std::uint32_t> calls;
+  wheel_.advance(now_ + kTick, [&](std::uint32_t user) {
+    calls.push_back(user);
+    wheel_.clear(1);
+  });
+  EXPECT_EQ(calls, (std::vector<std::uint32_t>{0, 3}));
 }
 
 TEST_F(Wheel, NoneIsEverEarlyOrLostAmongMany) {
@@ -76,17 +101,17 @@ TEST_F(Wheel, NoneIsEverEarlyOrLostAmongMany) {
   std::map<std::uint32_t, std::uint64_t> due;
   for (std::uint32_t i = 0; i < 10'000; ++i) {
     due[i] = now_ + random() % (50 * kTick);
-    wheel_.add({i, 0}, due[i]);
+    wheel_.set(i, due[i]);
   }
   while (!due.empty() && now_ < 1'000'000 + 60 * kTick) {
     now_ += kTick;
-    wheel_.advance(now_, [&](ConnId conn) {
-      if (due[conn.slot] > now_) {
-        wheel_.add(conn, due[conn.slot]);
+    wheel_.advance(now_, [&](std::uint32_t user) {
+      if (due[user] > now_) {
+        wheel_.set(user, due[user]);
         return;
       }
-      EXPECT_LE(now_ - due[conn.slot], 2 * kTick);
-      due.erase(conn.slot);
+      EXPECT_LE(now_ - due[user], 2 * kTick);
+      due.erase(user);
     });
   }
   EXPECT_TRUE(due.empty());
