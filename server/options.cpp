@@ -22,6 +22,27 @@ std::size_t connections_that_fit() {
   return limit.rlim_cur > 2 * kReservedFiles ? limit.rlim_cur - kReservedFiles : kReservedFiles;
 }
 
+void add_tls_options(CLI::App& app, tls::Options& options, std::string& minimum) {
+  CLI::Option* certificate =
+      app.add_option("--tls-cert", options.certificate_file,
+                     "Speak TLS (wss://) with this certificate, then those that vouch for it: a PEM "
+                     "file; SIGHUP reads it again");
+  CLI::Option* key =
+      app.add_option("--tls-key", options.key_file, "The private key of --tls-cert, a PEM file");
+  certificate->needs(key);
+  key->needs(certificate);
+  app.add_option("--tls-min", minimum, "Lowest version of TLS")
+      ->check(CLI::IsMember({"1.2", "1.3"}))
+      ->needs(certificate);
+  app.add_option("--tls-early-data", options.early_paths,
+                 "Paths whose requests are answered from TLS early data (0-RTT), which an attacker "
+                 "may repeat; no message is ever taken from it")
+      ->check([](const std::string& path) {
+        return path.starts_with('/') ? "" : "'" + path + "' is no path; paths begin with /";
+      })
+      ->needs(certificate);
+}
+
 }  // namespace
 
 ParsedOptions parse_options(int argc, char** argv) {
@@ -30,6 +51,8 @@ ParsedOptions parse_options(int argc, char** argv) {
   double idle_seconds = 300;
   double handshake_seconds = 10;
   std::uint64_t handler_delay_us = 0;
+  tls::Options tls;
+  std::string tls_minimum = "1.3";
 
   CLI::App app(
       "WebSocket server: echoes on every path; under /topic/NAME, publish and subscribe.\n"
@@ -56,6 +79,7 @@ ParsedOptions parse_options(int argc, char** argv) {
       ->check(CLI::Range(0.1, 1e9));
   app.add_option("--handler-delay-us", handler_delay_us,
                  "Burn this much CPU per message, for demonstrations");
+  add_tls_options(app, tls, tls_minimum);
   app.set_version_flag("--version", "epulse-ws " EPULSE_VERSION);
   try {
     app.parse(argc, argv);
@@ -67,6 +91,8 @@ ParsedOptions parse_options(int argc, char** argv) {
   options.session.idle_timeout_ns = static_cast<std::uint64_t>(idle_seconds * 1e9);
   options.session.handshake_timeout_ns = static_cast<std::uint64_t>(handshake_seconds * 1e9);
   options.session.handler_delay_ns = handler_delay_us * 1000;
+  tls.allow_tls12 = tls_minimum == "1.2";
+  if (!tls.certificate_file.empty()) options.tls = tls;
   return {options, 0};
 }
 

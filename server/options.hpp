@@ -5,6 +5,7 @@
 #include <string>
 
 #include "server/session/session.hpp"
+#include "server/tls/context.hpp"
 
 namespace epulse::server {
 
@@ -14,6 +15,7 @@ struct Options {
   bool pin = true;
   std::size_t epoll_batch = 512;
   SessionOptions session;
+  std::optional<tls::Options> tls;
 };
 
 // Either options, or the status to exit with: help or version was printed, or the usage is wrong

@@ -6,11 +6,13 @@
 #include <unistd.h>
 
 #include <exception>
+#include <optional>
 #include <utility>
 
 #include "server/contract/stats_writer.hpp"
 #include "server/engine/epoll_engine.hpp"
 #include "server/session/cpus.hpp"
+#include "server/tls/tls_engine.hpp"
 
 namespace epulse::server {
 
@@ -35,11 +37,15 @@ void Worker::run() {
     const pid_t tid = set_up();
     // Built here, after pinning, so that its memory is near this CPU.
     Session session(shared_, options_.index);
+    std::optional<TlsEngine> tls;
+    if (options_.tls != nullptr) tls.emplace(*options_.tls, session);
     EpollEngine engine({.listen_fd = listener_.get(),
                         .wake_fd = shared_.hub.waker(options_.index).fd(),
                         .batch = options_.epoll_batch},
-                       session, shared_.pages.worker(options_.index));
-    session.attach(engine);
+                       tls ? static_cast<Handler&>(*tls) : session,
+                       shared_.pages.worker(options_.index));
+    if (tls) tls->attach(engine);
+    session.attach(tls ? static_cast<Engine&>(*tls) : engine);
     started = true;
     started_.set_value(tid);
     engine.run();

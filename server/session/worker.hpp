@@ -8,6 +8,7 @@
 
 #include "server/engine/file_descriptor.hpp"
 #include "server/session/session.hpp"
+#include "server/tls/context.hpp"
 
 namespace epulse::server {
 
@@ -15,6 +16,7 @@ struct WorkerOptions {
   std::size_t index = 0;
   int cpu = -1;  // -1: not pinned
   std::size_t epoll_batch = 512;
+  const tls::Context* tls = nullptr;  // none: plain connections
 };
 
 // One thread with its own listener, loop, connections and buffers.

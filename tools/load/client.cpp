@@ -15,6 +15,7 @@
 #include "tools/load/clock.hpp"
 #include "tools/load/error.hpp"
 #include "tools/load/payload.hpp"
+#include "tools/load/tls.hpp"
 
 namespace epulse::load {
 namespace {
@@ -34,6 +35,22 @@ std::string random_key(ClientContext& context) {
   std::array<std::uint8_t, 16> nonce{};
   std::memcpy(nonce.data(), bits.data(), nonce.size());
   return ws::make_key(nonce);
+}
+
+std::string why_not_open(ErrorKind kind, std::string_view why, const ClientContext& context) {
+  const Target& target = context.target;
+  if (kind == ErrorKind::kConnect) {
+    return fmt::format("cannot connect to {}: {}; is the server running?", target.authority, why);
+  }
+  if (kind == ErrorKind::kTls) {
+    return fmt::format(
+        "cannot speak TLS with {}: {}; is it a TLS server? If its certificate is in doubt: "
+        "--tls-ca FILE, or --tls-insecure",
+        target.authority, why);
+  }
+  return fmt::format(
+      "cannot open a WebSocket on {}{}: {}; is it a WebSocket server, and the path right?",
+      target.authority, target.path, why);
 }
 
 }  // namespace
@@ -67,10 +84,18 @@ void Client::connected(ClientContext& context) {
   getsockopt(fd_, SOL_SOCKET, SO_ERROR, &code, &size);
   if (code != 0) return fail_opening(ErrorKind::kConnect, errno_text(code), context);
   state_ = State::kHandshake;
+  watch(EPOLL_CTL_MOD, false, context);
+  if (context.tls == nullptr) return request_upgrade(context);
+  tls_.emplace(*context.tls, tls::Stream::Role::kClient, context.pipe);
+  expect_server(tls_->ssl(), context.options, context.target);
+  tls_->start(*this);
+  flush(context);
+}
+
+void Client::request_upgrade(ClientContext& context) {
   key_ = random_key(context);
   const std::string request =
       ws::upgrade_request(context.target.authority, context.target.path, key_);
-  watch(EPOLL_CTL_MOD, false, context);
   write({reinterpret_cast<const std::uint8_t*>(request.data()), request.size()}, context);
 }
 
@@ -96,22 +121,19 @@ void Client::shake_hands(std::span<std::uint8_t> input, ClientContext& context) 
 
 void Client::fail_opening(ErrorKind kind, std::string_view why, ClientContext& context) {
   context.counters.error(kind);
-  if (context.first_failure.empty()) {
-    context.first_failure =
-        kind == ErrorKind::kConnect
-            ? fmt::format("cannot connect to {}: {}; is the server running?",
-                          context.target.authority, why)
-            : fmt::format(
-                  "cannot open a WebSocket on {}{}: {}; is it a WebSocket server, and the "
-                  "path right?",
-                  context.target.authority, context.target.path, why);
-  }
+  if (context.first_failure.empty()) context.first_failure = why_not_open(kind, why, context);
   die(context);
 }
 
 void Client::give_up(ClientContext& context) {
-  fail_opening(state_ == State::kConnecting ? ErrorKind::kConnect : ErrorKind::kHandshake,
+  fail_opening(state_ == State::kConnecting ? ErrorKind::kConnect : handshake_error(),
                "no answer in time", context);
+}
+
+// Which of the two handshakes is under way.
+ErrorKind Client::handshake_error() const {
+  const bool in_tls = tls_ && tls_->state() == tls::Stream::State::kHandshake;
+  return in_tls ? ErrorKind::kTls : ErrorKind::kHandshake;
 }
 
 // Events.
@@ -131,6 +153,26 @@ void Client::receive(ClientContext& context) {
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (n <= 0) return broken_pipe(n < 0 ? errno : ECONNRESET, context);
   const auto input = std::span(context.input).first(static_cast<std::size_t>(n));
+  tls_ ? receive_tls(input, context) : take_plain(input, context);
+}
+
+void Client::receive_tls(std::span<const std::uint8_t> cipher, ClientContext& context) {
+  while (!cipher.empty() && state_ != State::kDead) {
+    const std::span<std::uint8_t> plain = tls_->read(cipher, *this).bytes;
+    const bool failed = tls_->state() == tls::Stream::State::kFailed;
+    if (failed && state_ == State::kHandshake) {
+      return fail_opening(ErrorKind::kTls, tls_->error(), context);
+    }
+    if (tls_->state() == tls::Stream::State::kOpen && state_ == State::kHandshake && key_.empty()) {
+      request_upgrade(context);
+    }
+    if (!plain.empty()) take_plain(plain, context);
+    if (failed) return broken_pipe(EPROTO, context);
+  }
+  if (state_ != State::kDead && !blocked_) flush(context);
+}
+
+void Client::take_plain(std::span<std::uint8_t> input, ClientContext& context) {
   if (state_ == State::kHandshake) return shake_hands(input, context);
   read_frames(input, context);
 }
@@ -220,8 +262,12 @@ void Client::close(ClientContext& context) {
 }
 
 void Client::write(std::span<const std::uint8_t> bytes, ClientContext& context) {
-  unsent_.insert(unsent_.end(), bytes.begin(), bytes.end());
+  tls_ ? tls_->write(bytes, *this) : take(bytes);
   if (!blocked_) flush(context);
+}
+
+void Client::take(std::span<const std::uint8_t> output) {
+  unsent_.insert(unsent_.end(), output.begin(), output.end());
 }
 
 void Client::flush(ClientContext& context) {
@@ -253,7 +299,7 @@ void Client::set_blocked(bool blocked, ClientContext& context) {
 
 void Client::broken_pipe(int code, ClientContext& context) {
   if (state_ == State::kHandshake) {
-    return fail_opening(ErrorKind::kHandshake, errno_text(code), context);
+    return fail_opening(handshake_error(), errno_text(code), context);
   }
   return state_ == State::kClosing ? die(context) : lose(ErrorKind::kClosed, context);
 }

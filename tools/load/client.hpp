@@ -3,12 +3,14 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <random>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "server/tls/stream.hpp"
 #include "server/ws/parser.hpp"
 #include "tools/load/counters.hpp"
 #include "tools/load/options.hpp"
@@ -20,6 +22,7 @@ namespace epulse::load {
 struct ClientContext {
   const Options& options;
   const Target& target;
+  SSL_CTX* tls;  // none: plain connections
   Counters& counters;
   int epoll_fd;
   bool counting = true;             // false from the end on
@@ -27,11 +30,12 @@ struct ClientContext {
   std::string first_failure{};      // of opening a connection
   std::vector<std::uint8_t> input = std::vector<std::uint8_t>(std::size_t{64} * 1024);
   std::vector<std::uint8_t> frame{};  // being built
+  tls::Pipe pipe{};
   std::mt19937_64 random{std::random_device{}()};
 };
 
 // One connection to the server under load.
-class Client {
+class Client final : private tls::Sink {
  public:
   enum class State : std::uint8_t { kNew, kConnecting, kHandshake, kOpen, kClosing, kDead };
 
@@ -39,7 +43,7 @@ class Client {
   Client(std::uint32_t index, std::uint32_t tag, std::size_t size_bytes);
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
-  ~Client();
+  ~Client() override;
 
   void connect(ClientContext& context);
   void on_event(std::uint32_t events, ClientContext& context);
@@ -59,7 +63,10 @@ class Client {
 
  private:
   void connected(ClientContext& context);
+  void request_upgrade(ClientContext& context);
   void receive(ClientContext& context);
+  void receive_tls(std::span<const std::uint8_t> cipher, ClientContext& context);
+  void take_plain(std::span<std::uint8_t> input, ClientContext& context);
   void shake_hands(std::span<std::uint8_t> input, ClientContext& context);
   void read_frames(std::span<std::uint8_t> input, ClientContext& context);
   void handle(const ws::Event& event, ClientContext& context);
@@ -67,15 +74,18 @@ class Client {
   void send_control(ws::Opcode opcode, std::span<const std::uint8_t> payload,
                     ClientContext& context);
   void write(std::span<const std::uint8_t> bytes, ClientContext& context);
+  void take(std::span<const std::uint8_t> output) override;
   void flush(ClientContext& context);
   void set_blocked(bool blocked, ClientContext& context);
   void broken_pipe(int code, ClientContext& context);
   void watch(int operation, bool output, ClientContext& context) const;
+  ErrorKind handshake_error() const;
   void fail_opening(ErrorKind kind, std::string_view why, ClientContext& context);
   void lose(ErrorKind kind, ClientContext& context);
   void die(ClientContext& context);
 
   ws::Parser parser_;
+  std::optional<tls::Stream> tls_;
   std::deque<std::uint64_t> due_;     // of the messages not answered yet
   std::vector<std::uint8_t> unsent_;  // what the socket did not take
   std::size_t unsent_offset_ = 0;

@@ -12,7 +12,7 @@ namespace epulse::load {
 namespace {
 
 [[noreturn]] void refuse(std::string_view url, std::string_view why) {
-  fail("cannot use the address '{}': {}; write it as ws://HOST:PORT/PATH", url, why);
+  fail("cannot use the address '{}': {}; write it as ws://HOST:PORT/PATH, or wss:// for TLS", url, why);
 }
 
 struct FreeAddresses {
@@ -22,11 +22,13 @@ struct FreeAddresses {
 }  // namespace
 
 Target parse_url(std::string_view url) {
-  constexpr std::string_view kScheme = "ws://";
-  if (!url.starts_with(kScheme)) refuse(url, "not a ws:// address");
-  const std::string_view rest = url.substr(kScheme.size());
-  const std::size_t slash = std::min(rest.find('/'), rest.size());
+  constexpr std::string_view kPlain = "ws://";
+  constexpr std::string_view kTls = "wss://";
   Target target;
+  target.tls = url.starts_with(kTls);
+  if (!target.tls && !url.starts_with(kPlain)) refuse(url, "not a ws:// or wss:// address");
+  const std::string_view rest = url.substr((target.tls ? kTls : kPlain).size());
+  const std::size_t slash = std::min(rest.find('/'), rest.size());
   target.authority = rest.substr(0, slash);
   target.path = slash < rest.size() ? rest.substr(slash) : "/";
   if (target.path.find_first_of("# \r\n") != std::string::npos) refuse(url, "bad path");
@@ -36,7 +38,7 @@ Target parse_url(std::string_view url) {
   if (bracket == std::string_view::npos) refuse(url, "no closing bracket");
   const std::size_t colon = authority.find(':', bracket);
   target.host = authority.substr(0, colon);
-  target.port = colon == std::string_view::npos ? "80" : authority.substr(colon + 1);
+  target.port = colon == std::string_view::npos ? (target.tls ? "443" : "80") : authority.substr(colon + 1);
   if (bracket != 0) target.host = authority.substr(1, bracket - 1);
   if (target.host.empty()) refuse(url, "no host");
   const bool digits = !target.port.empty() && target.port.size() <= 5 &&

@@ -7,12 +7,13 @@
 
 namespace epulse::load {
 
-// What ws://HOST:PORT/PATH names.
+// What ws://HOST:PORT/PATH or wss://HOST:PORT/PATH names.
 struct Target {
   std::string host;       // without the brackets of IPv6
   std::string port;       // as text
   std::string path;       // with the query
   std::string authority;  // HOST:PORT as in the URL: the Host field
+  bool tls = false;       // wss
 
   sockaddr_storage address{};
   socklen_t address_size = 0;
