@@ -167,7 +167,7 @@ TEST(Allocation, NorDoMessagesOverTlsButForOpenSslsOwn) {
     const double each = static_cast<double>(openssl_allocations.load() - theirs) / kRounds;
     std::printf("OpenSSL's allocations per echo of %zu bytes: %.2f\n", size, each);
     EXPECT_GT(each, 0);
-    EXPECT_LT(each, 6);
+    EXPECT_LE(each, 6);  // A buffer and a 40-byte note to read, a buffer and three notes to write.
   }
 }
 
