@@ -47,6 +47,27 @@ void add_compression_options(CLI::App& app, ws::CompressionOptions& options) {
       "Bytes that incomplete compressed messages may hold per worker (more: close 1013)");
 }
 
+void add_tls_options(CLI::App& app, tls::Options& options, std::string& minimum) {
+  CLI::Option* certificate = app.add_option(
+      "--tls-cert", options.certificate_file,
+      "Speak TLS (wss://) with this certificate, then those that vouch for it: a PEM "
+      "file; SIGHUP reads it again");
+  CLI::Option* key =
+      app.add_option("--tls-key", options.key_file, "The private key of --tls-cert, a PEM file");
+  certificate->needs(key);
+  key->needs(certificate);
+  app.add_option("--tls-min", minimum, "Lowest version of TLS")
+      ->check(CLI::IsMember({"1.2", "1.3"}))
+      ->needs(certificate);
+  app.add_option("--tls-early-data", options.early_paths,
+                 "Paths whose requests are answered from TLS early data (0-RTT), which an attacker "
+                 "may repeat; no message is ever taken from it")
+      ->check([](const std::string& path) {
+        return path.starts_with('/') ? "" : "'" + path + "' is no path; paths begin with /";
+      })
+      ->needs(certificate);
+}
+
 }  // namespace
 
 ParsedOptions parse_options(int argc, char** argv) {
@@ -55,6 +76,8 @@ ParsedOptions parse_options(int argc, char** argv) {
   double handshake_seconds = 10;
   double lifetime_seconds = 0;
   std::uint64_t handler_delay_us = 0;
+  tls::Options tls;
+  std::string tls_minimum = "1.3";
 
   CLI::App app(
       "WebSocket server: echoes on every path; under /topic/NAME, publish and subscribe.\n"
@@ -74,9 +97,9 @@ ParsedOptions parse_options(int argc, char** argv) {
   app.add_option("--backlog-cap", options.session.backlog_cap_bytes,
                  "Bytes that may wait for a slow subscriber before it is closed");
   app.add_option("--engine", options.engine.kind, "Falls back to epoll without io_uring")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, EngineKind>{
-          {engine_name(EngineKind::kEpoll), EngineKind::kEpoll},
-          {engine_name(EngineKind::kUring), EngineKind::kUring}}))
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, EngineKind>{{engine_name(EngineKind::kEpoll), EngineKind::kEpoll},
+                                            {engine_name(EngineKind::kUring), EngineKind::kUring}}))
       ->default_str(engine_name(options.engine.kind));
   app.add_option("--epoll-batch", options.engine.epoll_batch, "Events taken per epoll_wait")
       ->check(CLI::Range(1, 65536));
@@ -97,6 +120,7 @@ ParsedOptions parse_options(int argc, char** argv) {
   app.add_option("--handler-delay-us", handler_delay_us,
                  "Burn this much CPU per message, for demonstrations");
   app.set_config("--config", "", "TOML file with any of these options: listen = \"0.0.0.0:9001\"");
+  add_tls_options(app, tls, tls_minimum);
   app.set_version_flag("--version", "epulse-ws " EPULSE_VERSION);
   try {
     app.parse(argc, argv);
@@ -109,6 +133,8 @@ ParsedOptions parse_options(int argc, char** argv) {
   options.session.handshake_timeout_ns = static_cast<std::uint64_t>(handshake_seconds * 1e9);
   options.session.max_lifetime_ns = static_cast<std::uint64_t>(lifetime_seconds * 1e9);
   options.session.handler_delay_ns = handler_delay_us * 1000;
+  tls.allow_tls12 = tls_minimum == "1.2";
+  if (!tls.certificate_file.empty()) options.tls = tls;
   return {options, 0};
 }
 

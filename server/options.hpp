@@ -6,6 +6,7 @@
 
 #include "server/engine/engines.hpp"
 #include "server/session/session.hpp"
+#include "server/tls/context.hpp"
 
 namespace epulse::server {
 
@@ -15,6 +16,7 @@ struct Options {
   bool pin = true;
   EngineOptions engine;
   SessionOptions session;  // max_connections 0: as many as there are descriptors for
+  std::optional<tls::Options> tls;
 };
 
 // Either options, or the status to exit with: help or version was printed, or the usage is wrong

@@ -7,10 +7,12 @@
 
 #include <exception>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "server/contract/stats_writer.hpp"
 #include "server/session/cpus.hpp"
+#include "server/tls/tls_engine.hpp"
 
 namespace epulse::server {
 
@@ -35,9 +37,13 @@ void Worker::run() {
     const pid_t tid = set_up();
     // Built here, after pinning, so that its memory is near this CPU.
     Session session(shared_, options_.index);
+    std::optional<TlsEngine> tls;
+    if (options_.tls != nullptr) tls.emplace(*options_.tls, session);
     const std::unique_ptr<Engine> engine =
-        make_engine(options_.engine, session, shared_.pages.worker(options_.index));
-    session.attach(*engine);
+        make_engine(options_.engine, tls ? static_cast<Handler&>(*tls) : session,
+                    shared_.pages.worker(options_.index));
+    if (tls) tls->attach(*engine);
+    session.attach(tls ? static_cast<Engine&>(*tls) : *engine);
     started = true;
     started_.set_value(tid);
     engine->run();

@@ -9,13 +9,15 @@
 #include "server/engine/engines.hpp"
 #include "server/engine/file_descriptor.hpp"
 #include "server/session/session.hpp"
+#include "server/tls/context.hpp"
 
 namespace epulse::server {
 
 struct WorkerOptions {
   std::size_t index = 0;
-  int cpu = -1;          // -1: not pinned
-  EngineOptions engine;  // its descriptors are the worker's affair
+  int cpu = -1;                       // -1: not pinned
+  EngineOptions engine;               // its descriptors are the worker's affair
+  const tls::Context* tls = nullptr;  // none: plain connections
 };
 
 // One thread with its own listener, loop, connections and buffers.

@@ -97,14 +97,20 @@ TEST(Target, Urls) {
   EXPECT_EQ(full.path, "/chat?x=1");
   EXPECT_EQ(full.authority, "example.org:9001");
   EXPECT_EQ(parse_url("ws://host").port, "80");
+  EXPECT_FALSE(parse_url("ws://host").tls);
+  EXPECT_EQ(parse_url("wss://host").port, "443");
+  EXPECT_EQ(parse_url("wss://host:8443/x").port, "8443");
+  EXPECT_EQ(parse_url("wss://host:8443/x").path, "/x");
+  EXPECT_TRUE(parse_url("wss://host").tls);
   EXPECT_EQ(parse_url("ws://host").path, "/");
   EXPECT_EQ(parse_url("ws://[::1]:5/").host, "::1");
   EXPECT_EQ(parse_url("ws://[::1]:5/").port, "5");
   EXPECT_FALSE(full.raw);
   EXPECT_TRUE(parse_url("tcp://host:7").raw);
   EXPECT_EQ(parse_url("tcp://host:7").authority, "host:7");
-  for (const char* url : {"http://host/", "host", "tcp://", "ws://", "ws://:80/", "ws://h:port/",
-                          "ws://h:/", "ws://h:99999/", "ws://[::1/", "ws://h/a b", "ws://h/#x"}) {
+  for (const char* url :
+       {"http://host/", "host", "tcp://", "ws://", "ws://:80/", "wss://", "wss:///", "ws://h:port/",
+        "ws://h:/", "ws://h:99999/", "ws://[::1/", "ws://h/a b", "ws://h/#x"}) {
     EXPECT_THROW(parse_url(url), Error) << url;
   }
 }

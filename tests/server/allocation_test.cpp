@@ -1,10 +1,15 @@
 // The promise of the server in one number: whole small messages are echoed without touching the
-// heap.
+// heap; over TLS, without a call of ours. A program of its own, since it replaces OpenSSL's
+// allocator.
 #include <gtest/gtest.h>
+#include <openssl/crypto.h>
 
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -12,40 +17,70 @@
 #include "server/engine/engines.hpp"
 #include "server/engine/listener.hpp"
 #include "server/session/session.hpp"
+#include "server/tls/tls_engine.hpp"
 #include "tests/server/deflate_end.hpp"
 #include "tests/server/test_client.hpp"
+#include "tests/server/wss_client.hpp"
+
+namespace {
+
+thread_local std::uint64_t openssl_allocations = 0;
+
+void* openssl_allocate(std::size_t bytes, const char* /*file*/, int /*line*/) {
+  ++openssl_allocations;
+  return std::malloc(bytes);
+}
+void* openssl_reallocate(void* memory, std::size_t bytes, const char* /*file*/, int /*line*/) {
+  ++openssl_allocations;
+  return std::realloc(memory, bytes);
+}
+void openssl_free(void* memory, const char* /*file*/, int /*line*/) {
+  std::free(memory);
+}
+// Before OpenSSL's first.
+const int openssl_is_counted =
+    CRYPTO_set_mem_functions(openssl_allocate, openssl_reallocate, openssl_free);
+
+}  // namespace
 
 namespace epulse::server {
 namespace {
 
 using testing::TestClient;
 
-// Passes all on to a session and notes how often its thread has allocated so far.
+struct Counts {
+  std::atomic<std::uint64_t> ours{0};
+  std::atomic<std::uint64_t> openssl{0};
+};
+
+// Passes all on to another and notes how often its thread has allocated so far.
 class Counting final : public Handler {
  public:
-  Counting(Session& session, std::atomic<std::uint64_t>& allocations)
-      : session_(session), allocations_(allocations) {}
+  Counting(Handler& handler, Counts& counts) : handler_(handler), counts_(counts) {}
 
-  void on_accept(ConnId conn) override { session_.on_accept(conn); }
+  void on_accept(ConnId conn) override { handler_.on_accept(conn); }
   void on_data(ConnId conn, std::span<std::uint8_t> input) override {
-    session_.on_data(conn, input);
-    allocations_ = allocations_of_this_thread();
+    handler_.on_data(conn, input);
+    counts_.ours = allocations_of_this_thread();
+    counts_.openssl = openssl_allocations;
   }
-  void on_drained(ConnId conn) override { session_.on_drained(conn); }
-  void on_closed(ConnId conn, CloseReason reason) override { session_.on_closed(conn, reason); }
-  void on_wake() override { session_.on_wake(); }
-  void on_tick() override { session_.on_tick(); }
+  void on_drained(ConnId conn) override { handler_.on_drained(conn); }
+  void on_closed(ConnId conn, CloseReason reason) override { handler_.on_closed(conn, reason); }
+  void on_wake() override { handler_.on_wake(); }
+  void on_tick() override { handler_.on_tick(); }
 
  private:
-  Session& session_;
-  std::atomic<std::uint64_t>& allocations_;
+  Handler& handler_;
+  Counts& counts_;
 };
 
 // A worker in this process, whose thread counts what it allocates.
 class CountedServer {
  public:
-  explicit CountedServer(EngineKind engine, const ws::CompressionOptions& compression = {})
+  explicit CountedServer(EngineKind engine, const ws::CompressionOptions& compression = {},
+                         const tls::Context* tls = nullptr)
       : engine_(engine),
+        tls_(tls),
         shared_({.max_connections = 10, .compression = compression}, 1),
         listeners_(open_listeners(parse_address("127.0.0.1:0"), 1)),
         thread_([this] { serve(); }) {}
@@ -59,22 +94,27 @@ class CountedServer {
 
   int port() const { return listeners_.address.port(); }
   // Up to the last input that it has handled.
-  std::uint64_t allocations() const { return allocations_; }
+  std::uint64_t allocations() const { return counts_.ours; }
+  std::uint64_t openssl_allocations() const { return counts_.openssl; }
 
  private:
   void serve() {
     Session session(shared_, 0);
-    Counting counting(session, allocations_);
+    std::optional<TlsEngine> tls;
+    if (tls_ != nullptr) tls.emplace(*tls_, session);
+    Counting counting(tls ? static_cast<Handler&>(*tls) : session, counts_);
     const auto engine = make_engine({.kind = engine_,
                                      .listen_fd = listeners_.sockets[0].get(),
                                      .wake_fd = shared_.hub.waker(0).fd()},
                                     counting, shared_.pages.worker(0));
-    session.attach(*engine);
+    if (tls) tls->attach(*engine);
+    session.attach(tls ? static_cast<Engine&>(*tls) : *engine);
     engine->run();
   }
 
   EngineKind engine_;
-  std::atomic<std::uint64_t> allocations_{0};
+  const tls::Context* tls_;
+  Counts counts_;
   SharedState shared_;
   Listeners listeners_;
   std::thread thread_;
@@ -154,6 +194,34 @@ TEST_P(Allocation, NorDoThoseOfADedicatedOneOnceItIsThere) {
       testing::client_frame(ws::Opcode::kText, compression.deflate(text, 15), true, true);
   EXPECT_GT(allocations_of(server, client, message, 10, 1), 0U);
   EXPECT_EQ(allocations_of(server, client, message, 101, 1), 0U);
+}
+
+TEST_P(Allocation, NorDoMessagesOverTlsButForOpenSslsOwn) {
+  ASSERT_EQ(openssl_is_counted, 1);
+  const testing::IdentityFiles files;
+  const tls::Context context(
+      {.certificate_file = files.certificate(), .key_file = files.key(), .early_paths = {}});
+  CountedServer server(GetParam(), {}, &context);
+  testing::WssClient client = testing::WssClient::open(server.port());
+  const auto echo = [&](std::size_t size, int rounds) {
+    const std::string text(size, 'x');
+    for (int i = 0; i < rounds; ++i) {
+      client.send(ws::Opcode::kText, text);
+      EXPECT_EQ(client.receive().kind, ws::Event::Kind::kMessage);
+    }
+  };
+  for (const std::size_t size : {20U, 16000U}) {
+    constexpr int kRounds = 1009;
+    echo(size, 10);
+    const std::uint64_t ours = server.allocations();
+    const std::uint64_t theirs = server.openssl_allocations();
+    echo(size, kRounds);
+    EXPECT_EQ(server.allocations() - ours, 0U) << size;
+    const double each = static_cast<double>(server.openssl_allocations() - theirs) / kRounds;
+    std::printf("OpenSSL's allocations per echo of %zu bytes: %.2f\n", size, each);
+    EXPECT_GT(each, 0);
+    EXPECT_LE(each, 6);  // A buffer and a 40-byte note to read, a buffer and three notes to write.
+  }
 }
 
 // That the counter counts: a message in two fragments needs a buffer.

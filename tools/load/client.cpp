@@ -14,6 +14,7 @@
 #include "tools/load/clock.hpp"
 #include "tools/load/error.hpp"
 #include "tools/load/payload.hpp"
+#include "tools/load/tls.hpp"
 
 namespace epulse::load {
 namespace {
@@ -42,9 +43,15 @@ std::string random_key(ClientContext& context) {
   return ws::make_key(nonce);
 }
 
-std::string failure_text(ErrorKind kind, const Target& target, std::string_view why) {
+std::string why_not_open(ErrorKind kind, const Target& target, std::string_view why) {
   if (kind == ErrorKind::kConnect) {
     return fmt::format("cannot connect to {}: {}; is the server running?", target.authority, why);
+  }
+  if (kind == ErrorKind::kTls) {
+    return fmt::format(
+        "cannot speak TLS with {}: {}; is it a TLS server? If its certificate is in doubt: "
+        "--tls-ca FILE, or --tls-insecure",
+        target.authority, why);
   }
   if (target.raw) {
     return fmt::format("cannot use {}: {}; does the server echo all that it receives?",
@@ -88,10 +95,17 @@ void Client::connected(ClientContext& context) {
   getsockopt(fd_, SOL_SOCKET, SO_ERROR, &code, &size);
   if (code != 0) return fail_opening(ErrorKind::kConnect, errno_text(code), context);
   state_ = State::kHandshake;
+  watch(EPOLL_CTL_MOD, false, context);
+  if (context.tls == nullptr) return request_upgrade(context);
+  tls_.emplace(*context.tls, tls::Stream::Role::kClient, context.pipe);
+  expect_server(tls_->ssl(), context.options, context.target);
+  tls_->start(*this);
+}
+
+void Client::request_upgrade(ClientContext& context) {
   key_ = random_key(context);
   const std::string request = ws::upgrade_request(context.target.authority, context.target.path,
                                                   key_, offer_of(context.options));
-  watch(EPOLL_CTL_MOD, false, context);
   write({reinterpret_cast<const std::uint8_t*>(request.data()), request.size()}, context);
 }
 
@@ -151,6 +165,7 @@ void Client::opened_again(ClientContext& context) {
 void Client::reopen(ClientContext& context) {
   if (state_ != State::kOpen) return;
   ::close(fd_);
+  tls_.reset();
   due_.push_back(clock_ns());
   context.counters.sent.fetch_add(1, std::memory_order_relaxed);
   connect(context);
@@ -159,14 +174,20 @@ void Client::reopen(ClientContext& context) {
 void Client::fail_opening(ErrorKind kind, std::string_view why, ClientContext& context) {
   context.counters.error(kind);
   if (context.first_failure.empty()) {
-    context.first_failure = failure_text(kind, context.target, why);
+    context.first_failure = why_not_open(kind, context.target, why);
   }
   die(context);
 }
 
 void Client::give_up(ClientContext& context) {
-  fail_opening(state_ == State::kConnecting ? ErrorKind::kConnect : ErrorKind::kHandshake,
+  fail_opening(state_ == State::kConnecting ? ErrorKind::kConnect : handshake_error(),
                "no answer in time", context);
+}
+
+// Which of the two handshakes is under way.
+ErrorKind Client::handshake_error() const {
+  const bool in_tls = tls_ && tls_->state() == tls::Stream::State::kHandshake;
+  return in_tls ? ErrorKind::kTls : ErrorKind::kHandshake;
 }
 
 // Events.
@@ -188,6 +209,25 @@ void Client::receive(ClientContext& context) {
   if (n <= 0) return broken_pipe(n < 0 ? errno : ECONNRESET, context);
   context.now_ns = clock_ns();
   const auto input = std::span(context.input).first(static_cast<std::size_t>(n));
+  tls_ ? receive_tls(input, context) : take_plain(input, context);
+}
+
+void Client::receive_tls(std::span<const std::uint8_t> cipher, ClientContext& context) {
+  while (!cipher.empty() && state_ != State::kDead) {
+    const std::span<std::uint8_t> plain = tls_->read(cipher, *this).bytes;
+    const bool failed = tls_->state() == tls::Stream::State::kFailed;
+    if (failed && state_ == State::kHandshake) {
+      return fail_opening(ErrorKind::kTls, tls_->error(), context);
+    }
+    if (tls_->state() == tls::Stream::State::kOpen && state_ == State::kHandshake && key_.empty()) {
+      request_upgrade(context);
+    }
+    if (!plain.empty()) take_plain(plain, context);
+    if (failed) return broken_pipe(EPROTO, context);
+  }
+}
+
+void Client::take_plain(std::span<std::uint8_t> input, ClientContext& context) {
   if (state_ == State::kHandshake) return shake_hands(input, context);
   read_frames(input, context);
 }
@@ -263,10 +303,10 @@ void Client::add_message(std::uint64_t due_ns, ClientContext& context) {
   fill_payload(context.message, index_, next_sequence_, context.options.compression);
   const ws::DeflateSender::Payload encoded = sender_.encode(context.message);
   const ws::MaskKey mask = random_mask(context);
-  write(ws::encode_header(
-            {ws::Opcode::kBinary, encoded.bytes.size(), true, mask, encoded.compressed})
-            .view(),
-        context);
+  write(
+      ws::encode_header({ws::Opcode::kBinary, encoded.bytes.size(), true, mask, encoded.compressed})
+          .view(),
+      context);
   const std::size_t start = context.output.size();
   context.output.resize(start + encoded.bytes.size());
   const auto payload = std::span(context.output).subspan(start);
@@ -294,10 +334,17 @@ void Client::write(std::span<const std::uint8_t> bytes, ClientContext& context) 
   context.output.insert(context.output.end(), bytes.begin(), bytes.end());
 }
 
+void Client::take(std::span<const std::uint8_t> output) {
+  unsent_.insert(unsent_.end(), output.begin(), output.end());
+}
+
 // Sends what was written in this call. What the socket does not take waits for EPOLLOUT.
 void Client::flush(ClientContext& context) {
   std::vector<std::uint8_t>& output = context.output;
-  if (!output.empty() && state_ != State::kDead) {
+  if (tls_ && state_ != State::kDead) {
+    if (!output.empty()) tls_->write(output, *this);
+    if (!unsent_.empty() && !blocked_) send_unsent(context);
+  } else if (!output.empty() && state_ != State::kDead) {
     const std::size_t sent = blocked_ ? 0 : send_some(output, context);
     unsent_.insert(unsent_.end(), output.begin() + static_cast<std::ptrdiff_t>(sent), output.end());
     set_blocked(!unsent_.empty(), context);
@@ -334,7 +381,7 @@ void Client::set_blocked(bool blocked, ClientContext& context) {
 
 void Client::broken_pipe(int code, ClientContext& context) {
   if (state_ == State::kHandshake) {
-    return fail_opening(ErrorKind::kHandshake, errno_text(code), context);
+    return fail_opening(handshake_error(), errno_text(code), context);
   }
   return state_ == State::kClosing ? die(context) : lose(ErrorKind::kClosed, context);
 }

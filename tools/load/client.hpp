@@ -2,14 +2,15 @@
 
 #include <cstdint>
 #include <deque>
-#include <optional>
 #include <memory>
+#include <optional>
 #include <random>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "server/tls/stream.hpp"
 #include "server/ws/client_handshake.hpp"
 #include "server/ws/compression.hpp"
 #include "server/ws/parser.hpp"
@@ -23,6 +24,7 @@ namespace epulse::load {
 struct ClientContext {
   const Options& options;
   const Target& target;
+  SSL_CTX* tls;  // none: plain connections
   Counters& counters;
   int epoll_fd;
   bool counting = true;             // false from the end on
@@ -36,11 +38,12 @@ struct ClientContext {
       ws::CompressionOptions{.mode = ws::CompressionOptions::Mode::kDedicated, .min_bytes = 0}};
   // Of the client being called: leaves in one piece at the end of the call.
   std::vector<std::uint8_t> output{};
+  tls::Pipe pipe{};
   std::mt19937_64 random{std::random_device{}()};
 };
 
 // One connection to the server under load.
-class Client {
+class Client final : private tls::Sink {
  public:
   enum class State : std::uint8_t { kNew, kConnecting, kHandshake, kOpen, kClosing, kDead };
 
@@ -49,7 +52,7 @@ class Client {
   Client(std::uint32_t index, std::uint32_t tag, std::size_t size_bytes, bool raw);
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
-  ~Client();
+  ~Client() override;
 
   void connect(ClientContext& context);
   void on_event(std::uint32_t events, ClientContext& context);
@@ -71,7 +74,10 @@ class Client {
 
  private:
   void connected(ClientContext& context);
+  void request_upgrade(ClientContext& context);
   void receive(ClientContext& context);
+  void receive_tls(std::span<const std::uint8_t> cipher, ClientContext& context);
+  void take_plain(std::span<std::uint8_t> input, ClientContext& context);
   void opened(const std::optional<ws::DeflateTerms>& deflate, ClientContext& context);
   void shake_hands(std::span<std::uint8_t> input, ClientContext& context);
   ws::ResponseHead check_opening(const ClientContext& context) const;
@@ -84,18 +90,21 @@ class Client {
   void send_control(ws::Opcode opcode, std::span<const std::uint8_t> payload,
                     ClientContext& context);
   static void write(std::span<const std::uint8_t> bytes, ClientContext& context);
+  void take(std::span<const std::uint8_t> output) override;  // ciphertext
   void flush(ClientContext& context);
   void send_unsent(ClientContext& context);
   std::size_t send_some(std::span<const std::uint8_t> bytes, ClientContext& context);
   void set_blocked(bool blocked, ClientContext& context);
   void broken_pipe(int code, ClientContext& context);
   void watch(int operation, bool output, ClientContext& context) const;
+  ErrorKind handshake_error() const;
   void fail_opening(ErrorKind kind, std::string_view why, ClientContext& context);
   void lose(ErrorKind kind, ClientContext& context);
   void die(ClientContext& context);
 
   ws::Parser parser_;
   ws::DeflateSender sender_;
+  std::optional<tls::Stream> tls_;
   std::deque<std::uint64_t> due_;     // of the messages, or handshakes, not answered yet
   std::vector<std::uint8_t> unsent_;  // what the socket did not take
   std::string key_;                   // during the handshake

@@ -12,6 +12,7 @@ namespace epulse::load {
 
 enum class ErrorKind : std::uint8_t {
   kConnect,    // no TCP connection
+  kTls,        // no TLS on it
   kHandshake,  // no WebSocket on it
   kClosed,     // the server ended it before we did
   kProtocol,   // the server broke RFC 6455
@@ -20,8 +21,8 @@ enum class ErrorKind : std::uint8_t {
   kLost,       // in flight when its connection ended
   kUnsent,     // due, but its connection was not there
 };
-constexpr std::array<std::string_view, 8> kErrorNames = {
-    "connect", "handshake", "closed", "protocol", "wrong_echo", "timeout", "lost", "unsent"};
+constexpr std::array<std::string_view, 9> kErrorNames = {
+    "connect", "tls", "handshake", "closed", "protocol", "wrong_echo", "timeout", "lost", "unsent"};
 using ErrorCounts = std::array<std::uint64_t, kErrorNames.size()>;
 
 // What one thread has seen; another reads it meanwhile.

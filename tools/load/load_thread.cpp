@@ -30,11 +30,11 @@ timespec to_timespec(std::uint64_t ns) {
 }  // namespace
 
 LoadThread::LoadThread(std::uint32_t index, const Options& options, const Target& target,
-                       Course& course)
+                       SSL_CTX* tls, Course& course)
     : options_(options),
       course_(course),
       schedule_(options.open_loop() ? options.rate : 1, options.connections),
-      context_{options, target, counters_, epoll_create1(EPOLL_CLOEXEC)} {
+      context_{options, target, tls, counters_, epoll_create1(EPOLL_CLOEXEC)} {
   if (context_.epoll_fd < 0) {
     fail("cannot create an epoll instance: {}; raise ulimit -n", errno_text(errno));
   }

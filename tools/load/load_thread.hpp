@@ -24,7 +24,8 @@ struct Course {
 class LoadThread {
  public:
   // Takes the connections whose number modulo --threads is `index`.
-  LoadThread(std::uint32_t index, const Options& options, const Target& target, Course& course);
+  LoadThread(std::uint32_t index, const Options& options, const Target& target, SSL_CTX* tls,
+             Course& course);
   LoadThread(const LoadThread&) = delete;
   LoadThread& operator=(const LoadThread&) = delete;
   ~LoadThread();

@@ -17,6 +17,7 @@
 #include "tools/load/options.hpp"
 #include "tools/load/report.hpp"
 #include "tools/load/target.hpp"
+#include "tools/load/tls.hpp"
 
 namespace epulse::load {
 namespace {
@@ -60,10 +61,10 @@ void run_thread(LoadThread& load) {
 // One run: the threads, and main, which watches and reports.
 class Run {
  public:
-  Run(const Options& options, const Target& target, const sigset_t& signals)
+  Run(const Options& options, const Target& target, SSL_CTX* tls, const sigset_t& signals)
       : options_(options), signals_(signals) {
     for (std::uint32_t k = 0; k < options.threads; ++k) {
-      loads_.push_back(std::make_unique<LoadThread>(k, options, target, course_));
+      loads_.push_back(std::make_unique<LoadThread>(k, options, target, tls, course_));
     }
   }
 
@@ -174,7 +175,8 @@ int load(const Options& options) {
   Target target = parse_url(options.url);
   resolve(target);
   raise_file_limit(options);
-  return Run(options, target, block_stop_signals()).execute();
+  const TlsContext tls = make_tls_context(options, target);
+  return Run(options, target, tls.get(), block_stop_signals()).execute();
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ ParsedOptions parse_options(int argc, char** argv) {
       "without WebSocket.");
   app.name("epulse-load");
   app.option_defaults()->always_capture_default();
-  app.add_option("url", options.url, "ws://HOST:PORT/PATH or tcp://HOST:PORT");
+  app.add_option("url", options.url, "ws://HOST:PORT/PATH, wss:// for TLS, or tcp://HOST:PORT");
   app.add_option("-c,--connections", options.connections, "Connections")
       ->check(CLI::Range(1, 1'000'000));
   app.add_option("-s,--size", options.size_bytes, "Bytes in a message")
@@ -52,6 +52,9 @@ ParsedOptions parse_options(int argc, char** argv) {
                "Offer permessage-deflate, and send messages that can be compressed");
   app.add_flag("-j,--json", options.json,
                "The result as one line of JSON; with --progress, each interval too");
+  CLI::Option* ca = app.add_option("--tls-ca", options.tls_ca_file,
+                                   "Certificates to trust, a PEM file, instead of the system's");
+  app.add_flag("--tls-insecure", options.tls_insecure, "Take any certificate")->excludes(ca);
   app.set_version_flag("--version", "epulse-load " EPULSE_VERSION);
   try {
     app.parse(argc, argv);

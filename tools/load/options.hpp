@@ -18,7 +18,9 @@ struct Options {
   std::uint32_t threads = 1;
   double progress_s = 1;  // 0: off
   bool json = false;
-  bool compression = false;  // offers permessage-deflate
+  bool compression = false;   // offers permessage-deflate
+  std::string tls_ca_file;    // trusted instead of the system's; empty: those
+  bool tls_insecure = false;  // whoever the server is
 
   bool open_loop() const { return rate > 0; }
 };

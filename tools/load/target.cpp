@@ -12,8 +12,10 @@ namespace epulse::load {
 namespace {
 
 [[noreturn]] void refuse(std::string_view url, std::string_view why) {
-  fail("cannot use the address '{}': {}; write it as ws://HOST:PORT/PATH or tcp://HOST:PORT", url,
-       why);
+  fail(
+      "cannot use the address '{}': {}; write it as ws://HOST:PORT/PATH, wss:// for TLS, or "
+      "tcp://HOST:PORT",
+      url, why);
 }
 
 struct FreeAddresses {
@@ -23,12 +25,17 @@ struct FreeAddresses {
 }  // namespace
 
 Target parse_url(std::string_view url) {
-  constexpr std::string_view kWebSocket = "ws://";
+  constexpr std::string_view kPlain = "ws://";
+  constexpr std::string_view kTls = "wss://";
   constexpr std::string_view kRaw = "tcp://";
   Target target;
+  target.tls = url.starts_with(kTls);
   target.raw = url.starts_with(kRaw);
-  if (!target.raw && !url.starts_with(kWebSocket)) refuse(url, "neither ws:// nor tcp://");
-  const std::string_view rest = url.substr(target.raw ? kRaw.size() : kWebSocket.size());
+  if (!target.tls && !target.raw && !url.starts_with(kPlain)) {
+    refuse(url, "not a ws://, wss:// or tcp:// address");
+  }
+  const std::string_view scheme = target.tls ? kTls : target.raw ? kRaw : kPlain;
+  const std::string_view rest = url.substr(scheme.size());
   const std::size_t slash = std::min(rest.find('/'), rest.size());
   target.authority = rest.substr(0, slash);
   target.path = slash < rest.size() ? rest.substr(slash) : "/";
@@ -39,7 +46,8 @@ Target parse_url(std::string_view url) {
   if (bracket == std::string_view::npos) refuse(url, "no closing bracket");
   const std::size_t colon = authority.find(':', bracket);
   target.host = authority.substr(0, colon);
-  target.port = colon == std::string_view::npos ? "80" : authority.substr(colon + 1);
+  target.port =
+      colon == std::string_view::npos ? (target.tls ? "443" : "80") : authority.substr(colon + 1);
   if (bracket != 0) target.host = authority.substr(1, bracket - 1);
   if (target.host.empty()) refuse(url, "no host");
   const bool digits = !target.port.empty() && target.port.size() <= 5 &&

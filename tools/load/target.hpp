@@ -7,13 +7,14 @@
 
 namespace epulse::load {
 
-// What ws://HOST:PORT/PATH or tcp://HOST:PORT names.
+// What ws://HOST:PORT/PATH, wss://HOST:PORT/PATH or tcp://HOST:PORT names.
 struct Target {
   bool raw = false;       // tcp: whatever is sent comes back as it is
   std::string host;       // without the brackets of IPv6
   std::string port;       // as text
   std::string path;       // with the query
   std::string authority;  // HOST:PORT as in the URL: the Host field
+  bool tls = false;       // wss
 
   sockaddr_storage address{};
   socklen_t address_size = 0;

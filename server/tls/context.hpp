@@ -1,0 +1,45 @@
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "server/tls/openssl.hpp"
+#include "server/tls/ticket_keys.hpp"
+
+namespace epulse::tls {
+
+struct Options {
+  std::string certificate_file;          // PEM: the server's own, then those that vouch for it
+  std::string key_file;                  // PEM
+  bool allow_tls12 = false;              // or else TLS 1.3 only
+  std::vector<std::string> early_paths;  // that early data may ask for; none: no early data
+};
+
+// What the server is to its TLS clients: certificate, versions, tickets; one for all workers.
+class Context {
+ public:
+  // Throws server::Error.
+  explicit Context(Options options);
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+
+  // Reads the files again, for connections to come; those that live keep what they have. When it
+  // throws server::Error, all is as it was.
+  void reload();
+
+  // For a new connection. From any thread.
+  std::shared_ptr<SSL_CTX> current() const { return current_.load(); }
+  const Options& options() const { return options_; }
+
+ private:
+  static int ticket_key(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher,
+                        EVP_MAC_CTX* mac, int seal);
+
+  Options options_;
+  TicketKeys ticket_keys_;
+  std::atomic<std::shared_ptr<SSL_CTX>> current_;
+};
+
+}  // namespace epulse::tls

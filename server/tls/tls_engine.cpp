@@ -1,0 +1,276 @@
+#include "server/tls/tls_engine.hpp"
+
+#include <spdlog/spdlog.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace epulse::server {
+namespace {
+
+constexpr std::size_t kPartsPerGather = 64;
+constexpr std::size_t kSpareQueues = 1024;
+constexpr std::uint64_t kReportEveryNs = 10'000'000'000;
+
+Part part_of(const iovec& vector) {
+  return {static_cast<const std::uint8_t*>(vector.iov_base), vector.iov_len};
+}
+
+}  // namespace
+
+TlsEngine::TlsEngine(const tls::Context& context, Handler& handler)
+    : context_(context), handler_(handler), cork_(tls::kMaxRecordBytes) {}
+
+const TlsEngine::Conn* TlsEngine::find(ConnId id) const {
+  if (id.slot >= conns_.size()) return nullptr;
+  const Conn& conn = conns_[id.slot];
+  return conn.live && conn.id == id ? &conn : nullptr;
+}
+
+TlsEngine::Conn* TlsEngine::find(ConnId id) {
+  return const_cast<Conn*>(std::as_const(*this).find(id));
+}
+
+TlsEngine::Conn* TlsEngine::find_writable(ConnId id) {
+  Conn* conn = find(id);
+  return conn != nullptr && conn->stream && !conn->ended && !conn->finishing ? conn : nullptr;
+}
+
+// From the engine.
+
+void TlsEngine::on_accept(ConnId id) {
+  if (id.slot >= conns_.size()) conns_.resize(id.slot + 1);
+  Conn& conn = conns_[id.slot];
+  conn.id = id;
+  conn.live = true;
+  handler_.on_accept(id);
+}
+
+void TlsEngine::on_data(ConnId id, std::span<std::uint8_t> input) {
+  Conn* conn = find(id);
+  if (conn == nullptr || conn->ended) return;
+  if (!conn->stream) begin(*conn);
+  current_ = conn;
+  handed_over_ = false;
+  Part cipher = input;
+  while (!cipher.empty() && !conn->ended) {
+    deliver(*conn, conn->stream->read(cipher, outlet(*conn)));
+  }
+  if (!conn->ended) after_input(*conn);
+  // The handler did not see it. Who sends requests for new keys and does not read the answers is
+  // not read either.
+  if (!handed_over_ && transport().blocked(id)) transport().pause_reading(id);
+  seal_all();
+}
+
+// Not before there is something to read: who only connects costs nothing.
+void TlsEngine::begin(Conn& conn) {
+  conn.stream.emplace(*context_.current(), tls::Stream::Role::kServer, pipe_);
+  const std::vector<std::string>& paths = context_.options().early_paths;
+  if (!paths.empty()) conn.gate = std::make_unique<tls::EarlyGate>(paths);
+}
+
+void TlsEngine::deliver(Conn& conn, tls::Stream::Plain plain) {
+  if (conn.gate) {
+    if (plain.early) return hand_over(conn, conn.gate->admit(plain.bytes));
+    const tls::Stream::State state = conn.stream->state();
+    if (state != tls::Stream::State::kOpen && state != tls::Stream::State::kEnded) return;
+    const std::unique_ptr<tls::EarlyGate> gate = std::move(conn.gate);
+    hand_over(conn, gate->release());
+  }
+  hand_over(conn, plain.bytes);
+}
+
+void TlsEngine::hand_over(Conn& conn, std::span<std::uint8_t> plain) {
+  if (plain.empty() || conn.ended || conn.finishing) return;
+  handed_over_ = true;
+  handler_.on_data(conn.id, plain);
+}
+
+void TlsEngine::after_input(Conn& conn) {
+  switch (conn.stream->state()) {
+    case tls::Stream::State::kHandshake:
+      return;
+    case tls::Stream::State::kOpen:
+      if (conn.finishing) end(conn, CloseReason::kFinished);
+      return;
+    case tls::Stream::State::kEnded:
+      return end(conn, CloseReason::kPeer);
+    case tls::Stream::State::kFailed:
+      report_failure(conn.stream->error());
+      return end(conn, CloseReason::kError);
+  }
+}
+
+void TlsEngine::on_drained(ConnId id) {
+  handler_.on_drained(id);
+  seal_all();
+}
+
+void TlsEngine::on_closed(ConnId id, CloseReason reason) {
+  if (Conn* conn = find(id)) {
+    if (conn->reason != CloseReason::kFinished) reason = conn->reason;
+    *conn = Conn{};
+  }
+  handler_.on_closed(id, reason);
+  seal_all();
+}
+
+void TlsEngine::on_wake() {
+  handler_.on_wake();
+  seal_all();
+}
+
+void TlsEngine::on_tick() {
+  handler_.on_tick();
+  seal_all();
+}
+
+// From the handler.
+
+void TlsEngine::send(ConnId id, std::span<const Part> parts) {
+  Conn* conn = find_writable(id);
+  if (conn == nullptr) return;
+  for (const Part part : parts) {
+    conn == current_ ? add(*conn, part) : plain_of(*conn).append(part);
+  }
+}
+
+void TlsEngine::send_shared(ConnId id, SharedBytes bytes) {
+  Conn* conn = find_writable(id);
+  if (conn == nullptr) return;
+  if (conn == current_) return add(*conn, *bytes);
+  plain_of(*conn).append_shared(std::move(bytes));
+}
+
+std::size_t TlsEngine::unsealed_bytes(const Conn& conn) const {
+  if (&conn == current_) return corked_;
+  return conn.plain ? conn.plain->bytes() : 0;
+}
+
+std::size_t TlsEngine::queued_bytes(ConnId id) const {
+  const Conn* conn = find(id);
+  return conn == nullptr ? 0 : unsealed_bytes(*conn) + transport().queued_bytes(id);
+}
+
+std::size_t TlsEngine::unacknowledged_bytes(ConnId id) {
+  const Conn* conn = find(id);
+  return conn == nullptr ? 0 : unsealed_bytes(*conn) + transport().unacknowledged_bytes(id);
+}
+
+void TlsEngine::finish(ConnId id) {
+  Conn* conn = find(id);
+  if (conn == nullptr || conn->ended || conn->finishing) return;
+  if (!conn->stream || conn->stream->state() != tls::Stream::State::kHandshake) {
+    return end(*conn, CloseReason::kFinished);
+  }
+  // An answer to early data: close_notify may not leave before the handshake is complete.
+  seal(*conn);
+  conn->finishing = true;
+  transport().resume_reading(id);
+}
+
+void TlsEngine::abort(ConnId id) {
+  Conn* conn = find(id);
+  if (conn == nullptr) return;
+  conn->ended = true;
+  transport().abort(id);
+}
+
+// Ending.
+
+void TlsEngine::end(Conn& conn, CloseReason reason) {
+  seal(conn);
+  if (conn.ended) return;
+  conn.ended = true;
+  conn.reason = reason;
+  if (conn.stream) conn.stream->shutdown(outlet(conn));
+  transport().finish(conn.id);
+}
+
+void TlsEngine::report_failure(const std::string& why) {
+  ++failures_;
+  const std::uint64_t now = now_ns();
+  if (reported_ns_ != 0 && now - reported_ns_ < kReportEveryNs) return;
+  spdlog::warn("TLS failed on {} connection{} since the last report; on the latest: {}", failures_,
+               failures_ == 1 ? "" : "s", why);
+  failures_ = 0;
+  reported_ns_ = now;
+}
+
+// Records.
+
+OutputQueue& TlsEngine::plain_of(Conn& conn) {
+  if (!conn.plain) {
+    unsealed_.push_back(conn.id);
+    if (spare_queues_.empty()) {
+      conn.plain = std::make_unique<OutputQueue>();
+    } else {
+      conn.plain = std::move(spare_queues_.back());
+      spare_queues_.pop_back();
+    }
+  }
+  return *conn.plain;
+}
+
+// Whole records are made from where the bytes are, the rest is gathered.
+void TlsEngine::add(Conn& conn, Part part) {
+  while (!part.empty()) {
+    if (corked_ == 0 && part.size() >= cork_.size()) {
+      const std::size_t whole = part.size() - part.size() % cork_.size();
+      conn.stream->write(part.first(whole), outlet(conn));
+      part = part.subspan(whole);
+      continue;
+    }
+    const std::size_t n = std::min(part.size(), cork_.size() - corked_);
+    std::copy_n(part.begin(), n, cork_.begin() + static_cast<std::ptrdiff_t>(corked_));
+    corked_ += n;
+    part = part.subspan(n);
+    if (corked_ == cork_.size()) flush_cork(conn);
+  }
+}
+
+void TlsEngine::flush_cork(Conn& conn) {
+  if (corked_ == 0) return;
+  conn.stream->write(Part(cork_).first(std::exchange(corked_, 0)), outlet(conn));
+}
+
+// Encrypts all that was sent to it.
+void TlsEngine::seal(Conn& conn) {
+  if (&conn == current_) {
+    flush_cork(conn);
+  } else if (conn.plain) {
+    if (current_ != nullptr) flush_cork(*current_);
+    seal_queue(conn);
+  }
+}
+
+void TlsEngine::seal_queue(Conn& conn) {
+  std::unique_ptr<OutputQueue> queue = std::move(conn.plain);
+  std::array<iovec, kPartsPerGather> parts{};
+  while (!queue->empty() && !conn.ended) {
+    std::size_t taken = 0;
+    for (const iovec& vector : std::span(parts).first(queue->gather(parts))) {
+      add(conn, part_of(vector));
+      taken += vector.iov_len;
+    }
+    queue->consume(taken);
+  }
+  flush_cork(conn);
+  queue->clear();
+  if (spare_queues_.size() < kSpareQueues) spare_queues_.push_back(std::move(queue));
+}
+
+// At the end of each callback.
+void TlsEngine::seal_all() {
+  if (current_ != nullptr) seal(*current_);
+  current_ = nullptr;
+  for (const ConnId id : unsealed_) {
+    if (Conn* conn = find(id)) seal(*conn);
+  }
+  unsealed_.clear();
+}
+
+}  // namespace epulse::server

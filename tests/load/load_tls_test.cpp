@@ -1,0 +1,85 @@
+// The real load generator against the real server, over TLS.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "tests/server/child.hpp"
+#include "tests/server/tls_testing.hpp"
+
+namespace epulse::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+struct Result {
+  int status = 0;
+  std::string out;
+  std::string err;
+};
+
+Result load(const std::string& url, const std::vector<std::string>& options) {
+  std::vector<std::string> command = {EPULSE_LOAD_PATH, url, "-d", "0.3", "-j"};
+  command.insert(command.end(), options.begin(), options.end());
+  Child child(command);
+  const int status = child.wait();
+  return {status, child.out(), child.err()};
+}
+
+class LoadTls : public ::testing::Test {
+ protected:
+  std::string url(const std::string& host = "127.0.0.1") const {
+    return "wss://" + host + ":" + std::to_string(server.port()) + "/";
+  }
+
+  IdentityFiles files{"localhost"};
+  ServerChild server{{"--tls-cert", files.certificate(), "--tls-key", files.key()}};
+};
+
+TEST_F(LoadTls, EveryByteOfEveryEchoIsChecked) {
+  for (const char* size : {"0", "20", "16384", "200000"}) {
+    const Result result =
+        load(url(), {"--tls-ca", files.certificate(), "-c", "7", "-t", "2", "-s", size});
+    EXPECT_EQ(result.status, 0) << result.out << result.err;
+    EXPECT_THAT(result.out, HasSubstr("\"opened\":7,"));
+    EXPECT_THAT(result.out, HasSubstr("\"errors_total\":0,"));
+  }
+}
+
+TEST_F(LoadTls, TheServerMustBeWhoItShould) {
+  const auto expect_refused = [&](const Result& result, const std::string& why) {
+    EXPECT_EQ(result.status, 2) << result.out;
+    EXPECT_THAT(result.err, HasSubstr(why));
+    EXPECT_THAT(result.err, HasSubstr("--tls-insecure"));
+  };
+  expect_refused(load(url(), {}), "certificate verify failed: self-signed certificate");
+  write_text(files.file("other.pem"), make_identity("other").certificate);
+  expect_refused(load(url(), {"--tls-ca", files.file("other.pem")}), "certificate verify failed");
+  EXPECT_EQ(load(url("localhost"), {"--tls-ca", files.certificate()}).status, 0);
+  EXPECT_EQ(load(url(), {"--tls-insecure"}).status, 0);
+  const IdentityFiles strange("example.org");
+  files.install({read_text(strange.certificate()), read_text(strange.key())});
+  server.child().signal(SIGHUP);
+  Result result;
+  for (int i = 0; i < 100 && result.err.find("mismatch") == std::string::npos; ++i) {
+    result = load(url("localhost"), {"--tls-ca", files.certificate()});
+  }
+  expect_refused(result, "certificate verify failed: hostname mismatch");
+}
+
+TEST_F(LoadTls, SaysWhatIsWrong) {
+  const Result plain = load("ws://127.0.0.1:" + std::to_string(server.port()) + "/", {});
+  EXPECT_EQ(plain.status, 2);
+  const ServerChild without({"--handshake-timeout", "0.3"});
+  const Result tls =
+      load("wss://127.0.0.1:" + std::to_string(without.port()) + "/", {"--tls-insecure"});
+  EXPECT_EQ(tls.status, 2);
+  EXPECT_THAT(tls.err, HasSubstr("cannot speak TLS with 127.0.0.1:"));
+  const Result missing = load(url(), {"--tls-ca", files.file("missing.pem")});
+  EXPECT_EQ(missing.status, 2);
+  EXPECT_THAT(missing.err, HasSubstr("missing.pem"));
+}
+
+}  // namespace
+}  // namespace epulse::testing
