@@ -18,7 +18,8 @@ void* allocate(std::size_t bytes) {
 void* allocate(std::size_t bytes, std::align_val_t alignment) {
   ++allocations;
   const auto align = static_cast<std::size_t>(alignment);
-  void* memory = std::aligned_alloc(align, (std::max(bytes, std::size_t{1}) + align - 1) / align * align);
+  void* memory =
+      std::aligned_alloc(align, (std::max(bytes, std::size_t{1}) + align - 1) / align * align);
   if (memory == nullptr) throw std::bad_alloc();
   return memory;
 }

@@ -101,6 +101,8 @@ void serve(const Options& options) {
   if (session.max_connections == 0) {
     session.max_connections = connections_that_fit(file_limit, engine.kind, count);
   }
+  if (!options.token_key_file.empty())
+    session.gate.token_key = read_token_key(options.token_key_file);
   Listeners listeners = open_listeners(parse_address(options.listen), count);
   SharedState shared(session, count);
   Running running{listeners.address, std::move(listeners.claim), {}};

@@ -4,11 +4,16 @@
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <cstdio>
+#include <fstream>
+#include <iterator>
 #include <map>
 #include <string>
 
+#include "server/error.hpp"
 #include "server/ws/http.hpp"
+#include "server/ws/parser.hpp"
 #include "server/ws/subprotocol.hpp"
 
 namespace epulse::server {
@@ -45,6 +50,34 @@ void add_compression_options(CLI::App& app, ws::CompressionOptions& options) {
   app.add_option(
       "--inflating-cap", options.inflating_cap_bytes,
       "Bytes that incomplete compressed messages may hold per worker (more: close 1013)");
+}
+
+std::string check_origin(const std::string& origin) {
+  const std::size_t scheme = origin.find("://");
+  const bool whole = scheme != std::string::npos && scheme != 0 && scheme + 3 < origin.size() &&
+                     origin.find('/', scheme + 3) == std::string::npos;
+  if (whole || origin == "null") return "";
+  return "'" + origin +
+         "' is no origin; write it as browsers do: https://example.org, "
+         "with :PORT if it has one, without a path";
+}
+
+void add_access_options(CLI::App& app, Options& options) {
+  app.add_option("--origin", options.session.gate.origins,
+                 "Origin whose pages may connect (others: 403); may be given several times; "
+                 "without it all may")
+      ->type_name("ORIGIN")
+      ->allow_extra_args(false)
+      ->check(CLI::Validator(check_origin, ""));
+  app.add_option("--token-key-file", options.token_key_file,
+                 "Ask for an access token, 'Authorization: Bearer TOKEN' or ?token=TOKEN, signed "
+                 "with the key in this file (else: 401); README.md says how to make one");
+  app.add_option("--max-per-address", options.session.address_limits.connections,
+                 "Connections at once of one IPv4 address or IPv6 /64 (more: 429); 0: no limit");
+  app.add_option("--connect-rate", options.session.address_limits.connects_per_second,
+                 "Connections per second of one address (more: 429), twice as many in a burst; "
+                 "0: no limit")
+      ->check(CLI::Range(0.0, 1e6));
 }
 
 void add_tls_options(CLI::App& app, tls::Options& options, std::string& minimum) {
@@ -90,7 +123,7 @@ ParsedOptions parse_options(int argc, char** argv) {
   app.add_flag("!--no-pin", options.pin, "Do not pin each worker to a CPU");
   app.add_option("--max-message", options.session.max_message_bytes,
                  "Largest message taken, bytes (larger: close 1009)")
-      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 40U));
+      ->check(CLI::Range(1U, ws::kMaxMessageBytes));
   app.add_option("--max-connections", options.session.max_connections,
                  "Connections served at once (more: 503); 0: as many as the limit of open files "
                  "lets be, per process with epoll, per worker with io_uring");
@@ -116,9 +149,11 @@ ParsedOptions parse_options(int argc, char** argv) {
       ->type_name("NAME")
       ->allow_extra_args(false)
       ->check(CLI::Validator(check_subprotocol, ""));
+  add_access_options(app, options);
   add_compression_options(app, options.session.compression);
   app.add_option("--handler-delay-us", handler_delay_us,
                  "Burn this much CPU per message, for demonstrations");
+  app.allow_config_extras(CLI::config_extras_mode::error);
   app.set_config("--config", "", "TOML file with any of these options: listen = \"0.0.0.0:9001\"");
   add_tls_options(app, tls, tls_minimum);
   app.set_version_flag("--version", "epulse-ws " EPULSE_VERSION);
@@ -136,6 +171,22 @@ ParsedOptions parse_options(int argc, char** argv) {
   tls.allow_tls12 = tls_minimum == "1.2";
   if (!tls.certificate_file.empty()) options.tls = tls;
   return {options, 0};
+}
+
+std::string read_token_key(const std::string& file) {
+  constexpr std::size_t kMinKeyBytes = 16;
+  std::ifstream in(file, std::ios::binary);
+  std::string key{std::istreambuf_iterator<char>(in), {}};
+  if (!in) {
+    fail("cannot read the key of access tokens, '{}': {}; --token-key-file wants a file", file,
+         errno_text(errno));
+  }
+  while (key.ends_with('\n') || key.ends_with('\r')) key.pop_back();
+  if (key.size() < kMinKeyBytes) {
+    fail("the key of access tokens, '{}', has {} bytes; it takes at least {}: openssl rand -hex 32",
+         file, key.size(), kMinKeyBytes);
+  }
+  return key;
 }
 
 std::size_t raise_file_limit() {

@@ -17,6 +17,7 @@ struct Options {
   EngineOptions engine;
   SessionOptions session;  // max_connections 0: as many as there are descriptors for
   std::optional<tls::Options> tls;
+  std::string token_key_file;  // empty: no tokens are asked for
 };
 
 // Either options, or the status to exit with: help or version was printed, or the usage is wrong
@@ -26,6 +27,9 @@ struct ParsedOptions {
   int exit_status = 0;
 };
 ParsedOptions parse_options(int argc, char** argv);
+
+// The key that access tokens are signed with. Throws Error.
+std::string read_token_key(const std::string& file);
 
 // Raises the limit of open files as far as we may; what it is then.
 std::size_t raise_file_limit();

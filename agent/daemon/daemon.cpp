@@ -135,11 +135,9 @@ void Daemon::tick() {
     for (const std::string& text : texts_of(sample.epoll->losses)) spdlog::warn("lost: {}", text);
   }
   log_overhead();
-  // Where waits were only counted nothing is known that an alert could go by. The tuners go on: the
-  // scheduler's own figures are there.
-  const bool measured = !sample.epoll || sample.epoll->detailed_ns != 0;
-  const auto events =
-      measured ? alerts_.interval(observations(sample)) : std::vector<alerts::AlertEvent>();
+  // Where waits were only counted nothing is known that an alert could go by.
+  const auto events = sample.sched.wakeups_measured ? alerts_.interval(observations(sample))
+                                                    : std::vector<alerts::AlertEvent>();
   for (const auto& event : events) {
     if (event.kind == alerts::AlertEvent::Kind::kFired) {
       spdlog::warn("{}", event.text);

@@ -59,11 +59,12 @@ void TargetSampler::mark_workers(TargetSample& sample) const {
   } else if (page_) {
     for (const auto& worker : page_->read()) known.insert(worker.tid);
   }
+  sample.sched.wakeups_measured = !sample.epoll || sample.epoll->detailed_ns != 0;
   for (model::ThreadSched& thread : sample.sched.threads) {
     // Without either source every thread may be one; those that do not run have no delay.
     thread.is_worker =
         (!sample.epoll && !page_) || known.contains(static_cast<uint32_t>(thread.tid));
-    if (!sample.epoll || sample.epoll->detailed_ns == 0) continue;
+    if (!sample.epoll || !sample.sched.wakeups_measured) continue;
     for (const auto& worker : sample.epoll->workers) {
       const auto& delay = worker.stages[EPOLL_STAGE_WOKEN_TO_RUNNING];
       if (worker.key.tid != static_cast<uint32_t>(thread.tid) || delay.count() < kSamplesMin)

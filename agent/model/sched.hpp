@@ -39,6 +39,8 @@ struct SchedInterval {
   double seconds = 0;
   std::vector<ThreadSched> threads;
   std::vector<CpuSched> cpus;  // online CPUs
+  // False: BPF could have measured wake-ups and, to keep to its budget, only counted in this one.
+  bool wakeups_measured = true;
 };
 
 }  // namespace epulse::model

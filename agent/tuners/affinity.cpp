@@ -85,6 +85,8 @@ AffinityTuner::Decision AffinityTuner::step(const SchedInterval& interval, const
                                             uint64_t now_ns) {
   if (!(interval.seconds > 0)) return {};
   proposed_.reset();  // a proposal is applied before the next interval, or not at all
+  // Neither contended nor quiet: the intervals before and after this one are consecutive.
+  if (!interval.wakeups_measured) return {};
   remember(interval, usable, now_ns);
   if (watch_) return verify(interval, now_ns);
   if (now_ns < not_before_ns_) return {};

@@ -21,7 +21,8 @@ using MacText = std::array<char, kMacChars>;
 MacText mac_of(std::string_view text, std::string_view key) {
   constexpr std::string_view kAlphabet =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-  std::array<std::uint8_t, kMacBytes + 1> mac{};  // one byte more, so that six bits are always there
+  std::array<std::uint8_t, kMacBytes + 1>
+      mac{};  // one byte more, so that six bits are always there
   HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
        reinterpret_cast<const unsigned char*>(text.data()), text.size(), mac.data(), nullptr);
   MacText out{};
@@ -63,8 +64,7 @@ TokenVerdict verify_token(std::string_view token, std::string_view key, std::uin
     return refused("wrong signature");
   }
   std::uint64_t expiry_s = 0;
-  const auto [end, error] =
-      std::from_chars(expiry.data(), expiry.data() + expiry.size(), expiry_s);
+  const auto [end, error] = std::from_chars(expiry.data(), expiry.data() + expiry.size(), expiry_s);
   if (error != std::errc{} || end != expiry.data() + expiry.size()) return refused("bad expiry");
   if (!is_user(user)) return refused("bad user");
   if (now_s >= expiry_s) return refused("expired");

@@ -44,7 +44,7 @@ class Connection {
     kFinished,  // nothing more is said or heard; the engine waits for FIN
   };
 
-  Connection(ConnId id, std::uint64_t max_message_bytes)
+  Connection(ConnId id, std::uint32_t max_message_bytes)
       : id_(id), parser_(ws::Role::kServer, max_message_bytes) {}
 
   void receive(std::span<std::uint8_t> input, Engine& engine, Application& application);

@@ -44,7 +44,8 @@ struct epulse_stats_worker {
   __u64 delivered;       /* topic messages queued to clients of this worker */
   __u64 allocations;     /* calls of operator new by the worker's thread */
   __u64 handshake_ns;    /* sum over all accepted, from accept to the answer */
-  __u64 handshake_buckets[EPULSE_STATS_HANDSHAKE_BUCKETS]; /* handshake_buckets.hpp has the bounds */
+  __u64
+      handshake_buckets[EPULSE_STATS_HANDSHAKE_BUCKETS]; /* handshake_buckets.hpp has the bounds */
 };
 
 #ifdef __cplusplus

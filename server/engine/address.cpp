@@ -81,4 +81,11 @@ Address local_address(int fd) {
   return address;
 }
 
+Address remote_address(int fd) {
+  Address address;
+  address.size = sizeof address.storage;
+  if (getpeername(fd, reinterpret_cast<sockaddr*>(&address.storage), &address.size) != 0) return {};
+  return address;
+}
+
 }  // namespace epulse::server

@@ -24,4 +24,7 @@ Address parse_address(std::string_view text);
 // The address a socket is bound to.
 Address local_address(int fd);
 
+// The address it is connected with; of size 0 when it is not any more.
+Address remote_address(int fd);
+
 }  // namespace epulse::server

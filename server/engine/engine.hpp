@@ -6,6 +6,8 @@
 #include <span>
 #include <vector>
 
+#include "server/engine/address.hpp"
+
 // What moves bytes between sockets and the application, whichever kernel interface does it. An
 // engine belongs to one thread and knows nothing of WebSocket.
 namespace epulse::server {
@@ -82,6 +84,10 @@ class Engine {
 
   // Bytes that the peer has not acknowledged: queued here or in the kernel. Costs a system call.
   virtual std::size_t unacknowledged_bytes(ConnId conn) = 0;
+
+  // Whom it is connected with; of size 0 when nobody can tell any more. Costs a system call with
+  // epoll, four with io_uring.
+  virtual Address peer_address(ConnId conn) = 0;
 
   // Sends what is queued, then FIN, and waits for the peer's, which may have come before.
   virtual void finish(ConnId conn) = 0;

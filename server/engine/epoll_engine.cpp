@@ -377,6 +377,11 @@ std::size_t EpollEngine::unacknowledged_bytes(ConnId id) {
   return queued_bytes(id) + static_cast<std::size_t>(in_kernel);
 }
 
+Address EpollEngine::peer_address(ConnId id) {
+  const Conn* conn = find(id);
+  return conn == nullptr ? Address{} : remote_address(conn->fd);
+}
+
 bool EpollEngine::blocked(ConnId id) const {
   const Conn* conn = find(id);
   return conn != nullptr && conn->blocked;

@@ -40,6 +40,7 @@ class EpollEngine final : public Engine {
   std::size_t queued_bytes(ConnId id) const override;
   bool blocked(ConnId id) const override;
   std::size_t unacknowledged_bytes(ConnId id) override;
+  Address peer_address(ConnId id) override;
   void pause_reading(ConnId id) override;
   void resume_reading(ConnId id) override;
   void finish(ConnId id) override;

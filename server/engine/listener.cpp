@@ -83,7 +83,8 @@ Listeners open_listeners(const Address& address, std::size_t count) {
   } else {
     listeners.claim = claim_port(address);
     // Without SO_REUSEPORT a bind fails if anybody listens there, sharing or not. Patiently: the
-    // kernel takes an io_uring apart, and lets go of its listener, a moment after its process ended.
+    // kernel takes an io_uring apart, and lets go of its listener, a moment after its process
+    // ended.
     bound_socket(address, false, kPatience);
   }
   while (listeners.sockets.size() < count) {

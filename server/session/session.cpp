@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <ctime>
 #include <limits>
 #include <string>
 #include <utility>
@@ -41,8 +42,14 @@ void burn(std::uint64_t ns) {
   }
 }
 
-std::string phrase_line(int status) {
-  return std::string(ws::status_phrase(status)) + '\n';
+Application::Answer refusal(int status, std::string_view why = {}) {
+  std::string text(ws::status_phrase(status));
+  if (!why.empty()) text.append(": ").append(why);
+  return {status, text + '\n', {}};
+}
+
+std::uint64_t wall_clock_s() {
+  return static_cast<std::uint64_t>(std::time(nullptr));
 }
 
 }  // namespace
@@ -58,23 +65,37 @@ Session::Session(SharedState& shared, std::size_t worker)
 }
 
 Session::Client* Session::find(ConnId id) {
-  if (id.slot >= clients_.size()) return nullptr;
-  std::optional<Client>& client = clients_[id.slot];
-  return client && client->connection.id() == id ? &*client : nullptr;
+  Client* client = clients_.find(id.slot);
+  return client != nullptr && client->connection.id() == id ? client : nullptr;
 }
 
 // Connections.
 
 void Session::on_accept(ConnId id) {
-  if (id.slot >= clients_.size()) clients_.resize(id.slot + 1);
-  Client& client = clients_[id.slot].emplace(id, shared_.options.max_message_bytes);
+  Client& client = clients_.emplace(id.slot, id, shared_.options.max_message_bytes);
   client.accepted_ns = engine_->now_ns();
   client.heard_ns = engine_->now_ns();
   client.due_ns = kNever;
   enter_phase(client);
-  client.refused = shared_.connections.fetch_add(1) >= shared_.options.max_connections;
+  if (shared_.connections.fetch_add(1) >= shared_.options.max_connections) {
+    client.refusal = 503;
+  } else if (!within_address_limits(client)) {
+    client.refusal = 429;
+  }
   ++live_;
   if (drain_deadline_ns_ != 0) engine_->abort(id);  // Accepted in the turn that began the drain.
+}
+
+bool Session::within_address_limits(Client& client) {
+  AddressLimits& limits = shared_.address_limits;
+  if (!limits.enabled()) return true;
+  const ConnId id = client.connection.id();
+  const Address peer = engine_->peer_address(id);
+  if (peer.size == 0) return true;  // Gone already.
+  if (id.slot >= peers_.size()) peers_.resize(id.slot + 1);
+  peers_[id.slot] = peer_key(*peer.get());
+  client.limited = limits.enter(peers_[id.slot], engine_->now_ns());
+  return client.limited;
 }
 
 void Session::on_data(ConnId id, std::span<std::uint8_t> input) {
@@ -88,7 +109,7 @@ void Session::on_data(ConnId id, std::span<std::uint8_t> input) {
   if (client->connection.phase() != Connection::Phase::kOpen || !engine_->blocked(id)) return;
   // Who does not read its echo is not read either. A subscriber is, up to the cap of its backlog:
   // it may be sending pings and reading none of the pongs.
-  if (!client->topic) {
+  if (!client->subscription) {
     engine_->pause_reading(id);
   } else {
     drop_if_slow(*client);
@@ -106,8 +127,9 @@ void Session::on_closed(ConnId id, CloseReason /*reason*/) {
   unsubscribe(*client);
   if (client->counted) stat_set(stats_.connections, stats_.connections - 1);
   shared_.connections.fetch_sub(1);
+  if (client->limited) shared_.address_limits.leave(peers_[id.slot], engine_->now_ns());
   wheel_.clear(id.slot);
-  clients_[id.slot].reset();
+  clients_.erase(id.slot);
   --live_;
   stop_if_drained();
 }
@@ -116,14 +138,14 @@ void Session::on_closed(ConnId id, CloseReason /*reason*/) {
 
 Session::Answer Session::on_request(Connection& conn, const ws::Request& request, int status) {
   Client& client = *find(conn.id());
-  Answer answer{status, phrase_line(status), {}};
+  Answer answer = refusal(status);
   // Without an Upgrade field it is a plain request, and may be one that we know.
   const bool plain = status == 426 && request.upgrade.empty();
   const std::string_view path = request.target.substr(0, request.target.find('?'));
   if (plain && path == "/healthz") return {200, "ok\n", {}};
   if (plain && path == "/stats") return {200, shared_.pages.text(), {}};
   if (plain && path == "/metrics") return {200, prometheus_text(shared_.pages.read()), {}};
-  if (status == 101) answer = route(client, path);
+  if (status == 101) answer = route(client, request, path);
   if (answer.status != 101) {
     stat_add(stats_.refused, 1);
     return answer;
@@ -143,27 +165,30 @@ void Session::count_handshake(const Client& client) {
   stat_add(stats_.handshake_buckets[handshake_bucket(ns)], 1);
 }
 
-Session::Answer Session::route(Client& client, std::string_view target) {
-  if (client.refused || drain_deadline_ns_ != 0) return {503, phrase_line(503), {}};
-  if (!target.starts_with(kTopicPrefix)) return {};
-  return subscribe(client, target.substr(kTopicPrefix.size())) ? Answer{}
-                                                               : Answer{404, phrase_line(404), {}};
+Session::Answer Session::route(Client& client, const ws::Request& request, std::string_view path) {
+  if (client.refusal != 0) return refusal(client.refusal);
+  if (drain_deadline_ns_ != 0) return refusal(503);
+  const GateVerdict verdict = check_gate(shared_.options.gate, request, wall_clock_s());
+  if (verdict.status != 101) return refusal(verdict.status, verdict.why);
+  if (!path.starts_with(kTopicPrefix)) return {};
+  return subscribe(client, path.substr(kTopicPrefix.size())) ? Answer{} : refusal(404);
 }
 
 bool Session::subscribe(Client& client, std::string_view name) {
   if (!is_topic_name(name)) return false;
-  client.topic = shared_.hub.topic(name);
-  client.member_index = client.topic->add(worker_, client.connection.id());
+  const std::shared_ptr<Topic> topic = shared_.hub.topic(name);
+  const std::uint32_t index = topic->add(worker_, client.connection.id());
+  client.subscription = std::make_unique<Subscription>(Subscription{topic, index});
   return true;
 }
 
 void Session::unsubscribe(Client& client) {
-  if (!client.topic) return;
-  const std::uint32_t index = client.member_index;
-  client.topic->remove(worker_, index);
-  const std::vector<ConnId>& members = client.topic->members(worker_);
-  if (index < members.size()) find(members[index])->member_index = index;
-  client.topic.reset();
+  const std::unique_ptr<Subscription> subscription = std::move(client.subscription);
+  if (!subscription) return;
+  const std::uint32_t index = subscription->index;
+  subscription->topic->remove(worker_, index);
+  const std::vector<ConnId>& members = subscription->topic->members(worker_);
+  if (index < members.size()) find(members[index])->subscription->index = index;
 }
 
 // Messages.
@@ -172,7 +197,7 @@ void Session::on_message(Connection& conn, ws::Opcode opcode, std::span<std::uin
   stat_add(stats_.messages_in, 1);
   if (shared_.options.handler_delay_ns != 0) burn(shared_.options.handler_delay_ns);
   Client& client = *find(conn.id());
-  if (client.topic) return publish(client, opcode, payload);
+  if (client.subscription) return publish(client, opcode, payload);
   conn.send(opcode, payload, *engine_);
   stat_add(stats_.messages_out, 1);
 }
@@ -182,7 +207,8 @@ void Session::on_violation(Connection& /*conn*/) {
 }
 
 void Session::publish(Client& client, ws::Opcode opcode, std::span<const std::uint8_t> payload) {
-  const auto publication = std::make_shared<const Publication>(client.topic, opcode, payload);
+  const auto publication =
+      std::make_shared<const Publication>(client.subscription->topic, opcode, payload);
   stat_add(stats_.published, 1);
   hand_over(publication);
   deliver(publication);
@@ -288,19 +314,23 @@ void Session::on_tick() {
 
 void Session::enter_phase(Client& client) {
   const std::uint64_t now = engine_->now_ns();
-  client.phase_since_ns = now;
-  client.moved_ns = now;
-  client.unsent = std::numeric_limits<std::size_t>::max();
   const SessionOptions& options = shared_.options;
   switch (client.connection.phase()) {
     case Connection::Phase::kHandshake:
       return schedule(client, now + options.handshake_timeout_ns);
     case Connection::Phase::kOpen:
-      return schedule(client, now + options.idle_timeout_ns / 2);
+      return schedule(client, std::min(lifetime_end(client), now + options.idle_timeout_ns / 2));
     case Connection::Phase::kClosing:
     case Connection::Phase::kFinished:
+      client.closing =
+          std::make_unique<Closing>(Closing{now, now, std::numeric_limits<std::size_t>::max()});
       return schedule(client, now + std::min(kCloseCheckNs, options.close_timeout_ns));
   }
+}
+
+std::uint64_t Session::lifetime_end(const Client& client) const {
+  const std::uint64_t lifetime_ns = shared_.options.max_lifetime_ns;
+  return lifetime_ns != 0 ? client.accepted_ns + lifetime_ns : kNever;
 }
 
 void Session::schedule(Client& client, std::uint64_t due_ns) {
@@ -308,7 +338,7 @@ void Session::schedule(Client& client, std::uint64_t due_ns) {
 }
 
 void Session::on_due(std::uint32_t slot) {
-  Client& client = *clients_[slot];
+  Client& client = *clients_.find(slot);
   client.due_ns = kNever;
   schedule(client, check_time(client));
 }
@@ -319,7 +349,7 @@ std::uint64_t Session::check_time(Client& client) {
   const ConnId id = client.connection.id();
   switch (client.connection.phase()) {
     case Connection::Phase::kHandshake: {
-      const std::uint64_t deadline = client.phase_since_ns + shared_.options.handshake_timeout_ns;
+      const std::uint64_t deadline = client.accepted_ns + shared_.options.handshake_timeout_ns;
       if (now < deadline) return deadline;
       engine_->abort(id);
       return kNever;
@@ -340,8 +370,7 @@ std::uint64_t Session::check_time(Client& client) {
 std::uint64_t Session::check_open(Client& client) {
   const std::uint64_t now = engine_->now_ns();
   const SessionOptions& options = shared_.options;
-  const std::uint64_t end =
-      options.max_lifetime_ns != 0 ? client.accepted_ns + options.max_lifetime_ns : kNever;
+  const std::uint64_t end = lifetime_end(client);
   if (now >= end) {
     client.connection.close(ws::CloseCode::kGoingAway, "maximum lifetime reached", *engine_);
     enter_phase(client);
@@ -352,7 +381,7 @@ std::uint64_t Session::check_open(Client& client) {
     engine_->abort(client.connection.id());
     return kNever;
   }
-  if (client.topic) drop_if_slow(client);
+  if (client.subscription) drop_if_slow(client);
   if (!client.pinged && now >= client.heard_ns + options.idle_timeout_ns / 2) {
     client.pinged = true;  // Who is still there answers, and is heard.
     client.connection.ping(*engine_);
@@ -366,11 +395,12 @@ std::uint64_t Session::check_open(Client& client) {
 // it has that. Who takes it in drops may do so for as long as a silent connection may live.
 bool Session::close_is_stuck(Client& client) {
   const std::uint64_t now = engine_->now_ns();
+  Closing& closing = *client.closing;
   const std::size_t unsent = engine_->unacknowledged_bytes(client.connection.id());
-  if (unsent < client.unsent) client.moved_ns = now;
-  client.unsent = unsent;
-  return now - client.moved_ns >= shared_.options.close_timeout_ns ||
-         now - client.phase_since_ns >=
+  if (unsent < closing.unsent) closing.moved_ns = now;
+  closing.unsent = unsent;
+  return now - closing.moved_ns >= shared_.options.close_timeout_ns ||
+         now - closing.since_ns >=
              std::max(shared_.options.idle_timeout_ns, shared_.options.close_timeout_ns);
 }
 
@@ -379,16 +409,15 @@ bool Session::close_is_stuck(Client& client) {
 void Session::begin_drain() {
   drain_deadline_ns_ = engine_->now_ns() + shared_.options.drain_timeout_ns;
   engine_->stop_accepting();
-  for (std::optional<Client>& client : clients_) {
-    if (!client) continue;
-    if (client->connection.phase() == Connection::Phase::kHandshake) {
-      engine_->abort(client->connection.id());
-    } else if (client->connection.phase() == Connection::Phase::kOpen) {
-      client->connection.close(ws::CloseCode::kGoingAway, "server is stopping", *engine_);
-      enter_phase(*client);
-      engine_->resume_reading(client->connection.id());
+  clients_.for_each([this](Client& client) {
+    if (client.connection.phase() == Connection::Phase::kHandshake) {
+      engine_->abort(client.connection.id());
+    } else if (client.connection.phase() == Connection::Phase::kOpen) {
+      client.connection.close(ws::CloseCode::kGoingAway, "server is stopping", *engine_);
+      enter_phase(client);
+      engine_->resume_reading(client.connection.id());
     }
-  }
+  });
   stop_if_drained();
 }
 

@@ -4,14 +4,16 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "server/access/address_limits.hpp"
+#include "server/access/gate.hpp"
 #include "server/conn/connection.hpp"
 #include "server/engine/engine.hpp"
 #include "server/session/hub.hpp"
+#include "server/session/slab.hpp"
 #include "server/session/stats_pages.hpp"
 #include "server/session/timer_wheel.hpp"
 #include "server/ws/compression.hpp"
@@ -19,8 +21,8 @@
 namespace epulse::server {
 
 struct SessionOptions {
-  std::uint64_t max_message_bytes = std::uint64_t{16} * 1024 * 1024;
-  std::size_t max_connections = 0;  // of the whole process
+  std::uint32_t max_message_bytes = 16 * 1024 * 1024;  // at most ws::kMaxMessageBytes
+  std::size_t max_connections = 0;                     // of the whole process
   std::size_t backlog_cap_bytes = std::size_t{1024} * 1024;
   std::uint64_t handshake_timeout_ns = 10'000'000'000;
   std::uint64_t close_timeout_ns = 2'000'000'000;  // for a closing peer that takes and says nothing
@@ -30,16 +32,22 @@ struct SessionOptions {
   std::uint64_t handler_delay_ns = 0;  // burnt per message, for demonstrations
   ws::CompressionOptions compression;
   std::vector<std::string> subprotocols{};  // tokens of at most ws::kMaxProtocolChars
+  GateOptions gate{};
+  AddressLimitOptions address_limits{};
 };
 
 // What the workers of one process share.
 struct SharedState {
   SharedState(const SessionOptions& session_options, std::size_t workers)
-      : options(session_options), pages(workers), hub(workers) {}
+      : options(session_options),
+        pages(workers),
+        hub(workers),
+        address_limits(session_options.address_limits) {}
 
   const SessionOptions options;
   StatsPages pages;
   Hub hub;
+  AddressLimits address_limits;
   std::atomic<std::size_t> connections{0};
   std::atomic<bool> draining{false};
 };
@@ -64,26 +72,36 @@ class Session final : public Handler, public Application {
   void on_violation(Connection& conn) override;
 
  private:
+  struct Subscription {
+    std::shared_ptr<Topic> topic;
+    std::uint32_t index;  // of the client in topic->members()
+  };
+  struct Closing {
+    std::uint64_t since_ns;
+    std::uint64_t moved_ns;  // when it was last seen to take output
+    std::size_t unsent;      // bytes it had not acknowledged then
+  };
+  // An idle connection costs one of these; what only some need is apart.
   struct Client {
-    Client(ConnId id, std::uint64_t max_message_bytes) : connection(id, max_message_bytes) {}
+    Client(ConnId id, std::uint32_t max_message_bytes) : connection(id, max_message_bytes) {}
 
     Connection connection;
-    std::shared_ptr<Topic> topic;
-    std::uint32_t member_index = 0;
+    std::unique_ptr<Subscription> subscription;
+    std::unique_ptr<Closing> closing;
     std::uint64_t accepted_ns = 0;
-    std::uint64_t phase_since_ns = 0;
     std::uint64_t heard_ns = 0;
-    std::uint64_t due_ns = 0;    // when the wheel calls next
-    std::uint64_t moved_ns = 0;  // while closing: when it was last seen to take output
-    std::size_t unsent = 0;      // while closing: bytes it had not acknowledged then
-    bool counted = false;        // in the gauge of open connections
-    bool refused = false;        // came above the limit
-    bool pinged = false;         // since it was last heard
-    bool throttled = false;      // in throttled_
+    std::uint64_t due_ns = 0;   // when the wheel calls next
+    std::uint16_t refusal = 0;  // came above a limit: the status that says so
+    bool limited = false;       // counted in shared_.address_limits
+    bool counted = false;       // in the gauge of open connections
+    bool pinged = false;        // since it was last heard
+    bool throttled = false;     // in throttled_
   };
+  static_assert(sizeof(Client) <= 176, "most of what an idle connection costs");
 
   Client* find(ConnId id);
-  Answer route(Client& client, std::string_view target);
+  bool within_address_limits(Client& client);
+  Answer route(Client& client, const ws::Request& request, std::string_view path);
   void count_handshake(const Client& client);
   bool subscribe(Client& client, std::string_view name);
   void unsubscribe(Client& client);
@@ -99,6 +117,7 @@ class Session final : public Handler, public Application {
 
   void begin_drain();
   void enter_phase(Client& client);
+  std::uint64_t lifetime_end(const Client& client) const;
   void schedule(Client& client, std::uint64_t due_ns);
   void on_due(std::uint32_t slot);
   std::uint64_t check_time(Client& client);
@@ -111,7 +130,8 @@ class Session final : public Handler, public Application {
   epulse_stats_worker& stats_;
   std::optional<ws::Compression> compression_;  // before clients_, who use it to their end
   Engine* engine_ = nullptr;
-  std::deque<std::optional<Client>> clients_;  // by slot
+  Slab<Client> clients_;        // by slot
+  std::vector<PeerKey> peers_;  // by slot, with limits per address only
   std::size_t live_ = 0;
   std::vector<std::deque<PublicationPtr>> waiting_;  // by worker: its mailbox was full
   std::vector<ConnId> throttled_;                    // publishers not read until waiting_ is empty

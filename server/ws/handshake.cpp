@@ -19,12 +19,13 @@ struct KnownField {
   std::string_view name;
   std::string_view Request::*member;
 };
-constexpr std::array<KnownField, 6> kKnownFields = {{{"Host", &Request::host},
+constexpr std::array<KnownField, 7> kKnownFields = {{{"Host", &Request::host},
                                                      {"Upgrade", &Request::upgrade},
                                                      {"Connection", &Request::connection},
                                                      {"Sec-WebSocket-Key", &Request::key},
                                                      {"Sec-WebSocket-Version", &Request::version},
-                                                     {"Origin", &Request::origin}}};
+                                                     {"Origin", &Request::origin},
+                                                     {"Authorization", &Request::authorization}}};
 
 // Those that may come in several lines (RFC 6455, 11.3.2 and 11.3.4).
 struct KnownList {
@@ -150,9 +151,10 @@ std::string http_response(int status, std::string_view body) {
   std::string out = "HTTP/1.1 " + std::to_string(status) + ' ';
   out += status_phrase(status);
   out += "\r\nContent-Type: text/plain\r\n";
+  if (status == 401) out += "WWW-Authenticate: Bearer\r\n";
   if (status == 405) out += "Allow: GET\r\n";
   if (status == 426) out += "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
-  if (status == 503) out += "Retry-After: 1\r\n";
+  if (status == 429 || status == 503) out += "Retry-After: 1\r\n";
   out += status == 426 ? "Connection: Upgrade, close\r\n" : "Connection: close\r\n";
   out += "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n";
   out += body;

@@ -22,6 +22,7 @@ struct Request {
   std::string_view key;
   std::string_view version;
   std::string_view origin;
+  std::string_view authorization;
   ListField extensions;
   ListField protocols;
 };

@@ -35,7 +35,7 @@ void Parser::expect_deflate(InflatePool& pool, const DeflateSide& peer) {
 }
 
 Event Parser::next(std::span<std::uint8_t>& input) {
-  if (end_) return *end_;
+  if (end_ != Event::Kind::kNeedMore) return {end_, Opcode::kClose, {}, end_code_, {}};
   release_delivered();
   while (true) {
     std::optional<Event> event;
@@ -43,7 +43,8 @@ Event Parser::next(std::span<std::uint8_t>& input) {
     if (!event) event = is_control(frame_opcode_) ? read_control(input) : read_data(input);
     if (!event) continue;  // A fragment ended; its message goes on in the next frame.
     if (event->kind == Event::Kind::kClose || event->kind == Event::Kind::kViolation) {
-      end_ = event;
+      end_ = event->kind;
+      end_code_ = event->code;
       inflater_.reset();
     }
     return *event;
@@ -54,11 +55,22 @@ void Parser::release_delivered() {
   if (!delivered_) return;
   delivered_ = false;
   if (in_message_) {
-    gathered_.resize(message_gathered_);
+    gathered_->bytes.resize(gathered_->of_message);
   } else {
-    std::vector<std::uint8_t>().swap(gathered_);
-    message_gathered_ = 0;
+    gathered_.reset();
   }
+}
+
+std::vector<std::uint8_t>& Parser::gather(std::span<const std::uint8_t> chunk) {
+  if (!gathered_) gathered_ = std::make_unique<Gathered>();
+  gathered_->bytes.insert(gathered_->bytes.end(), chunk.begin(), chunk.end());
+  return gathered_->bytes;
+}
+
+void Parser::gather_message(std::span<const std::uint8_t> chunk) {
+  if (chunk.empty()) return;
+  const std::size_t size = gather(chunk).size();
+  gathered_->of_message = static_cast<std::uint32_t>(size);
 }
 
 bool Parser::fill_header(std::span<std::uint8_t>& input, std::size_t wanted) {
@@ -110,7 +122,8 @@ bool Parser::may_be_compressed() const {
 // What DEFLATE adds to data that it cannot compress is less than the quarter and KiB allowed for
 // it; what the message inflates to has its own check.
 std::uint64_t Parser::frame_bytes_max() const {
-  return max_message_bytes_ + (compressed_ ? max_message_bytes_ / 4 + 1024 : 0);
+  const std::uint64_t max = max_message_bytes_;
+  return max + (compressed_ ? max / 4 + 1024 : 0);
 }
 
 std::optional<Event> Parser::decode_header() {
@@ -126,11 +139,13 @@ std::optional<Event> Parser::decode_header() {
   frame_opcode_ = static_cast<Opcode>(header_[0] & 0x0FU);
   fin_ = (header_[0] & kFinBit) != 0;
   if (role_ == Role::kServer) std::copy_n(header_.begin() + 2 + extra, 4, mask_.begin());
-  frame_bytes_ = length;
   frame_read_ = 0;
   header_read_ = 0;
   in_frame_ = true;
-  if (is_control(frame_opcode_)) return std::nullopt;
+  if (is_control(frame_opcode_)) {
+    frame_bytes_ = short_length;
+    return std::nullopt;
+  }
   if (frame_opcode_ != Opcode::kContinuation) {
     message_opcode_ = frame_opcode_;
     in_message_ = true;
@@ -139,13 +154,15 @@ std::optional<Event> Parser::decode_header() {
   if (length > frame_bytes_max() - message_bytes_) {
     return violation(CloseCode::kTooBig, "message too big");
   }
-  message_bytes_ += length;
+  frame_bytes_ = static_cast<std::uint32_t>(length);
+  message_bytes_ += frame_bytes_;
   return std::nullopt;
 }
 
 // The part of the current frame's payload that is in the input, unmasked.
 std::span<std::uint8_t> Parser::take(std::span<std::uint8_t>& input) {
-  const std::uint64_t n = std::min<std::uint64_t>(frame_bytes_ - frame_read_, input.size());
+  const auto n =
+      static_cast<std::uint32_t>(std::min<std::size_t>(frame_bytes_ - frame_read_, input.size()));
   const auto chunk = input.first(n);
   input = input.subspan(n);
   if (role_ == Role::kServer) apply_mask(chunk, mask_, frame_read_);
@@ -161,15 +178,14 @@ std::optional<Event> Parser::read_data(std::span<std::uint8_t>& input) {
     return violation(CloseCode::kInvalidPayload, "text is not UTF-8");
   }
   const bool frame_done = frame_read_ == frame_bytes_;
-  if (starts_here && frame_done && fin_ && gathered_.empty()) return finish_message(chunk);
+  if (starts_here && frame_done && fin_ && message_gathered() == 0) return finish_message(chunk);
 
-  gathered_.insert(gathered_.end(), chunk.begin(), chunk.end());
-  message_gathered_ = gathered_.size();
+  gather_message(chunk);
   if (!frame_done) return Event{};
   in_frame_ = false;
   if (!fin_) return std::nullopt;
   delivered_ = true;
-  return finish_message(gathered_);
+  return finish_message(gathered_->bytes);
 }
 
 std::optional<Event> Parser::read_compressed(std::span<std::uint8_t>& input) {
@@ -178,7 +194,7 @@ std::optional<Event> Parser::read_compressed(std::span<std::uint8_t>& input) {
   const bool message_done = frame_done && fin_;
   if (!inflater_) inflater_ = pool_->lend(peer_);
   const InflatePool::Inflated inflated =
-      pool_->inflate(*inflater_, chunk, message_done, max_message_bytes_ - message_gathered_);
+      pool_->inflate(*inflater_, chunk, message_done, max_message_bytes_ - message_gathered());
   // What came before a fault is looked at first, so that it is the same in pieces of any size.
   if (message_opcode_ == Opcode::kText && !utf8_.feed(inflated.bytes)) {
     return violation(CloseCode::kInvalidPayload, "text is not UTF-8");
@@ -189,21 +205,20 @@ std::optional<Event> Parser::read_compressed(std::span<std::uint8_t>& input) {
   if (inflated.status == InflatePool::Status::kCorrupt) {
     return violation(CloseCode::kInvalidPayload, "compressed message is corrupt");
   }
-  if (message_done && message_gathered_ == 0) {
+  if (message_done && message_gathered() == 0) {
     pool_->release(inflater_);
     return finish_message(inflated.bytes);
   }
   if (!pool_->hold(*inflater_, inflated.bytes.size())) {
     return violation(CloseCode::kTryAgainLater, "too many compressed messages under way");
   }
-  gathered_.insert(gathered_.end(), inflated.bytes.begin(), inflated.bytes.end());
-  message_gathered_ = gathered_.size();
+  gather_message(inflated.bytes);
   if (!frame_done) return Event{};
   in_frame_ = false;
   if (!fin_) return std::nullopt;
   delivered_ = true;
   pool_->release(inflater_);
-  return finish_message(gathered_);
+  return finish_message(gathered_->bytes);
 }
 
 Event Parser::finish_message(std::span<std::uint8_t> payload) {
@@ -224,10 +239,11 @@ std::optional<Event> Parser::read_control(std::span<std::uint8_t>& input) {
   if (starts_here && frame_done) return control_event(chunk);
 
   // Behind the message that it interrupts, if any: one buffer serves both.
-  gathered_.insert(gathered_.end(), chunk.begin(), chunk.end());
+  if (chunk.empty()) return Event{};
+  std::vector<std::uint8_t>& bytes = gather(chunk);
   if (!frame_done) return Event{};
   delivered_ = true;
-  return control_event(std::span(gathered_).subspan(message_gathered_));
+  return control_event(std::span(bytes).subspan(gathered_->of_message));
 }
 
 Event Parser::control_event(std::span<std::uint8_t> payload) const {

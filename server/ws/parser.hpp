@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -32,6 +33,9 @@ struct Event {
   std::string_view reason;
 };
 
+// So that its sizes fit 32 bits, compressed or not.
+constexpr std::uint32_t kMaxMessageBytes = std::uint32_t{1} << 31U;
+
 // Turns received bytes into messages. A message that lies whole in the input is unmasked in place
 // and handed out from there; only one that spans reads or fragments is gathered, in a buffer that
 // is freed as soon as it has been handed out. Call next() until it answers kNeedMore.
@@ -41,7 +45,8 @@ struct Event {
 // is not what it says to be (RFC 6455, 7.4.1): RFC 7692 names no code and Autobahn tests none.
 class Parser {
  public:
-  Parser(Role role, std::uint64_t max_message_bytes)
+  // `max_message_bytes`: at most kMaxMessageBytes.
+  Parser(Role role, std::uint32_t max_message_bytes)
       : max_message_bytes_(max_message_bytes), role_(role) {}
 
   // Compressed messages are taken from now on. `pool` has to outlive the parser and belongs to its
@@ -52,7 +57,7 @@ class Parser {
   Event next(std::span<std::uint8_t>& input);
 
   // Heap held for a message or control frame that has not wholly arrived.
-  std::size_t gathered_bytes() const { return gathered_.capacity(); }
+  std::size_t gathered_bytes() const { return gathered_ ? gathered_->bytes.capacity() : 0; }
 
  private:
   bool fill_header(std::span<std::uint8_t>& input, std::size_t wanted);
@@ -68,16 +73,24 @@ class Parser {
   Event control_event(std::span<std::uint8_t> payload) const;
   std::span<std::uint8_t> take(std::span<std::uint8_t>& input);
   void release_delivered();
+  std::uint32_t message_gathered() const { return gathered_ ? gathered_->of_message : 0; }
+  std::vector<std::uint8_t>& gather(std::span<const std::uint8_t> chunk);
+  void gather_message(std::span<const std::uint8_t> chunk);
 
-  std::vector<std::uint8_t> gathered_;  // message so far, then the control frame being read
-  std::uint64_t max_message_bytes_;
-  std::uint64_t frame_bytes_ = 0;     // payload of the current frame
-  std::uint64_t frame_read_ = 0;      // of which consumed
-  std::uint64_t message_bytes_ = 0;   // of earlier fragments and of the current data frame
-  std::size_t message_gathered_ = 0;  // bytes of gathered_ that belong to the message
-  InflatePool* pool_ = nullptr;       // set: permessage-deflate was agreed on
-  InflatePool::LoanPtr inflater_;     // during a compressed message or, with context, from one on
-  std::optional<Event> end_;          // the last event: a close or a violation
+  struct Gathered {
+    std::vector<std::uint8_t> bytes;  // of the message so far, then of the control frame being read
+    std::uint32_t of_message = 0;     // so many of them are the message's
+  };
+
+  std::unique_ptr<Gathered> gathered_;
+  InflatePool* pool_ = nullptr;    // set: permessage-deflate was agreed on
+  InflatePool::LoanPtr inflater_;  // during a compressed message or, with context, from one on
+  std::uint32_t max_message_bytes_;
+  std::uint32_t frame_bytes_ = 0;    // payload of the current frame
+  std::uint32_t frame_read_ = 0;     // of which consumed
+  std::uint32_t message_bytes_ = 0;  // of earlier fragments and of the current data frame
+  CloseCode end_code_ = CloseCode::kNoStatus;
+  Event::Kind end_ = Event::Kind::kNeedMore;  // the last event, if it was a close or a violation
   std::array<std::uint8_t, kMaxHeaderBytes> header_{};
   MaskKey mask_{};
   Utf8Validator utf8_;  // between messages it is as new: one ended, or none went on

@@ -141,6 +141,30 @@ TEST(AffinityTuner, ActsInTheSecondContendedInterval) {
   EXPECT_EQ(run(machine, tuner, cpus("0-1"), 103, 1).proposals.size(), 1U);
 }
 
+// To keep to its overhead budget the agent measures wake-ups in some intervals only.
+TEST(AffinityTuner, IntervalsThatOnlyCountAreNoEvidenceEitherWay) {
+  Machine machine({0.8, 0.1});
+  machine.add_worker(1, cpus("0"));
+  AffinityTuner tuner(AffinityLimits{});
+  std::vector<uint64_t> acted;
+  for (uint64_t s = 100; s < 140; ++s) {
+    const bool measured = s % 4 == 0;
+    SchedInterval interval = machine.interval(measured);
+    interval.wakeups_measured = measured;
+    if (!measured) {
+      for (ThreadSched& thread : interval.threads) thread.delay_ns_mean = 75'000;
+    }
+    const auto decision = tuner.step(interval, cpus("0-1"), s * kSecond);
+    if (const auto* const proposal = std::get_if<AffinityProposal>(&decision)) {
+      machine.move(*proposal);
+      tuner.applied(s * kSecond + 1000);
+    }
+    if (decision.index() != 0) acted.push_back(s);
+  }
+  // Moved in the second one measured, judged by the first measured whole after that.
+  EXPECT_EQ(acted, (std::vector<uint64_t>{104, 108}));
+}
+
 TEST(AffinityTuner, LeavesAloneWhatItCannotHelp) {
   const auto proposals = [](auto&& arrange, const char* usable = "0-1") {
     Machine machine({0.8, 0.1});

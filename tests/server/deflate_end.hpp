@@ -61,7 +61,7 @@ struct Seen {
 class End {
  public:
   End(ws::Role role, const ws::DeflateSide& own, const ws::DeflateSide& peer,
-      ws::CompressionOptions options = {}, std::uint64_t max_message = std::uint64_t{1} << 30U)
+      ws::CompressionOptions options = {}, std::uint32_t max_message = std::uint32_t{1} << 30U)
       : role_(role),
         compression_(std::make_unique<ws::Compression>(options)),
         sender_(*compression_, own),

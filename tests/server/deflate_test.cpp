@@ -25,12 +25,12 @@ using testing::operator+;
 using testing::Seen;
 using testing::text_of;
 
-constexpr std::uint64_t kMaxMessage = 200'000;
+constexpr std::uint32_t kMaxMessage = 200'000;
 constexpr DeflateSide kWithContext = {true, 15};
 constexpr DeflateSide kNoContext = {false, 15};
 
 // A client that hears compressed messages.
-End listener(const DeflateSide& peer = kWithContext, std::uint64_t max_message = kMaxMessage) {
+End listener(const DeflateSide& peer = kWithContext, std::uint32_t max_message = kMaxMessage) {
   return End(Role::kClient, {}, peer, {}, max_message);
 }
 
@@ -40,7 +40,7 @@ Seen message(std::string_view text) {
 
 // The whole stream at once, and byte by byte: both have to come to the same.
 std::vector<Seen> hear(const Bytes& stream, const DeflateSide& peer = kWithContext,
-                       std::uint64_t max_message = kMaxMessage) {
+                       std::uint32_t max_message = kMaxMessage) {
   End whole = listener(peer, max_message);
   const std::vector<Seen> seen = whole.hear(stream);
   End bytewise = listener(peer, max_message);

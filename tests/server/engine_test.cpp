@@ -24,8 +24,7 @@ class EachEngine : public ::testing::TestWithParam<EngineKind> {
   static EngineOptions options() { return {.kind = GetParam()}; }
 };
 
-INSTANTIATE_TEST_SUITE_P(All, EachEngine,
-                         ::testing::Values(EngineKind::kEpoll, EngineKind::kUring),
+INSTANTIATE_TEST_SUITE_P(All, EachEngine, ::testing::Values(EngineKind::kEpoll, EngineKind::kUring),
                          [](const auto& test) { return engine_name(test.param); });
 
 TEST_P(EachEngine, AnIdThatIsGoneNamesNobody) {

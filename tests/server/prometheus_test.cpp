@@ -25,12 +25,12 @@ TEST(Prometheus, EachCounterOfEachWorkerHasALine) {
   workers[1].messages_in = 1'000'000'000'000;
   workers[1].handler_ns = 1'500'000'001;
   const std::string text = prometheus_text(workers);
-  EXPECT_EQ(lines_with(text, "messages_received_total"),
-            (std::vector<std::string>{
-                "# HELP epulse_ws_messages_received_total Messages from clients.",
-                "# TYPE epulse_ws_messages_received_total counter",
-                "epulse_ws_messages_received_total{worker=\"0\"} 17",
-                "epulse_ws_messages_received_total{worker=\"1\"} 1000000000000"}));
+  EXPECT_EQ(
+      lines_with(text, "messages_received_total"),
+      (std::vector<std::string>{"# HELP epulse_ws_messages_received_total Messages from clients.",
+                                "# TYPE epulse_ws_messages_received_total counter",
+                                "epulse_ws_messages_received_total{worker=\"0\"} 17",
+                                "epulse_ws_messages_received_total{worker=\"1\"} 1000000000000"}));
   EXPECT_EQ(lines_with(text, "busy_seconds_total{worker=\"1\"}"),
             (std::vector<std::string>{"epulse_ws_loop_busy_seconds_total{worker=\"1\"} "
                                       "1.500000001"}));

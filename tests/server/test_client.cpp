@@ -19,6 +19,16 @@ constexpr std::string_view kKey = "dGhlIHNhbXBsZSBub25jZQ==";
 constexpr ws::MaskKey kMask = {0x37, 0xfa, 0x21, 0x3d};
 constexpr std::size_t kReadBytes = std::size_t{256} * 1024;
 
+// The kernel interrupts waits of a thread that has made a ring and closed it, to tear it down.
+bool wait_for(int fd, short events, int timeout_ms) {
+  pollfd waiting{fd, events, 0};
+  int ready = 0;
+  do {
+    ready = ::poll(&waiting, 1, timeout_ms);
+  } while (ready < 0 && errno == EINTR);
+  return ready > 0;
+}
+
 }  // namespace
 
 Bytes client_frame(ws::Opcode opcode, std::span<const std::uint8_t> payload, bool fin,
@@ -103,8 +113,7 @@ std::string TestClient::request(std::string_view text) {
 
 void TestClient::send_raw(std::span<const std::uint8_t> bytes) {
   while (!bytes.empty()) {
-    pollfd waiting{fd_, POLLOUT, 0};
-    if (::poll(&waiting, 1, 10'000) <= 0) throw std::runtime_error("cannot send in time");
+    if (!wait_for(fd_, POLLOUT, 10'000)) throw std::runtime_error("cannot send in time");
     const std::size_t sent = send_some(bytes);
     bytes = bytes.subspan(sent);
     if (sent == 0 && errno != EAGAIN) return;  // Gone; what it said before can still be read.
@@ -129,8 +138,7 @@ bool TestClient::fill(Clock::time_point deadline) {
   if (end_) return false;
   const auto left =
       std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
-  pollfd waiting{fd_, POLLIN, 0};
-  if (left <= 0 || ::poll(&waiting, 1, static_cast<int>(left)) <= 0) return false;
+  if (left <= 0 || !wait_for(fd_, POLLIN, static_cast<int>(left))) return false;
   buffer_.resize(kReadBytes);
   const ssize_t n = recv(fd_, buffer_.data(), buffer_.size(), 0);
   end_ = n <= 0;

@@ -82,7 +82,7 @@ class TestClient {
   std::optional<ws::DeflateTerms> deflate_;
   std::unique_ptr<ws::Compression> compression_;
   ws::DeflateSender sender_;
-  ws::Parser parser_{ws::Role::kClient, std::uint64_t{1} << 30U};
+  ws::Parser parser_{ws::Role::kClient, std::uint32_t{1} << 30U};
   Bytes buffer_;
   std::span<std::uint8_t> unread_;
   bool end_ = false;

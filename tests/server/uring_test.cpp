@@ -86,7 +86,8 @@ void expect_echoes(Recorder& recorder, std::vector<std::unique_ptr<Stream>>& str
     for (auto& stream : streams) stream->send_some(bytes);
     ASSERT_TRUE(recorder.run_busily_until([&] {
       return std::all_of(streams.begin(), streams.end(), [](auto& s) { return s->complete(); });
-    })) << "round " << round;
+    })) << "round "
+        << round;
   }
   for (const auto& stream : streams) EXPECT_TRUE(stream->right());
 }
@@ -283,7 +284,9 @@ TEST(SendArena, KeepsRunsApartAndInOrder) {
     ASSERT_TRUE(arena.append(runs[i * 7 % 3], parts)) << i;
     expected[i * 7 % 3] += text;
   }
-  for (std::size_t k = 0; k < 3; ++k) EXPECT_EQ(testing::text_of(Bytes(arena.view(runs[k]).begin(), arena.view(runs[k]).end())), expected[k]);
+  for (std::size_t k = 0; k < 3; ++k)
+    EXPECT_EQ(testing::text_of(Bytes(arena.view(runs[k]).begin(), arena.view(runs[k]).end())),
+              expected[k]);
 }
 
 TEST(SendArena, RefusesWhatDoesNotFitOrIsTooLongToMove) {
@@ -331,10 +334,10 @@ std::string reason_under(unsigned code) {
 }
 
 TEST(UringProbe, SaysWhoForbidsIt) {
-  EXPECT_EQ(reason_under(ENOSYS), "no io_uring: this kernel has none, or a seccomp filter hides it");
+  EXPECT_EQ(reason_under(ENOSYS),
+            "no io_uring: this kernel has none, or a seccomp filter hides it");
   EXPECT_NE(reason_under(EPERM).find("forbids it"), std::string::npos) << reason_under(EPERM);
-  EXPECT_EQ(reason_under(EINVAL),
-            "no io_uring: this kernel is too old, Linux 6.8 is needed");
+  EXPECT_EQ(reason_under(EINVAL), "no io_uring: this kernel is too old, Linux 6.8 is needed");
   EXPECT_NE(reason_under(ENOMEM).find("raise ulimit -l"), std::string::npos);
 }
 
@@ -361,8 +364,7 @@ TEST(UringProbe, TheServerFallsBackAndSaysWhy) {
 
 TEST_F(Uring, TheStartLineNamesIt) {
   const testing::ServerChild server({"--engine", "io_uring"});
-  EXPECT_NE(server.start_line().find(", io_uring, pid "), std::string::npos)
-      << server.start_line();
+  EXPECT_NE(server.start_line().find(", io_uring, pid "), std::string::npos) << server.start_line();
 }
 
 }  // namespace

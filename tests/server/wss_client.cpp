@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include <cerrno>
 #include <stdexcept>
 
 #include "server/ws/client_handshake.hpp"
@@ -11,6 +12,17 @@ namespace {
 
 constexpr std::string_view kKey = "dGhlIHNhbXBsZSBub25jZQ==";
 constexpr std::size_t kReadBytes = std::size_t{64} * 1024;
+
+// The kernel interrupts waits of a thread that has made a ring and closed it, to tear it down.
+template <typename Call>
+int uninterrupted(Call&& call) {
+  int result = 0;
+  do {
+    errno = 0;
+    result = call();
+  } while (result <= 0 && errno == EINTR);
+  return result;
+}
 
 }  // namespace
 
@@ -24,7 +36,8 @@ WssClient::WssClient(int port, const ClientSettings& settings, int receive_buffe
   setsockopt(socket_.fd(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   SSL_set_fd(ssl_.get(), socket_.fd());
   SSL_set_app_data(ssl_.get(), session_.get());
-  if (SSL_connect(ssl_.get()) != 1) throw std::runtime_error("no TLS: " + tls::take_error());
+  if (uninterrupted([&] { return SSL_connect(ssl_.get()); }) != 1)
+    throw std::runtime_error("no TLS: " + tls::take_error());
 }
 
 WssClient WssClient::open(int port, std::string_view path, int receive_buffer) {
@@ -37,7 +50,7 @@ WssClient WssClient::open(int port, std::string_view path, int receive_buffer) {
 }
 
 std::string WssClient::request(std::string_view text) {
-  if (SSL_write(ssl_.get(), text.data(), static_cast<int>(text.size())) <= 0) return {};
+  if (!write(bytes_of(text))) return {};
   std::string answer;
   while (answer.find("\r\n\r\n") == std::string::npos && fill()) answer += text_of(unread_);
   unread_ = {};
@@ -46,14 +59,19 @@ std::string WssClient::request(std::string_view text) {
 
 void WssClient::send(ws::Opcode opcode, std::string_view payload) {
   const Bytes frame = client_frame(opcode, bytes_of(payload));
-  if (SSL_write(ssl_.get(), frame.data(), static_cast<int>(frame.size())) <= 0) {
-    throw std::runtime_error("cannot send: " + tls::take_error());
-  }
+  if (!write(frame)) throw std::runtime_error("cannot send: " + tls::take_error());
+}
+
+bool WssClient::write(const Bytes& bytes) {
+  return uninterrupted([&] {
+           return SSL_write(ssl_.get(), bytes.data(), static_cast<int>(bytes.size()));
+         }) > 0;
 }
 
 bool WssClient::fill() {
   buffer_.resize(kReadBytes);
-  const int n = SSL_read(ssl_.get(), buffer_.data(), static_cast<int>(buffer_.size()));
+  const int n = uninterrupted(
+      [&] { return SSL_read(ssl_.get(), buffer_.data(), static_cast<int>(buffer_.size())); });
   buffer_.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
   unread_ = buffer_;
   return n > 0;

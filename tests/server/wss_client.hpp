@@ -30,13 +30,14 @@ class WssClient {
   int fd() const { return socket_.fd(); }
 
  private:
+  bool write(const Bytes& bytes);
   bool fill();
 
   TestClient socket_;
   ContextPtr context_;
   std::unique_ptr<SessionPtr> session_;
   tls::SslPtr ssl_;
-  ws::Parser parser_{ws::Role::kClient, std::uint64_t{1} << 30U};
+  ws::Parser parser_{ws::Role::kClient, std::uint32_t{1} << 30U};
   Bytes buffer_;
   std::span<std::uint8_t> unread_;
 };

@@ -20,7 +20,7 @@ namespace epulse::load {
 namespace {
 
 constexpr std::size_t kMaxUnsentBytes = std::size_t{8} * 1024 * 1024;
-constexpr std::size_t kMinMaxMessage = std::size_t{1024} * 1024;
+constexpr std::uint32_t kMinMaxMessage = 1024 * 1024;
 
 // As browsers offer it: the server decides about contexts and windows.
 ws::UpgradeOffer offer_of(const Options& options) {
@@ -64,7 +64,7 @@ std::string why_not_open(ErrorKind kind, const Target& target, std::string_view 
 
 }  // namespace
 
-Client::Client(std::uint32_t index, std::uint32_t tag, std::size_t size_bytes, bool raw)
+Client::Client(std::uint32_t index, std::uint32_t tag, std::uint32_t size_bytes, bool raw)
     : parser_(raw ? ws::Role::kServer : ws::Role::kClient, std::max(size_bytes, kMinMaxMessage)),
       index_(index),
       tag_(tag) {}

@@ -49,7 +49,7 @@ class Client final : private tls::Sink {
 
   // `index` counts the clients of all threads; `tag` comes back with its epoll events. `raw`: the
   // server echoes our own frames.
-  Client(std::uint32_t index, std::uint32_t tag, std::size_t size_bytes, bool raw);
+  Client(std::uint32_t index, std::uint32_t tag, std::uint32_t size_bytes, bool raw);
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
   ~Client() override;

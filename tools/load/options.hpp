@@ -10,7 +10,7 @@ namespace epulse::load {
 struct Options {
   std::string url = "ws://127.0.0.1:9001/";
   std::uint32_t connections = 100;
-  std::size_t size_bytes = 20;
+  std::uint32_t size_bytes = 20;  // at most ws::kMaxMessageBytes
   double duration_s = 10;
   double rate = 0;             // messages per second; 0: closed loop
   std::uint32_t pipeline = 1;  // closed loop: messages that leave together

@@ -48,8 +48,8 @@ void UringEngine::update_accepting() {
   if (accept_state_ != Accepting::kNot) {
     if (!stop || accept_cancelled_) return;
     accept_cancelled_ = true;
-    uring::cancel(ring_.next(), uring::tag(accept_state_ == Accepting::kKnock ? Kind::kKnock
-                                                                              : Kind::kAccept));
+    uring::cancel(ring_.next(),
+                  uring::tag(accept_state_ == Accepting::kKnock ? Kind::kKnock : Kind::kAccept));
     return;
   }
   accept_cancelled_ = false;

@@ -87,10 +87,10 @@ void unsent(io_uring_sqe& entry, ConnId id) {
   on_connection(entry, Kind::kUnsent, id);
 }
 
-void install(io_uring_sqe& entry, ConnId id) {
+void install(io_uring_sqe& entry, Kind kind, ConnId id) {
   entry.opcode = abi::kFixedFdInstall;
   entry.fd = file(id);
-  on_connection(entry, Kind::kShutDown, id);
+  on_connection(entry, kind, id);
 }
 
 void cancel(io_uring_sqe& entry, std::uint64_t tag) {

@@ -12,16 +12,17 @@
 namespace epulse::server::uring {
 
 enum class Kind : std::uint8_t {
-  kQuiet,      // completes only when it fails, and nothing is to be done then
-  kAccept,     //
-  kKnock,      // somebody waits to be accepted
-  kWake,       // the wake descriptor was written to
-  kTick,       //
-  kReceive,    //
-  kSend,       // completes when the kernel did not take all, or when that was asked for
-  kWritable,   // the socket takes more
-  kShutDown,   // here is a descriptor to shut the connection down with
-  kUnsent,     // how much the socket has not delivered
+  kQuiet,     // completes only when it fails, and nothing is to be done then
+  kAccept,    //
+  kKnock,     // somebody waits to be accepted
+  kWake,      // the wake descriptor was written to
+  kTick,      //
+  kReceive,   //
+  kSend,      // completes when the kernel did not take all, or when that was asked for
+  kWritable,  // the socket takes more
+  kShutDown,  // here is a descriptor to shut the connection down with
+  kPeerName,  // here is one to ask for the peer's address with
+  kUnsent,    // how much the socket has not delivered
 };
 
 // Kind, slot and generation, as user_data. A completion that comes after its connection was closed
@@ -56,7 +57,7 @@ void send(io_uring_sqe& entry, ConnId id, const msghdr& message, bool quiet);
 void await_writable(io_uring_sqe& entry, ConnId id);
 void unsent(io_uring_sqe& entry, ConnId id);
 // Asks for an ordinary descriptor of the connection.
-void install(io_uring_sqe& entry, ConnId id);
+void install(io_uring_sqe& entry, Kind kind, ConnId id);
 
 void cancel(io_uring_sqe& entry, std::uint64_t tag);
 // Makes closing it a reset.

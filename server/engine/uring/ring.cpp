@@ -51,9 +51,10 @@ std::string why_not(int code) {
     case EINVAL:  // Flags of the set-up that it does not know.
       return kTooOld;
     case ENOMEM:
-      return fmt::format("out of memory, or of the locked memory that we may have ({} KiB); raise "
-                         "ulimit -l",
-                         limit(RLIMIT_MEMLOCK) / 1024);
+      return fmt::format(
+          "out of memory, or of the locked memory that we may have ({} KiB); raise "
+          "ulimit -l",
+          limit(RLIMIT_MEMLOCK) / 1024);
     case EMFILE:
     case ENFILE:
       return errno_text(code) + "; raise ulimit -n";

@@ -59,7 +59,7 @@ void UringEngine::offer(Conn& conn) {
     if (conn.offered == 0) close_conn(conn, CloseReason::kFinished);
   } else {
     conn.installing = true;
-    uring::install(ring_.next(), conn.id());
+    uring::install(ring_.next(), Kind::kShutDown, conn.id());
   }
 }
 
@@ -163,7 +163,8 @@ void UringEngine::taken(Conn& conn, std::size_t bytes) {
 void UringEngine::output_done(Conn& conn) {
   if (conn.output) outputs_.give_back(std::move(conn.output));
   if (conn.finishing) mark_dirty(conn);
-  if (!std::exchange(conn.blocked, false)) return;
+  if (!conn.blocked) return;
+  conn.blocked = false;
   drained_.push_back(conn.id());
 }
 
@@ -207,17 +208,9 @@ bool UringEngine::blocked(ConnId id) const {
 
 std::size_t UringEngine::unacknowledged_bytes(ConnId id) {
   if (find(id) == nullptr) return 0;
-  int in_kernel = 0;
   uring::unsent(ring_.next(), id);
-  ring_.submit();
-  // It is done by now. Other completions keep for the dispatch.
-  ring_.collect([&](const Completion& done) {
-    if (done.tag == uring::tag(Kind::kUnsent, id)) {
-      in_kernel = std::max(done.result, 0);  // EINVAL: not a TCP socket any more.
-    } else {
-      batch_.push_back(done);
-    }
-  });
+  // EINVAL: not a TCP socket any more.
+  const int in_kernel = std::max(answer_now(uring::tag(Kind::kUnsent, id)), 0);
   return queued_bytes(id) + static_cast<std::size_t>(in_kernel);
 }
 

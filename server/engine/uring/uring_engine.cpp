@@ -6,6 +6,7 @@
 
 #include "server/contract/stats_writer.hpp"
 #include "server/engine/clock.hpp"
+#include "server/engine/file_descriptor.hpp"
 #include "server/engine/uring/requests.hpp"
 
 namespace epulse::server {
@@ -116,12 +117,35 @@ std::size_t UringEngine::dispatch(std::size_t index) {
     case Kind::kShutDown:
       shut_down(done);
       break;
-    case Kind::kQuiet:   // What was to be ended had ended by itself.
-    case Kind::kSend:    // collect() has settled it.
-    case Kind::kUnsent:  // unacknowledged_bytes() has taken it.
+    case Kind::kQuiet:     // What was to be ended had ended by itself.
+    case Kind::kSend:      // collect() has settled it.
+    case Kind::kUnsent:    // answer_now() has taken it,
+    case Kind::kPeerName:  // and this.
       break;
   }
   return 1;
+}
+
+// The result of a request that the kernel does while it is submitted. Other completions keep for
+// the dispatch.
+int UringEngine::answer_now(std::uint64_t tag) {
+  int answer = -ECANCELED;
+  ring_.submit();
+  ring_.collect([&](const Completion& done) {
+    if (done.tag == tag) {
+      answer = done.result;
+    } else {
+      batch_.push_back(done);
+    }
+  });
+  return answer;
+}
+
+Address UringEngine::peer_address(ConnId id) {
+  if (find(id) == nullptr) return {};
+  uring::install(ring_.next(), Kind::kPeerName, id);
+  const FileDescriptor fd(answer_now(uring::tag(Kind::kPeerName, id)));
+  return fd ? remote_address(fd.get()) : Address{};
 }
 
 // The counter of the eventfd is never read: each write to it wakes anew, whatever its value.

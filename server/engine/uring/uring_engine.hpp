@@ -47,6 +47,7 @@ class UringEngine final : public Engine {
   std::size_t queued_bytes(ConnId id) const override;
   bool blocked(ConnId id) const override;
   std::size_t unacknowledged_bytes(ConnId id) override;
+  Address peer_address(ConnId id) override;
   void pause_reading(ConnId id) override;
   void resume_reading(ConnId id) override;
   void finish(ConnId id) override;
@@ -62,22 +63,22 @@ class UringEngine final : public Engine {
     std::uint32_t generation = 0;
     std::uint32_t offered = 0;  // bytes of the send that is not settled
     CloseReason reason = CloseReason::kPeer;
-    bool open = false;
-    bool dirty = false;       // in dirty_
-    bool paused = false;      // not to be read
-    bool receiving = false;   // the receive is under way,
-    bool cancelling = false;  // but not for long
-    bool ended = false;       // the peer's FIN was received
-    bool blocked = false;     // the socket did not take all,
-    bool waiting = false;     // and has not told that it takes more
-    bool polling = false;     // it will tell
-    bool finishing = false;   // FIN is to follow the output
-    bool installing = false;  // a descriptor to send FIN with
-    bool fin_sent = false;
+    bool open : 1 = false;
+    bool dirty : 1 = false;       // in dirty_
+    bool paused : 1 = false;      // not to be read
+    bool receiving : 1 = false;   // the receive is under way,
+    bool cancelling : 1 = false;  // but not for long
+    bool ended : 1 = false;       // the peer's FIN was received
+    bool blocked : 1 = false;     // the socket did not take all,
+    bool waiting : 1 = false;     // and has not told that it takes more
+    bool polling : 1 = false;     // it will tell
+    bool finishing : 1 = false;   // FIN is to follow the output
+    bool installing : 1 = false;  // a descriptor to send FIN with
+    bool fin_sent : 1 = false;
 
     ConnId id() const { return {slot, generation}; }
   };
-  static_assert(sizeof(Conn) <= 64, "all that an idle connection costs here");
+  static_assert(sizeof(Conn) <= 48, "all that an idle connection costs here");
 
   enum class Accepting : std::uint8_t { kNot, kOne, kMany, kKnock };
 
@@ -96,6 +97,7 @@ class UringEngine final : public Engine {
   void attend(Conn& conn);
   void mark_dirty(Conn& conn);
   void count_turn(std::size_t events);
+  int answer_now(std::uint64_t tag);
 
   // Accepting.
   void accepted(const uring::Completion& done);
