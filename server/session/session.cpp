@@ -104,6 +104,7 @@ void Session::on_data(ConnId id, std::span<std::uint8_t> input) {
   client->heard_ns = engine_->now_ns();
   client->pinged = false;
   const Connection::Phase before = client->connection.phase();
+  receiving_ = client;
   client->connection.receive(input, *engine_, *this);
   if (client->connection.phase() != before) enter_phase(*client);
   if (client->connection.phase() != Connection::Phase::kOpen || !engine_->blocked(id)) return;
@@ -136,8 +137,8 @@ void Session::on_closed(ConnId id, CloseReason /*reason*/) {
 
 // Requests.
 
-Session::Answer Session::on_request(Connection& conn, const ws::Request& request, int status) {
-  Client& client = *find(conn.id());
+Session::Answer Session::on_request(Connection& /*conn*/, const ws::Request& request, int status) {
+  Client& client = *receiving_;
   Answer answer = refusal(status);
   // Without an Upgrade field it is a plain request, and may be one that we know.
   const bool plain = status == 426 && request.upgrade.empty();
@@ -196,8 +197,7 @@ void Session::unsubscribe(Client& client) {
 void Session::on_message(Connection& conn, ws::Opcode opcode, std::span<std::uint8_t> payload) {
   stat_add(stats_.messages_in, 1);
   if (shared_.options.handler_delay_ns != 0) burn(shared_.options.handler_delay_ns);
-  Client& client = *find(conn.id());
-  if (client.subscription) return publish(client, opcode, payload);
+  if (receiving_->subscription) return publish(*receiving_, opcode, payload);
   conn.send(opcode, payload, *engine_);
   stat_add(stats_.messages_out, 1);
 }

@@ -130,8 +130,9 @@ class Session final : public Handler, public Application {
   epulse_stats_worker& stats_;
   std::optional<ws::Compression> compression_;  // before clients_, who use it to their end
   Engine* engine_ = nullptr;
-  Slab<Client> clients_;        // by slot
-  std::vector<PeerKey> peers_;  // by slot, with limits per address only
+  Slab<Client> clients_;         // by slot
+  Client* receiving_ = nullptr;  // whose input is being handled: its messages come meanwhile
+  std::vector<PeerKey> peers_;   // by slot, with limits per address only
   std::size_t live_ = 0;
   std::vector<std::deque<PublicationPtr>> waiting_;  // by worker: its mailbox was full
   std::vector<ConnId> throttled_;                    // publishers not read until waiting_ is empty

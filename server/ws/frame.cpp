@@ -14,19 +14,15 @@ void append_big_endian(Bytes& out, std::uint64_t value, unsigned bytes) {
 
 HeaderBytes encode_header(const FrameHeader& header) {
   HeaderBytes out;
-  out.bytes[out.size++] =
+  const bool is_short = header.length < 126;
+  const bool is_medium = header.length <= 0xFFFF;
+  const std::uint64_t length = is_short ? header.length : is_medium ? 126U : 127U;
+  out.bytes[0] =
       static_cast<std::uint8_t>((header.fin ? 0x80U : 0U) | (header.compressed ? 0x40U : 0U) |
                                 static_cast<unsigned>(header.opcode));
-  const unsigned mask_bit = header.mask ? 0x80U : 0U;
-  if (header.length < 126) {
-    append_big_endian(out, mask_bit | header.length, 1);
-  } else if (header.length <= 0xFFFF) {
-    append_big_endian(out, mask_bit | 126U, 1);
-    append_big_endian(out, header.length, 2);
-  } else {
-    append_big_endian(out, mask_bit | 127U, 1);
-    append_big_endian(out, header.length, 8);
-  }
+  out.bytes[1] = static_cast<std::uint8_t>((header.mask ? 0x80U : 0U) | length);
+  out.size = 2;
+  if (!is_short) append_big_endian(out, header.length, is_medium ? 2 : 8);
   if (header.mask) {
     for (const std::uint8_t byte : *header.mask) out.bytes[out.size++] = byte;
   }

@@ -9,6 +9,8 @@ constexpr unsigned kFinBit = 0x80;
 constexpr unsigned kReservedBits = 0x70;   // none is ours until an extension is negotiated (5.2)
 constexpr unsigned kCompressedBit = 0x40;  // RSV1: RFC 7692, 6
 constexpr unsigned kMaskBit = 0x80;
+constexpr unsigned kWholeText = kFinBit | static_cast<unsigned>(Opcode::kText);
+constexpr unsigned kWholeBinary = kFinBit | static_cast<unsigned>(Opcode::kBinary);
 
 Event violation(CloseCode code, std::string_view reason) {
   return {Event::Kind::kViolation, Opcode::kClose, {}, code, reason};
@@ -16,6 +18,14 @@ Event violation(CloseCode code, std::string_view reason) {
 
 Event broken(std::string_view reason) {
   return violation(CloseCode::kProtocolError, reason);
+}
+
+Event not_utf8() {
+  return violation(CloseCode::kInvalidPayload, "text is not UTF-8");
+}
+
+Event cut_short() {
+  return violation(CloseCode::kInvalidPayload, "text ends inside a character");
 }
 
 bool is_known(unsigned opcode) {
@@ -36,23 +46,57 @@ void Parser::expect_deflate(InflatePool& pool, const DeflateSide& peer) {
 
 Event Parser::next(std::span<std::uint8_t>& input) {
   if (end_ != Event::Kind::kNeedMore) return {end_, Opcode::kClose, {}, end_code_, {}};
-  release_delivered();
+  if (delivered_) release_delivered();
+  const std::size_t bytes = short_message_bytes(input);
+  return bytes != 0 ? short_message(input, bytes) : read_frames(input);
+}
+
+// The usual case, without the detours that the others need: a short message in one frame, not
+// compressed, which the input holds whole. Bytes of the frame, or 0 when it is not that.
+std::size_t Parser::short_message_bytes(std::span<const std::uint8_t> input) const {
+  if (in_frame_ || in_message_ || header_read_ != 0 || input.size() < 2) return 0;
+  if (input[0] != kWholeText && input[0] != kWholeBinary) return 0;
+  const unsigned length = input[1] ^ (role_ == Role::kServer ? kMaskBit : 0U);
+  const std::size_t bytes = length + (role_ == Role::kServer ? 6U : 2U);
+  return length < 126 && length <= max_message_bytes_ && bytes <= input.size() ? bytes : 0;
+}
+
+Event Parser::short_message(std::span<std::uint8_t>& input, std::size_t bytes) {
+  std::span<std::uint8_t> payload = input.first(bytes).subspan(2);
+  message_opcode_ = static_cast<Opcode>(input[0] & 0x0FU);
+  input = input.subspan(bytes);
+  if (role_ == Role::kServer) {
+    MaskKey mask;
+    std::copy_n(payload.begin(), mask.size(), mask.begin());
+    payload = payload.subspan(mask.size());
+    apply_mask(payload, mask);
+  }
+  if (message_opcode_ == Opcode::kText) {
+    if (!utf8_.feed(payload)) return end_with(not_utf8());
+    if (!utf8_.complete()) return end_with(cut_short());
+  }
+  return {Event::Kind::kMessage, message_opcode_, payload, CloseCode::kNoStatus, {}};
+}
+
+Event Parser::read_frames(std::span<std::uint8_t>& input) {
   while (true) {
     std::optional<Event> event;
     if (!in_frame_) event = read_header(input);
     if (!event) event = is_control(frame_opcode_) ? read_control(input) : read_data(input);
     if (!event) continue;  // A fragment ended; its message goes on in the next frame.
-    if (event->kind == Event::Kind::kClose || event->kind == Event::Kind::kViolation) {
-      end_ = event->kind;
-      end_code_ = event->code;
-      inflater_.reset();
-    }
-    return *event;
+    const bool ends = event->kind == Event::Kind::kClose || event->kind == Event::Kind::kViolation;
+    return ends ? end_with(*event) : *event;
   }
 }
 
+Event Parser::end_with(const Event& event) {
+  end_ = event.kind;
+  end_code_ = event.code;
+  inflater_.reset();
+  return event;
+}
+
 void Parser::release_delivered() {
-  if (!delivered_) return;
   delivered_ = false;
   if (in_message_) {
     gathered_->bytes.resize(gathered_->of_message);
@@ -175,7 +219,7 @@ std::optional<Event> Parser::read_data(std::span<std::uint8_t>& input) {
   const bool starts_here = frame_read_ == 0 && message_bytes_ == frame_bytes_;
   const auto chunk = take(input);
   if (message_opcode_ == Opcode::kText && !utf8_.feed(chunk)) {
-    return violation(CloseCode::kInvalidPayload, "text is not UTF-8");
+    return not_utf8();
   }
   const bool frame_done = frame_read_ == frame_bytes_;
   if (starts_here && frame_done && fin_ && message_gathered() == 0) return finish_message(chunk);
@@ -197,7 +241,7 @@ std::optional<Event> Parser::read_compressed(std::span<std::uint8_t>& input) {
       pool_->inflate(*inflater_, chunk, message_done, max_message_bytes_ - message_gathered());
   // What came before a fault is looked at first, so that it is the same in pieces of any size.
   if (message_opcode_ == Opcode::kText && !utf8_.feed(inflated.bytes)) {
-    return violation(CloseCode::kInvalidPayload, "text is not UTF-8");
+    return not_utf8();
   }
   if (inflated.status == InflatePool::Status::kTooBig) {
     return violation(CloseCode::kTooBig, "message inflates to too much");
@@ -226,7 +270,7 @@ Event Parser::finish_message(std::span<std::uint8_t> payload) {
   in_message_ = false;
   message_bytes_ = 0;
   if (message_opcode_ == Opcode::kText && !utf8_.complete()) {
-    return violation(CloseCode::kInvalidPayload, "text ends inside a character");
+    return cut_short();
   }
   return {Event::Kind::kMessage, message_opcode_, payload, CloseCode::kNoStatus, {}};
 }

@@ -60,6 +60,10 @@ class Parser {
   std::size_t gathered_bytes() const { return gathered_ ? gathered_->bytes.capacity() : 0; }
 
  private:
+  std::size_t short_message_bytes(std::span<const std::uint8_t> input) const;
+  Event short_message(std::span<std::uint8_t>& input, std::size_t bytes);
+  Event read_frames(std::span<std::uint8_t>& input);
+  Event end_with(const Event& event);
   bool fill_header(std::span<std::uint8_t>& input, std::size_t wanted);
   std::optional<Event> read_header(std::span<std::uint8_t>& input);
   std::optional<Event> check_start() const;
