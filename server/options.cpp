@@ -35,7 +35,7 @@ void add_compression_options(CLI::App& app, ws::CompressionOptions& options) {
          "--compression", options.mode,
          "permessage-deflate: off; shared: one compressor per worker, none per connection;\n"
          "dedicated: one per connection, which remembers earlier messages")
-      ->transform(CLI::CheckedTransformer(modes))
+      ->transform(CLI::CheckedTransformer(modes).description("{off,shared,dedicated}"))
       ->default_str("off");
   app.add_option("--compression-min-bytes", options.min_bytes,
                  "Messages shorter than this are sent uncompressed");
@@ -43,6 +43,7 @@ void add_compression_options(CLI::App& app, ws::CompressionOptions& options) {
       ->check(CLI::Range(1, 9));
   app.add_option("--compression-window-bits", options.window_bits,
                  "Dedicated: window of each direction, a power of two of bytes")
+      ->default_str(std::to_string(options.window_bits))
       ->check(CLI::Range(int{ws::kMinWindowBits}, int{ws::kMaxWindowBits}));
   app.add_option("--compression-mem-level", options.mem_level,
                  "Dedicated: memory of a compressor beside 4 windows, 1 (1 KiB) to 9 (256 KiB)")
@@ -71,7 +72,7 @@ void add_access_options(CLI::App& app, Options& options) {
       ->check(CLI::Validator(check_origin, ""));
   app.add_option("--token-key-file", options.token_key_file,
                  "Ask for an access token, 'Authorization: Bearer TOKEN' or ?token=TOKEN, signed "
-                 "with the key in this file (else: 401); README.md says how to make one");
+                 "with the key in this file (else: 401); docs/server.md says how to make one");
   app.add_option("--max-per-address", options.session.address_limits.connections,
                  "Connections at once of one IPv4 address or IPv6 /64 (more: 429); 0: no limit");
   app.add_option("--connect-rate", options.session.address_limits.connects_per_second,
@@ -129,10 +130,11 @@ ParsedOptions parse_options(int argc, char** argv) {
                  "lets be, per process with epoll, per worker with io_uring");
   app.add_option("--backlog-cap", options.session.backlog_cap_bytes,
                  "Bytes that may wait for a slow subscriber before it is closed");
+  const std::map<std::string, EngineKind> engines = {
+      {engine_name(EngineKind::kEpoll), EngineKind::kEpoll},
+      {engine_name(EngineKind::kUring), EngineKind::kUring}};
   app.add_option("--engine", options.engine.kind, "Falls back to epoll without io_uring")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, EngineKind>{{engine_name(EngineKind::kEpoll), EngineKind::kEpoll},
-                                            {engine_name(EngineKind::kUring), EngineKind::kUring}}))
+      ->transform(CLI::CheckedTransformer(engines).description("{epoll,io_uring}"))
       ->default_str(engine_name(options.engine.kind));
   app.add_option("--epoll-batch", options.engine.epoll_batch, "Events taken per epoll_wait")
       ->check(CLI::Range(1, 65536));

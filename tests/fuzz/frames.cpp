@@ -1,0 +1,90 @@
+// A stream of frames, as a server and as a client would hear it.
+#include <algorithm>
+#include <array>
+
+#include "server/ws/parser.hpp"
+#include "tests/fuzz/target.hpp"
+
+namespace epulse::fuzz {
+namespace {
+
+using namespace ws;
+using Bytes = std::vector<uint8_t>;
+
+constexpr uint32_t kMaxMessage = 5'000;
+constexpr MaskKey kMask = {0x37, 0xfa, 0x21, 0x3d};
+
+// All that one end makes of a stream that comes in pieces of `step` bytes.
+std::string heard(Role role, std::string_view stream, size_t step) {
+  Parser parser(role, kMaxMessage);
+  std::string log;
+  bool ended = false;
+  while (!stream.empty() && !ended) {
+    // On the heap in its own size, so that one byte too many is seen.
+    Bytes piece(stream.begin(),
+                stream.begin() + static_cast<ptrdiff_t>(std::min(step, stream.size())));
+    stream.remove_prefix(piece.size());
+    std::span<uint8_t> input = piece;
+    while (!ended) {
+      const Event event = parser.next(input);
+      if (event.kind == Event::Kind::kNeedMore) break;
+      require(event.payload.size() <= kMaxMessage, "no message is longer than allowed");
+      log += static_cast<char>(event.kind);
+      log += static_cast<char>(event.opcode);
+      log += std::to_string(static_cast<int>(event.code)) + ' ';
+      log += event.reason;
+      log.append(event.payload.begin(), event.payload.end());
+      ended = event.kind == Event::Kind::kClose || event.kind == Event::Kind::kViolation;
+    }
+    require(ended || input.empty(), "all input is consumed");
+    require(parser.gathered_bytes() <= 4 * kMaxMessage, "no more is kept than a message");
+  }
+  if (!ended) return log;
+  std::span<uint8_t> nothing;
+  const Event after = parser.next(nothing);
+  require(after.kind == Event::Kind::kClose || after.kind == Event::Kind::kViolation,
+          "an end is the end");
+  return log;
+}
+
+void append(std::string& stream, Opcode opcode, std::string_view text, bool fin = true) {
+  Bytes payload(text.begin(), text.end());
+  apply_mask(payload, kMask);
+  stream += encode_header({opcode, payload.size(), fin, kMask, false}).text();
+  stream.append(payload.begin(), payload.end());
+}
+
+}  // namespace
+
+std::vector<std::string> seeds() {
+  std::string mixed;
+  append(mixed, Opcode::kText, "short");
+  append(mixed, Opcode::kText, "one \xE2\x82", false);
+  append(mixed, Opcode::kPing, "there?");
+  append(mixed, Opcode::kContinuation, "\xAC two");
+  append(mixed, Opcode::kBinary, std::string(300, 'x'));
+  append(mixed, Opcode::kPong, "");
+  append(mixed, Opcode::kClose, "\x03\xE8 bye");
+  std::string big;
+  append(big, Opcode::kBinary, std::string(kMaxMessage, 'y'));
+  append(big, Opcode::kBinary, std::string(kMaxMessage + 1, 'z'));
+  std::string plain;
+  for (const bool fin : {false, true}) {
+    plain += encode_header({fin ? Opcode::kContinuation : Opcode::kText, 3, fin, {}, false}).text();
+    plain += "abc";
+  }
+  return {mixed, big, plain};
+}
+
+}  // namespace epulse::fuzz
+
+int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace epulse::fuzz;
+  const std::string_view text = text_of(data, size);
+  for (const Role role : {Role::kServer, Role::kClient}) {
+    const std::string whole = heard(role, text, text.size());
+    require(heard(role, text, 1) == whole, "bytes come to the same as the whole");
+    require(heard(role, text, 7) == whole, "pieces do, too");
+  }
+  return 0;
+}
