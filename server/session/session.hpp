@@ -39,15 +39,15 @@ struct SessionOptions {
 // What the workers of one process share.
 struct SharedState {
   SharedState(const SessionOptions& session_options, std::size_t workers)
-      : options(session_options),
+      : address_limits(session_options.address_limits),
+        options(session_options),
         pages(workers),
-        hub(workers),
-        address_limits(session_options.address_limits) {}
+        hub(workers) {}
 
+  AddressLimits address_limits;  // first, for the sake of its alignment
   const SessionOptions options;
   StatsPages pages;
   Hub hub;
-  AddressLimits address_limits;
   std::atomic<std::size_t> connections{0};
   std::atomic<bool> draining{false};
 };

@@ -89,6 +89,7 @@ TEST(AddressLimits, AreExactUnderThreads) {
   std::atomic<int> allowed{0};
   {
     std::vector<std::jthread> threads;
+    threads.reserve(4);
     for (int k = 0; k < 4; ++k) {
       threads.emplace_back([&] {
         for (int i = 0; i < 1000; ++i) {

@@ -21,7 +21,7 @@ using testing::bytes_of;
 using testing::End;
 using testing::frame;
 using testing::json_text;
-using testing::operator+;
+using testing::operator+;  // NOLINT(misc-unused-using-decls): it misses uses of operators
 using testing::Seen;
 using testing::text_of;
 
@@ -42,7 +42,7 @@ Seen message(std::string_view text) {
 std::vector<Seen> hear(const Bytes& stream, const DeflateSide& peer = kWithContext,
                        std::uint32_t max_message = kMaxMessage) {
   End whole = listener(peer, max_message);
-  const std::vector<Seen> seen = whole.hear(stream);
+  std::vector<Seen> seen = whole.hear(stream);
   End bytewise = listener(peer, max_message);
   EXPECT_EQ(bytewise.hear_in_pieces(stream, 1), seen);
   return seen;

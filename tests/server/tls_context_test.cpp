@@ -24,7 +24,7 @@ Options options_of(const IdentityFiles& files) {
 }
 
 std::string refusal(const Options& options) {
-  const std::string text = error_of([&] { Context context(options); });
+  std::string text = error_of([&] { Context context(options); });
   EXPECT_EQ(ERR_peek_error(), 0U);
   EXPECT_EQ(text.find('\n'), std::string::npos) << text;
   return text;

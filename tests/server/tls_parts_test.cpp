@@ -112,7 +112,9 @@ TEST(EarlyGate, OnlyTheHeadOfASafeRequestPasses) {
   const std::string frames = "\x81\x83....";
   for (const std::size_t piece : {1U, 2U, 7U, 1000U}) {
     for (const std::string target : {"/safe", "/safe?token=1", "/", "/?x"}) {
-      const std::string head = "GET " + target + rest;
+      std::string head = "GET ";
+      head += target;
+      head += rest;
       const Admitted admitted = admitted_of(head + frames, piece);
       EXPECT_EQ(admitted.early, head) << piece;
       EXPECT_EQ(admitted.later, frames) << piece;

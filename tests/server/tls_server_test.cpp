@@ -96,6 +96,7 @@ TEST(TlsServer, HangupReloadsForNewConnectionsAndKeepsTheOld) {
   const IdentityFiles files("first");
   ServerChild server(tls_options(files, {"--workers", "2"}));
   std::vector<WssClient> old;
+  old.reserve(8);
   for (int i = 0; i < 8; ++i) old.push_back(WssClient::open(server.port()));
   files.install(make_identity("second"));
   server.child().signal(SIGHUP);
@@ -158,6 +159,7 @@ TEST(TlsServer, TopicsReachSubscribersOnAllWorkers) {
   const IdentityFiles files;
   ServerChild server(tls_options(files, {"--workers", "2"}));
   std::vector<WssClient> members;
+  members.reserve(8);
   for (int i = 0; i < 8; ++i) members.push_back(WssClient::open(server.port(), "/topic/t"));
   const std::string text(20'000, 't');
   for (int i = 0; i < 5; ++i) members[0].send(Opcode::kText, text + std::to_string(i));

@@ -80,7 +80,7 @@ std::string lock_key(const std::string& key, const std::string& passphrase) {
 }
 
 ContextPtr make_client_context(const ClientSettings& settings) {
-  const ContextPtr context(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
+  ContextPtr context(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
   require(context != nullptr, "make a context");
   SSL_CTX_set_min_proto_version(context.get(), settings.version_min);
   SSL_CTX_set_max_proto_version(context.get(), settings.version_max);

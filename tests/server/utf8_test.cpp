@@ -94,6 +94,21 @@ TEST(Utf8, FailsAtTheFirstByteThatCannotBeMended) {
   EXPECT_FALSE(other.feed(view("\x90")));
 }
 
+TEST(Utf8, OneOtherByteIsSeenWhereverItIs) {
+  for (std::size_t size = 1; size < 200; size += 1 + size / 40) {
+    for (std::size_t at = 0; at < size; ++at) {
+      std::string text(size, 'a');
+      text[at] = '\x80';
+      EXPECT_FALSE(valid(text)) << at << " of " << size;
+      text[at] = '\xC3';
+      EXPECT_FALSE(valid(text)) << at << " of " << size;  // a letter follows, or nothing
+      if (at + 1 == size) continue;
+      text[at + 1] = '\xA9';
+      EXPECT_TRUE(valid(text)) << at << " of " << size;
+    }
+  }
+}
+
 TEST(Utf8, EveryCharacterThereIs) {
   for (std::uint32_t c = 0; c <= 0x10FFFF; ++c) {
     const auto byte = [](std::uint32_t value) { return static_cast<char>(value); };

@@ -24,7 +24,7 @@ void trust(SSL_CTX& context, const std::string& ca_file) {
 
 TlsContext make_tls_context(const Options& options, const Target& target) {
   if (!target.tls) return nullptr;
-  const TlsContext context(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
+  TlsContext context(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
   check(context != nullptr);
   check(SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION) == 1);
   constexpr std::array<unsigned char, 9> kHttp11 = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
