@@ -19,8 +19,8 @@ constexpr uint64_t kNow = 1'700'000'000;
 const UpgradeOffer kOffer = {{}, DeflateTerms{}};
 
 void require_in(std::string_view part, std::string_view whole) {
-  require(part.data() == nullptr || (part.data() >= whole.data() &&
-                                     part.data() + part.size() <= whole.data() + whole.size()),
+  require(part.empty() || (part.data() >= whole.data() &&
+                           part.data() + part.size() <= whole.data() + whole.size()),
           "views are into the buffer");
 }
 
