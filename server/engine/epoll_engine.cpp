@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -20,6 +21,8 @@ namespace {
 
 constexpr std::size_t kInputBytes = std::size_t{64} * 1024;
 constexpr std::size_t kCorkBytes = std::size_t{64} * 1024;
+// From here on a call of its own is cheaper than another copy.
+constexpr std::size_t kDirectBytes = std::size_t{8} * 1024;
 constexpr std::size_t kPartsPerSend = 64;
 constexpr int kSendFlags = MSG_NOSIGNAL | MSG_DONTWAIT;
 constexpr int kAcceptsPerTurn = 64;  // so that a storm of connections does not starve the others
@@ -27,6 +30,7 @@ constexpr int kAcceptsPerTurn = 64;  // so that a storm of connections does not 
 // Values of epoll_data that are no connection: no slot is that high.
 constexpr std::uint64_t kListenerTag = std::numeric_limits<std::uint64_t>::max();
 constexpr std::uint64_t kWakeTag = kListenerTag - 1;
+constexpr std::uint64_t kTimerTag = kListenerTag - 2;
 
 std::uint64_t tag(ConnId id) {
   return std::uint64_t{id.generation} << 32U | id.slot;
@@ -53,19 +57,25 @@ EpollEngine::EpollEngine(const EpollOptions& options, Handler& handler, epulse_s
       handler_(handler),
       stats_(stats),
       epoll_(epoll_create1(EPOLL_CLOEXEC)),
+      timer_(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)),
       events_(options.batch),
       input_(kInputBytes),
       cork_(kCorkBytes) {
-  if (!epoll_) fail("cannot create an epoll instance: {}; raise ulimit -n", errno_text(errno));
+  if (!epoll_ || !timer_) {
+    fail("cannot create an epoll instance and its timer: {}; raise ulimit -n", errno_text(errno));
+  }
+  const itimerspec ticks{{0, kTickNs}, {0, kTickNs}};
+  timerfd_settime(timer_.get(), 0, &ticks, nullptr);
   epoll_event wake{EPOLLIN, {.u64 = kWakeTag}};
+  epoll_event timer{EPOLLIN, {.u64 = kTimerTag}};
   epoll_event listener{EPOLLIN, {.u64 = kListenerTag}};
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, options.wake_fd, &wake) != 0 ||
+      epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, timer_.get(), &timer) != 0 ||
       epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, options.listen_fd, &listener) != 0) {
     fail("cannot watch the listening socket: {}; raise fs.epoll.max_user_watches",
          errno_text(errno));
   }
   now_ns_ = clock_ns();
-  next_tick_ns_ = now_ns_ + kTickNs;
 }
 
 EpollEngine::~EpollEngine() {
@@ -78,23 +88,17 @@ EpollEngine::~EpollEngine() {
 
 void EpollEngine::run() {
   for (running_ = true; running_;) {
-    const int n =
-        epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), wait_ms());
+    // Without a timeout: to arm and disarm one in each wait costs more than a descriptor for ticks.
+    const int n = epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), -1);
     now_ns_ = clock_ns();
     if (n < 0 && errno != EINTR) {  // EBADF, EFAULT, EINVAL: our own mistake, nothing to wait for.
       fail("cannot wait for events: {}", errno_text(errno));
     }
     const auto ready = static_cast<std::size_t>(std::max(n, 0));
     for (const epoll_event& event : std::span(events_).first(ready)) dispatch(event);
-    tick_if_due();
     end_turn();
     count_turn(ready);
   }
-}
-
-int EpollEngine::wait_ms() const {
-  const std::uint64_t left = next_tick_ns_ > now_ns_ ? next_tick_ns_ - now_ns_ : 0;
-  return static_cast<int>((left + 999'999) / 1'000'000);
 }
 
 void EpollEngine::dispatch(const epoll_event& event) {
@@ -105,6 +109,7 @@ void EpollEngine::dispatch(const epoll_event& event) {
     if (read(options_.wake_fd, &count, sizeof count) == sizeof count) handler_.on_wake();
     return;
   }
+  if (event.data.u64 == kTimerTag) return tick();
   // Closed earlier in this batch, perhaps with its descriptor in use again: not found.
   if (Conn* conn = find(untag(event.data.u64))) handle_conn(*conn, event.events);
 }
@@ -146,9 +151,9 @@ void EpollEngine::stream_ended(Conn& conn) {
   close_conn(conn, conn.fin_sent ? CloseReason::kFinished : CloseReason::kPeer);
 }
 
-void EpollEngine::tick_if_due() {
-  if (now_ns_ < next_tick_ns_) return;
-  next_tick_ns_ = now_ns_ + kTickNs;
+void EpollEngine::tick() {
+  std::uint64_t ticks = 0;
+  if (read(timer_.get(), &ticks, sizeof ticks) != sizeof ticks) return;
   if (accept_pause_.end_if_due(now_ns_) && accepting_) watch_listener(true);
   handler_.on_tick();
 }
@@ -249,7 +254,8 @@ void EpollEngine::send(ConnId id, std::span<const Part> parts) {
     queue(*conn, parts, 0);
     return mark_dirty(*conn);
   }
-  if (corked_ + total(parts) > cork_.size()) return send_now(*conn, parts);
+  const std::size_t bytes = total(parts);
+  if (bytes >= kDirectBytes || corked_ + bytes > cork_.size()) return send_now(*conn, parts);
   for (const Part part : parts) {
     std::copy(part.begin(), part.end(), cork_.begin() + static_cast<std::ptrdiff_t>(corked_));
     corked_ += part.size();
@@ -268,7 +274,7 @@ void EpollEngine::send_shared(ConnId id, SharedBytes bytes) {
 void EpollEngine::send_now(Conn& conn, std::span<const Part> parts) {
   std::array<iovec, kPartsPerSend> out{};
   std::size_t used = 0;
-  out[used++] = iovec_of(Part(cork_).first(corked_));
+  if (corked_ != 0) out[used++] = iovec_of(Part(cork_).first(corked_));
   const std::size_t direct = std::min(parts.size(), out.size() - used);
   for (const Part part : parts.first(direct)) out[used++] = iovec_of(part);
   const std::size_t sent = write_some(conn, std::span(out).first(used));

@@ -74,12 +74,11 @@ class EpollEngine final : public Engine {
   void watch_listener(bool on);
 
   // The loop.
-  int wait_ms() const;
   void dispatch(const epoll_event& event);
   void handle_conn(Conn& conn, std::uint32_t events);
   void receive(Conn& conn);
   void stream_ended(Conn& conn);
-  void tick_if_due();
+  void tick();
   void end_turn();
   void count_turn(std::size_t events);
 
@@ -103,6 +102,7 @@ class EpollEngine final : public Engine {
   Handler& handler_;
   epulse_stats_worker& stats_;
   FileDescriptor epoll_;
+  FileDescriptor timer_;  // of the ticks
   std::vector<epoll_event> events_;
   Bytes input_;
   Bytes cork_;
@@ -114,7 +114,6 @@ class EpollEngine final : public Engine {
   std::vector<std::uint32_t> closed_;  // to be released at the end of the turn
   OutputPool outputs_;
   std::uint64_t now_ns_ = 0;
-  std::uint64_t next_tick_ns_ = 0;
   AcceptPause accept_pause_;
   bool accepting_ = true;
   bool running_ = true;

@@ -88,7 +88,10 @@ std::unique_ptr<probes::UringProbe> attach(pid_t pid, bool wait_for_rings = fals
   if (!probe) GTEST_SKIP() << "no io_uring probe: " << cause
 
 model::RingUserStats total(const model::UringSnapshot& snapshot) {
-  EXPECT_FALSE(snapshot.losses.any());
+  const model::UringLosses& losses = snapshot.losses;
+  EXPECT_FALSE(losses.any()) << losses.rings_dropped << " rings, " << losses.users_dropped
+                             << " users, " << losses.requests_dropped << " requests, "
+                             << losses.runs_missed << " runs";
   model::RingUserStats sum;
   for (const auto& user : snapshot.users) sum.merge(user);
   return sum;
