@@ -21,6 +21,7 @@ namespace {
 
 constexpr int kUsageStatus = 2;
 constexpr std::size_t kReservedFiles = 64;  // ours, besides those of connections
+constexpr std::size_t kFilesPerWorker = 4;
 
 std::string check_subprotocol(const std::string& name) {
   if (name.size() > ws::kMaxProtocolChars) return "sub-protocol longer than 64 characters";
@@ -201,8 +202,8 @@ std::size_t raise_file_limit() {
 }
 
 std::size_t connections_that_fit(std::size_t file_limit, EngineKind engine, std::size_t workers) {
-  const std::size_t fit =
-      file_limit > 2 * kReservedFiles ? file_limit - kReservedFiles : kReservedFiles;
+  const std::size_t reserved = kReservedFiles + kFilesPerWorker * workers;
+  const std::size_t fit = file_limit > 2 * reserved ? file_limit - reserved : reserved;
   return engine == EngineKind::kUring ? fit * workers : fit;
 }
 

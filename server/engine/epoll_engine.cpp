@@ -1,7 +1,6 @@
 #include "server/engine/epoll_engine.hpp"
 
 #include <linux/sockios.h>
-#include <spdlog/spdlog.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
@@ -21,7 +20,7 @@ namespace {
 
 constexpr std::size_t kInputBytes = std::size_t{64} * 1024;
 constexpr std::size_t kCorkBytes = std::size_t{64} * 1024;
-// From here on a call of its own is cheaper than another copy.
+// A message from here on has a call of its own, which is cheaper than another copy.
 constexpr std::size_t kDirectBytes = std::size_t{8} * 1024;
 constexpr std::size_t kPartsPerSend = 64;
 constexpr int kSendFlags = MSG_NOSIGNAL | MSG_DONTWAIT;
@@ -213,7 +212,8 @@ void EpollEngine::adopt(int fd) {
   epoll_event event{EPOLLIN, {.u64 = tag(conn.id())}};
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
     // ENOSPC: fs.epoll.max_user_watches; ENOMEM. This connection cannot be served.
-    spdlog::warn("cannot watch a new connection: {}; it is closed", errno_text(errno));
+    accept_pause_.begin(errno, now_ns_);
+    watch_listener(false);
     ::close(fd);
     return;
   }
@@ -255,7 +255,8 @@ void EpollEngine::send(ConnId id, std::span<const Part> parts) {
     return mark_dirty(*conn);
   }
   const std::size_t bytes = total(parts);
-  if (bytes >= kDirectBytes || corked_ + bytes > cork_.size()) return send_now(*conn, parts);
+  const bool direct = bytes >= kDirectBytes && corked_ == 0 && parts.size() > 1;
+  if (direct || corked_ + bytes > cork_.size()) return send_now(*conn, parts);
   for (const Part part : parts) {
     std::copy(part.begin(), part.end(), cork_.begin() + static_cast<std::ptrdiff_t>(corked_));
     corked_ += part.size();

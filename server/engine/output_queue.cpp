@@ -8,7 +8,11 @@ namespace {
 
 // Small copies join up to this size, so that a backlog of tiny frames is not a list of tiny chunks.
 constexpr std::size_t kJoinBytes = std::size_t{64} * 1024;
+// A reference costs the table more than such a copy, and each send a part.
+constexpr std::size_t kCopiedBytes = 512;
+constexpr std::size_t kSpareBytes = 1024;  // of a small copy's memory, kept for the next one
 constexpr std::size_t kSpareQueues = 1024;
+constexpr std::size_t kSpareTable = 64;  // chunks; what a rare backlog needed is not kept
 
 }  // namespace
 
@@ -17,13 +21,13 @@ void OutputQueue::append(Part bytes) {
   bytes_ += bytes.size();
   const bool join = head_ < chunks_.size() && !chunks_.back().shared &&
                     chunks_.back().own.size() + bytes.size() <= kJoinBytes;
-  if (!join) chunks_.emplace_back();
+  if (!join) chunks_.push_back({{}, std::exchange(spare_, {})});
   Bytes& own = chunks_.back().own;
   own.insert(own.end(), bytes.begin(), bytes.end());
 }
 
 void OutputQueue::append_shared(SharedBytes bytes) {
-  if (bytes->empty()) return;
+  if (bytes->size() <= kCopiedBytes) return append(*bytes);
   bytes_ += bytes->size();
   chunks_.push_back({std::move(bytes), {}});
 }
@@ -49,7 +53,7 @@ void OutputQueue::consume(std::size_t bytes) {
       break;
     }
     bytes -= left;
-    chunks_[head_] = {};  // Let go of the buffer now: others may be waiting for its memory.
+    let_go(chunks_[head_]);  // Now: others may be waiting for its memory.
     head_offset_ = 0;
     ++head_;
   }
@@ -61,7 +65,16 @@ void OutputQueue::consume(std::size_t bytes) {
   }
 }
 
+void OutputQueue::let_go(Chunk& chunk) {
+  if (spare_.capacity() == 0 && chunk.own.capacity() <= kSpareBytes) {
+    spare_ = std::move(chunk.own);
+    spare_.clear();
+  }
+  chunk = {};
+}
+
 void OutputQueue::clear() {
+  for (std::size_t i = head_; i < chunks_.size(); ++i) let_go(chunks_[i]);
   chunks_.clear();
   head_ = 0;
   head_offset_ = 0;
@@ -76,7 +89,7 @@ std::unique_ptr<OutputQueue> OutputPool::take() {
 }
 
 void OutputPool::give_back(std::unique_ptr<OutputQueue> queue) {
-  if (spare_.size() >= kSpareQueues) return;
+  if (spare_.size() >= kSpareQueues || queue->table() > kSpareTable) return;
   queue->clear();
   spare_.push_back(std::move(queue));
 }

@@ -27,7 +27,10 @@ class OutputQueue {
   // Drops what was sent from the front.
   void consume(std::size_t bytes);
 
-  // Empty again; keeps its chunk table for the next user.
+  // Chunks that there is room for.
+  std::size_t table() const { return chunks_.capacity(); }
+
+  // Empty again; keeps its chunk table, and memory for a small copy, for the next user.
   void clear();
 
  private:
@@ -37,7 +40,10 @@ class OutputQueue {
     const Bytes& bytes() const { return shared ? *shared : own; }
   };
 
+  void let_go(Chunk& chunk);
+
   std::vector<Chunk> chunks_;
+  Bytes spare_;                  // empty
   std::size_t head_ = 0;         // first chunk not wholly sent
   std::size_t head_offset_ = 0;  // bytes of it that were
   std::size_t bytes_ = 0;

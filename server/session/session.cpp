@@ -20,6 +20,7 @@ namespace {
 
 constexpr std::uint64_t kCloseCheckNs = 1'000'000'000;
 constexpr std::uint64_t kSlowCheckNs = 1'000'000'000;
+constexpr std::uint64_t kRefusedNs = 1'000'000'000;  // for whom there is only a refusal
 constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
 constexpr std::uint32_t kWheelSlots =
     512;  // two minutes of ticks: longer times are looked at again
@@ -76,12 +77,12 @@ void Session::on_accept(ConnId id) {
   client.accepted_ns = engine_->now_ns();
   client.heard_ns = engine_->now_ns();
   client.due_ns = kNever;
-  enter_phase(client);
-  if (shared_.connections.fetch_add(1) >= shared_.options.max_connections) {
+  if (!within_address_limits(client)) {
+    client.refusal = 429;  // and takes no place from others
+  } else if (shared_.connections.fetch_add(1) >= shared_.options.max_connections) {
     client.refusal = 503;
-  } else if (!within_address_limits(client)) {
-    client.refusal = 429;
   }
+  enter_phase(client);
   ++live_;
   if (drain_deadline_ns_ != 0) engine_->abort(id);  // Accepted in the turn that began the drain.
 }
@@ -127,7 +128,7 @@ void Session::on_closed(ConnId id, CloseReason /*reason*/) {
   if (client == nullptr) return;
   unsubscribe(*client);
   if (client->counted) stat_set(stats_.connections, stats_.connections - 1);
-  shared_.connections.fetch_sub(1);
+  if (client->refusal != 429) shared_.connections.fetch_sub(1);
   if (client->limited) shared_.address_limits.leave(peers_[id.slot], engine_->now_ns());
   wheel_.clear(id.slot);
   clients_.erase(id.slot);
@@ -144,9 +145,11 @@ Session::Answer Session::on_request(Connection& /*conn*/, const ws::Request& req
   const bool plain = status == 426 && request.upgrade.empty();
   const std::string_view path = request.target.substr(0, request.target.find('?'));
   if (plain && path == "/healthz") return {200, "ok\n", {}};
-  if (plain && path == "/stats") return {200, shared_.pages.text(), {}};
-  if (plain && path == "/metrics") return {200, prometheus_text(shared_.pages.read()), {}};
-  if (status == 101) answer = route(client, request, path);
+  const bool limited = client.refusal == 429;  // and is told nothing else
+  if (plain && !limited && path == "/stats") return {200, shared_.pages.text(), {}};
+  if (plain && !limited && path == "/metrics")
+    return {200, prometheus_text(shared_.pages.read()), {}};
+  if (status == 101 || limited) answer = route(client, request, path);
   if (answer.status != 101) {
     stat_add(stats_.refused, 1);
     return answer;
@@ -251,6 +254,7 @@ void Session::drop_if_slow(Client& client) {
   if (!engine_->blocked(id)) return schedule(client, engine_->now_ns() + kSlowCheckNs);
   // A close frame would stand at the end of the backlog that is not being read.
   client.connection.drop(*engine_);
+  enter_phase(client);  // Its timer may be due before the engine lets go of it.
   stat_add(stats_.slow_closed, 1);
 }
 
@@ -317,7 +321,7 @@ void Session::enter_phase(Client& client) {
   const SessionOptions& options = shared_.options;
   switch (client.connection.phase()) {
     case Connection::Phase::kHandshake:
-      return schedule(client, now + options.handshake_timeout_ns);
+      return schedule(client, handshake_end(client));
     case Connection::Phase::kOpen:
       return schedule(client, std::min(lifetime_end(client), now + options.idle_timeout_ns / 2));
     case Connection::Phase::kClosing:
@@ -326,6 +330,12 @@ void Session::enter_phase(Client& client) {
           std::make_unique<Closing>(Closing{now, now, std::numeric_limits<std::size_t>::max()});
       return schedule(client, now + std::min(kCloseCheckNs, options.close_timeout_ns));
   }
+}
+
+std::uint64_t Session::handshake_end(const Client& client) const {
+  const std::uint64_t patience_ns = shared_.options.handshake_timeout_ns;
+  return client.accepted_ns +
+         (client.refusal != 0 ? std::min(kRefusedNs, patience_ns) : patience_ns);
 }
 
 std::uint64_t Session::lifetime_end(const Client& client) const {
@@ -349,7 +359,7 @@ std::uint64_t Session::check_time(Client& client) {
   const ConnId id = client.connection.id();
   switch (client.connection.phase()) {
     case Connection::Phase::kHandshake: {
-      const std::uint64_t deadline = client.accepted_ns + shared_.options.handshake_timeout_ns;
+      const std::uint64_t deadline = handshake_end(client);
       if (now < deadline) return deadline;
       engine_->abort(id);
       return kNever;
@@ -377,18 +387,19 @@ std::uint64_t Session::check_open(Client& client) {
     engine_->resume_reading(client.connection.id());
     return kNever;  // enter_phase() has seen to it
   }
-  if (now >= client.heard_ns + options.idle_timeout_ns) {
+  if (client.subscription) drop_if_slow(client);
+  const std::uint64_t silent_end = client.heard_ns + options.idle_timeout_ns;
+  if (client.pinged && now >= silent_end) {
     engine_->abort(client.connection.id());
     return kNever;
   }
-  if (client.subscription) drop_if_slow(client);
-  if (!client.pinged && now >= client.heard_ns + options.idle_timeout_ns / 2) {
-    client.pinged = true;  // Who is still there answers, and is heard.
-    client.connection.ping(*engine_);
+  if (now < client.heard_ns + options.idle_timeout_ns / 2) {
+    return std::min(end, client.heard_ns + options.idle_timeout_ns / 2);
   }
-  const std::uint64_t patience =
-      client.pinged ? options.idle_timeout_ns : options.idle_timeout_ns / 2;
-  return std::min(end, client.heard_ns + patience);
+  if (client.pinged) return std::min(end, silent_end);
+  client.pinged = true;  // Who is still there answers, and is heard; also when we were held up.
+  client.connection.ping(*engine_);
+  return std::min(end, std::max(silent_end, now + options.idle_timeout_ns / 2));
 }
 
 // Its close frame stands behind all that it has not read yet: the peer's time to answer begins when

@@ -30,7 +30,7 @@ struct SessionOptions {
   std::uint64_t max_lifetime_ns = 0;  // of a connection; 0: no limit
   std::uint64_t drain_timeout_ns = 2'000'000'000;
   std::uint64_t handler_delay_ns = 0;  // burnt per message, for demonstrations
-  ws::CompressionOptions compression;
+  ws::CompressionOptions compression{};
   std::vector<std::string> subprotocols{};  // tokens of at most ws::kMaxProtocolChars
   GateOptions gate{};
   AddressLimitOptions address_limits{};
@@ -117,6 +117,7 @@ class Session final : public Handler, public Application {
 
   void begin_drain();
   void enter_phase(Client& client);
+  std::uint64_t handshake_end(const Client& client) const;
   std::uint64_t lifetime_end(const Client& client) const;
   void schedule(Client& client, std::uint64_t due_ns);
   void on_due(std::uint32_t slot);

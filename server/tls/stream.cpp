@@ -31,7 +31,7 @@ void Stream::start(Sink& sink) {
 }
 
 Stream::Plain Stream::read(Part& cipher, Sink& sink) {
-  if (guarded_) guard(cipher);
+  if (guarded_ && state_ == State::kHandshake) guard(cipher);
   Plain plain;
   const std::span<std::uint8_t> room = pipe_->plain();
   std::size_t filled = 0;

@@ -11,7 +11,6 @@ namespace epulse::server {
 namespace {
 
 constexpr std::size_t kPartsPerGather = 64;
-constexpr std::size_t kSpareQueues = 1024;
 constexpr std::uint64_t kReportEveryNs = 10'000'000'000;
 
 Part part_of(const iovec& vector) {
@@ -74,7 +73,7 @@ void TlsEngine::begin(Conn& conn) {
 
 void TlsEngine::deliver(Conn& conn, tls::Stream::Plain plain) {
   if (conn.gate) {
-    if (plain.early) return hand_over(conn, conn.gate->admit(plain.bytes));
+    if (plain.early) hand_over(conn, conn.gate->admit(std::exchange(plain.bytes, {})));
     const tls::Stream::State state = conn.stream->state();
     if (state != tls::Stream::State::kOpen && state != tls::Stream::State::kEnded) return;
     const std::unique_ptr<tls::EarlyGate> gate = std::move(conn.gate);
@@ -205,12 +204,7 @@ void TlsEngine::report_failure(const std::string& why) {
 OutputQueue& TlsEngine::plain_of(Conn& conn) {
   if (!conn.plain) {
     unsealed_.push_back(conn.id);
-    if (spare_queues_.empty()) {
-      conn.plain = std::make_unique<OutputQueue>();
-    } else {
-      conn.plain = std::move(spare_queues_.back());
-      spare_queues_.pop_back();
-    }
+    conn.plain = queues_.take();
   }
   return *conn.plain;
 }
@@ -259,8 +253,7 @@ void TlsEngine::seal_queue(Conn& conn) {
     queue->consume(taken);
   }
   flush_cork(conn);
-  queue->clear();
-  if (spare_queues_.size() < kSpareQueues) spare_queues_.push_back(std::move(queue));
+  queues_.give_back(std::move(queue));
 }
 
 // At the end of each callback.

@@ -107,7 +107,7 @@ class TlsEngine final : public Engine, public Handler {
   Conn* current_ = nullptr;       // whose on_data() runs, to whom cork_ belongs
   bool handed_over_ = false;      // whether the handler was told of its input
   std::vector<ConnId> unsealed_;  // others that have something in Conn::plain
-  std::vector<std::unique_ptr<OutputQueue>> spare_queues_;
+  OutputPool queues_;
   std::uint64_t failures_ = 0;  // since the last report
   std::uint64_t reported_ns_ = 0;
 };

@@ -485,7 +485,8 @@ TEST(Agent, WithoutBpfItActsOnTheSchedulersFigures) {
   Scene scene;
   ASSERT_TRUE(scene.start());
   const auto agent = scene.agent("apply", "procfs");
-  ASSERT_TRUE(eventually([&] { return scene.changed(); })) << agent->err();
+  // The scheduler's mean passes the limit in some intervals only.
+  ASSERT_TRUE(eventually([&] { return scene.changed(); }, 60)) << agent->err();
   agent->signal(SIGINT);
   EXPECT_EQ(agent->wait(), 0) << agent->err();
   EXPECT_FALSE(scene.changed());

@@ -77,11 +77,11 @@ class Counting final : public Handler {
 // A worker in this process, whose thread counts what it allocates.
 class CountedServer {
  public:
-  explicit CountedServer(EngineKind engine, const ws::CompressionOptions& compression = {},
+  explicit CountedServer(EngineKind engine, const SessionOptions& options = {},
                          const tls::Context* tls = nullptr)
       : engine_(engine),
         tls_(tls),
-        shared_({.max_connections = 10, .compression = compression}, 1),
+        shared_(options, 1),
         listeners_(open_listeners(parse_address("127.0.0.1:0"), 1)),
         thread_([this] { serve(); }) {}
   CountedServer(const CountedServer&) = delete;
@@ -145,7 +145,7 @@ INSTANTIATE_TEST_SUITE_P(Each, Allocation,
                          [](const auto& test) { return engine_name(test.param); });
 
 TEST_P(Allocation, EchoOfWholeSmallMessagesTakesNone) {
-  CountedServer server(GetParam());
+  CountedServer server(GetParam(), {.max_connections = 10});
   TestClient client = TestClient::open(server.port());
   const testing::Bytes message = testing::client_frame(ws::Opcode::kText, testing::Bytes(20, 'x'));
   allocations_of(server, client, message, 10, 1);
@@ -153,7 +153,7 @@ TEST_P(Allocation, EchoOfWholeSmallMessagesTakesNone) {
 }
 
 TEST_P(Allocation, NorDoPipelinedMessages) {
-  CountedServer server(GetParam());
+  CountedServer server(GetParam(), {.max_connections = 10});
   TestClient client = TestClient::open(server.port());
   testing::Bytes input;
   for (int i = 0; i < 16; ++i) {
@@ -165,11 +165,29 @@ TEST_P(Allocation, NorDoPipelinedMessages) {
   EXPECT_EQ(allocations_of(server, client, input, 1009, 16), 0U);
 }
 
+// Of an idle connection: the server pings, the client answers, and both wait.
+TEST_P(Allocation, NorDoPings) {
+  CountedServer server(GetParam(), {.max_connections = 10, .idle_timeout_ns = 500'000'000});
+  TestClient client = TestClient::open(server.port());
+  const auto answer_pings = [&](int count) {
+    for (int i = 0; i < count; ++i) {
+      EXPECT_EQ(client.receive().kind, ws::Event::Kind::kPing);
+      client.send(ws::Opcode::kPong, "");
+    }
+  };
+  answer_pings(2);
+  const std::uint64_t before = server.allocations();
+  answer_pings(5);
+  EXPECT_EQ(server.allocations() - before, 0U);
+}
+
 const ws::UpgradeOffer kDeflate = {{}, ws::DeflateTerms{}};
 
 // zlib's memory is counted, too: it comes from operator new.
 TEST_P(Allocation, NorDoCompressedMessagesOfSharedCompressors) {
-  CountedServer server(GetParam(), {.mode = ws::CompressionOptions::Mode::kShared});
+  CountedServer server(
+      GetParam(),
+      {.max_connections = 10, .compression = {.mode = ws::CompressionOptions::Mode::kShared}});
   TestClient client = TestClient::open(server.port(), "/", 0, kDeflate);
   ASSERT_TRUE(client.deflate());
   ws::Compression compression({});
@@ -186,7 +204,9 @@ TEST_P(Allocation, NorDoCompressedMessagesOfSharedCompressors) {
 }
 
 TEST_P(Allocation, NorDoThoseOfADedicatedOneOnceItIsThere) {
-  CountedServer server(GetParam(), {.mode = ws::CompressionOptions::Mode::kDedicated});
+  CountedServer server(
+      GetParam(),
+      {.max_connections = 10, .compression = {.mode = ws::CompressionOptions::Mode::kDedicated}});
   TestClient client = TestClient::open(server.port(), "/", 0, kDeflate);
   ws::Compression compression({});
   const testing::Bytes text = testing::json_text(2000, 1);
@@ -201,7 +221,7 @@ TEST_P(Allocation, NorDoMessagesOverTlsButForOpenSslsOwn) {
   const testing::IdentityFiles files;
   const tls::Context context(
       {.certificate_file = files.certificate(), .key_file = files.key(), .early_paths = {}});
-  CountedServer server(GetParam(), {}, &context);
+  CountedServer server(GetParam(), {.max_connections = 10}, &context);
   testing::WssClient client = testing::WssClient::open(server.port());
   const auto echo = [&](std::size_t size, int rounds) {
     const std::string text(size, 'x');
@@ -226,7 +246,7 @@ TEST_P(Allocation, NorDoMessagesOverTlsButForOpenSslsOwn) {
 
 // That the counter counts: a message in two fragments needs a buffer.
 TEST_P(Allocation, AFragmentedMessageIsCounted) {
-  CountedServer server(GetParam());
+  CountedServer server(GetParam(), {.max_connections = 10});
   TestClient client = TestClient::open(server.port());
   testing::Bytes input = testing::client_frame(ws::Opcode::kText, testing::Bytes(20, 'x'), false);
   const auto rest = testing::client_frame(ws::Opcode::kContinuation, testing::Bytes(20, 'x'));

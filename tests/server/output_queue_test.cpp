@@ -48,18 +48,29 @@ TEST(OutputQueue, KeepsOrderOfCopiesAndSharedWhateverTheSteps) {
 
 TEST(OutputQueue, LetsGoOfASharedBufferAsSoonAsItIsSent) {
   OutputQueue queue;
-  const auto first = std::make_shared<const Bytes>(10, std::uint8_t{1});
-  const auto second = std::make_shared<const Bytes>(10, std::uint8_t{2});
+  const auto first = std::make_shared<const Bytes>(1000, std::uint8_t{1});
+  const auto second = std::make_shared<const Bytes>(1000, std::uint8_t{2});
   queue.append_shared(first);
   queue.append_shared(second);
   EXPECT_EQ(first.use_count(), 2);
-  queue.consume(9);
+  queue.consume(999);
   EXPECT_EQ(first.use_count(), 2);
   queue.consume(1);
   EXPECT_EQ(first.use_count(), 1);
   EXPECT_EQ(second.use_count(), 2);
   queue.clear();
   EXPECT_EQ(second.use_count(), 1);
+}
+
+TEST(OutputQueue, SmallSharedBuffersAreCopiedIntoOnePiece) {
+  OutputQueue queue;
+  const auto tiny = std::make_shared<const Bytes>(3, std::uint8_t{7});
+  for (int i = 0; i < 10'000; ++i) queue.append_shared(tiny);
+  EXPECT_EQ(tiny.use_count(), 1);
+  EXPECT_EQ(queue.bytes(), 30'000U);
+  EXPECT_LE(queue.table(), 8U);
+  std::array<iovec, 8> parts{};
+  EXPECT_EQ(queue.gather(parts), 1U);
 }
 
 TEST(OutputQueue, GrowsNotUnderABacklogThatNeverEmpties) {

@@ -14,6 +14,8 @@ namespace epulse::server {
 namespace {
 
 constexpr std::size_t kPartsPerSend = 64;
+constexpr std::size_t kBytesPerSend = std::size_t{1}
+                                      << 30U;  // at the last part: counted in 32 bits
 
 }  // namespace
 
@@ -80,9 +82,11 @@ bool UringEngine::offer_output(Conn& conn) {
     messages_used_ = 0;
   }
   const auto room = std::span(parts_).subspan(parts_used_, kPartsPerSend);
-  const auto parts = room.first(conn.output->gather(room));
+  const auto gathered = room.first(conn.output->gather(room));
   std::size_t bytes = 0;
-  for (const iovec& part : parts) bytes += part.iov_len;
+  std::size_t used = 0;
+  while (used < gathered.size() && bytes < kBytesPerSend) bytes += gathered[used++].iov_len;
+  const auto parts = gathered.first(used);
   const bool all = bytes == conn.output->bytes();
   conn.offered = static_cast<std::uint32_t>(bytes);
   offered_.push_back(conn.id());
