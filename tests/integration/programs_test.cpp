@@ -388,7 +388,9 @@ class Scene {
  public:
   Scene()
       : config_(directory_ / "epulse.toml"),
-        server_({EPULSE_WS, "--listen", "127.0.0.1:0", "--workers", "2"}) {
+        // Who needs next to nothing of a CPU gets it at once, whoever else is there.
+        server_(
+            {EPULSE_WS, "--listen", "127.0.0.1:0", "--workers", "2", "--handler-delay-us", "200"}) {
     std::ofstream(config_)
         << "[agent]\ninterval_ms = 200\nstate_dir = \"" << directory_ / "state"
         << "\"\n[probes]\noverhead_budget = 0\n[tuner.affinity]\nwakeup_p99_us = 500\n";
@@ -485,8 +487,7 @@ TEST(Agent, WithoutBpfItActsOnTheSchedulersFigures) {
   Scene scene;
   ASSERT_TRUE(scene.start());
   const auto agent = scene.agent("apply", "procfs");
-  // The scheduler's mean passes the limit in some intervals only.
-  ASSERT_TRUE(eventually([&] { return scene.changed(); }, 60)) << agent->err();
+  ASSERT_TRUE(eventually([&] { return scene.changed(); })) << agent->err();
   agent->signal(SIGINT);
   EXPECT_EQ(agent->wait(), 0) << agent->err();
   EXPECT_FALSE(scene.changed());
