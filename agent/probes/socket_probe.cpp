@@ -78,7 +78,8 @@ struct SocketProbe::State {
 void SocketProbe::State::attach(pid_t tgid) {
   bpf_iter_link_info process{};
   process.task.tid = static_cast<uint32_t>(tgid);
-  LIBBPF_OPTS(bpf_iter_attach_opts, options);
+  bpf_iter_attach_opts options{};
+  options.sz = sizeof options;
   options.link_info = &process;
   options.link_info_len = sizeof(process);
   walk = bpf_program__attach_iter(object->progs.list_sockets, &options);
