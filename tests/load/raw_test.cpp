@@ -25,7 +25,7 @@ int accept_raw(const Listener& listener) {
 }
 
 TEST(Raw, ABatchLeavesInOnePieceOnceTheLastIsAnswered) {
-  constexpr std::size_t kBatchBytes = 16U * (6 + 20);
+  constexpr std::size_t kBatchBytes = std::size_t{16} * (6 + 20);
   const Listener listener;
   Child load(load_command(listener.url("tcp"), {"-c", "1", "-d", "0.3", "--pipeline", "16", "-j"}));
   const int fd = accept_raw(listener);
