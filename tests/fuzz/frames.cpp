@@ -37,7 +37,7 @@ std::string heard(Role role, std::string_view stream, size_t step) {
       ended = event.kind == Event::Kind::kClose || event.kind == Event::Kind::kViolation;
     }
     require(ended || input.empty(), "all input is consumed");
-    require(parser.gathered_bytes() <= 4 * kMaxMessage, "no more is kept than a message");
+    require(parser.gathered_bytes() <= size_t{4} * kMaxMessage, "no more is kept than a message");
   }
   if (!ended) return log;
   std::span<uint8_t> nothing;
