@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <cerrno>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <map>
@@ -179,11 +180,12 @@ ParsedOptions parse_options(int argc, char** argv) {
 std::string read_token_key(const std::string& file) {
   constexpr std::size_t kMinKeyBytes = 16;
   std::ifstream in(file, std::ios::binary);
-  std::string key{std::istreambuf_iterator<char>(in), {}};
-  if (!in) {
+  std::string key;
+  if (!in || std::filesystem::is_directory(file)) {
     fail("cannot read the key of access tokens, '{}': {}; --token-key-file wants a file", file,
-         errno_text(errno));
+         errno_text(in ? EISDIR : errno));
   }
+  key.assign(std::istreambuf_iterator<char>(in), {});
   while (key.ends_with('\n') || key.ends_with('\r')) key.pop_back();
   if (key.size() < kMinKeyBytes) {
     fail("the key of access tokens, '{}', has {} bytes; it takes at least {}: openssl rand -hex 32",

@@ -18,9 +18,8 @@ GateVerdict check_gate(const GateOptions& options, const ws::Request& request,
     return {403, "this origin may not connect"};
   }
   if (options.token_key.empty()) return {};
-  const std::string_view token = token_of(request.authorization, request.target);
-  if (token.empty()) return {401, "no token"};
-  const TokenVerdict verdict = verify_token(token, options.token_key, now_s);
+  const TokenVerdict verdict =
+      verify_token(token_of(request.authorization, request.target), options.token_key, now_s);
   return verdict ? GateVerdict{} : GateVerdict{401, verdict.why};
 }
 

@@ -12,6 +12,19 @@ namespace {
 
 constexpr std::uint64_t kPauseNs = 100'000'000;
 
+const char* remedy(int code) {
+  switch (code) {
+    case EMFILE:
+      return "raise ulimit -n";
+    case ENFILE:
+      return "raise fs.file-max";
+    case ENOSPC:
+      return "raise fs.epoll.max_user_watches";
+    default:
+      return "see the kernel's log";
+  }
+}
+
 }  // namespace
 
 AcceptVerdict judge_accept_error(int code) {
@@ -44,8 +57,8 @@ AcceptVerdict judge_accept_error(int code) {
 void AcceptPause::begin(int code, std::uint64_t now_ns) {
   if (logged_ns_ == 0 || now_ns - logged_ns_ >= kSecondNs) {
     logged_ns_ = now_ns;
-    spdlog::warn("cannot accept connections: {}; they wait in the queue until some are closed",
-                 errno_text(code));
+    spdlog::warn("cannot accept connections: {}; they wait in the queue until some are closed; {}",
+                 errno_text(code), remedy(code));
   }
   until_ns_ = now_ns + kPauseNs;
 }

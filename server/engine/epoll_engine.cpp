@@ -60,18 +60,17 @@ EpollEngine::EpollEngine(const EpollOptions& options, Handler& handler, epulse_s
       events_(options.batch),
       input_(kInputBytes),
       cork_(kCorkBytes) {
-  if (!epoll_ || !timer_) {
+  const itimerspec ticks{{0, kTickNs}, {0, kTickNs}};
+  if (!epoll_ || !timer_ || timerfd_settime(timer_.get(), 0, &ticks, nullptr) != 0) {
     fail("cannot create an epoll instance and its timer: {}; raise ulimit -n", errno_text(errno));
   }
-  const itimerspec ticks{{0, kTickNs}, {0, kTickNs}};
-  timerfd_settime(timer_.get(), 0, &ticks, nullptr);
   epoll_event wake{EPOLLIN, {.u64 = kWakeTag}};
   epoll_event timer{EPOLLIN, {.u64 = kTimerTag}};
   epoll_event listener{EPOLLIN, {.u64 = kListenerTag}};
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, options.wake_fd, &wake) != 0 ||
       epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, timer_.get(), &timer) != 0 ||
       epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, options.listen_fd, &listener) != 0) {
-    fail("cannot watch the listening socket: {}; raise fs.epoll.max_user_watches",
+    fail("cannot watch the listening socket and the timer: {}; raise fs.epoll.max_user_watches",
          errno_text(errno));
   }
   now_ns_ = clock_ns();
@@ -183,7 +182,7 @@ void EpollEngine::count_turn(std::size_t events) {
 // Accepting.
 
 void EpollEngine::accept_batch() {
-  for (int i = 0; i < kAcceptsPerTurn; ++i) {
+  for (int i = 0; i < kAcceptsPerTurn && !accept_pause_.active(); ++i) {
     const int fd = accept4(options_.listen_fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
       adopt(fd);
@@ -196,11 +195,13 @@ void EpollEngine::accept_batch() {
 // Whether to go on with the next one.
 bool EpollEngine::accept_failed(int code) {
   const AcceptVerdict verdict = judge_accept_error(code);
-  if (verdict == AcceptVerdict::kBackOff) {
-    accept_pause_.begin(code, now_ns_);
-    watch_listener(false);
-  }
+  if (verdict == AcceptVerdict::kBackOff) back_off(code);
   return verdict == AcceptVerdict::kNext;
+}
+
+void EpollEngine::back_off(int code) {
+  accept_pause_.begin(code, now_ns_);
+  watch_listener(false);
 }
 
 void EpollEngine::adopt(int fd) {
@@ -212,8 +213,7 @@ void EpollEngine::adopt(int fd) {
   epoll_event event{EPOLLIN, {.u64 = tag(conn.id())}};
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
     // ENOSPC: fs.epoll.max_user_watches; ENOMEM. This connection cannot be served.
-    accept_pause_.begin(errno, now_ns_);
-    watch_listener(false);
+    back_off(errno);
     ::close(fd);
     return;
   }

@@ -70,6 +70,7 @@ class EpollEngine final : public Engine {
   // Accepting.
   void accept_batch();
   bool accept_failed(int code);
+  void back_off(int code);
   void adopt(int fd);
   void watch_listener(bool on);
 

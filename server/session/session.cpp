@@ -22,8 +22,7 @@ constexpr std::uint64_t kCloseCheckNs = 1'000'000'000;
 constexpr std::uint64_t kSlowCheckNs = 1'000'000'000;
 constexpr std::uint64_t kRefusedNs = 1'000'000'000;  // for whom there is only a refusal
 constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
-constexpr std::uint32_t kWheelSlots =
-    512;  // two minutes of ticks: longer times are looked at again
+constexpr std::uint32_t kWheelSlots = 512;  // two minutes: longer times are looked at again
 constexpr std::string_view kTopicPrefix = "/topic/";
 constexpr int kPublicationsPerTurn = 256;  // so that other workers do not starve our clients
 constexpr std::size_t kMaxTopicChars = 128;

@@ -64,12 +64,7 @@ std::uint64_t now_s() {
 
 // Asks until the answer begins with `status`: the server hears of an end a moment later.
 bool eventually_answers(int port, std::string_view status) {
-  const auto deadline = std::chrono::steady_clock::now() + milliseconds(10'000);
-  while (!has(ask(port), status)) {
-    if (std::chrono::steady_clock::now() >= deadline) return false;
-    std::this_thread::sleep_for(milliseconds(2));
-  }
-  return true;
+  return eventually([&] { return has(ask(port), status); });
 }
 
 TEST(Access, OriginsThatAreNotNamedAreForbidden) {
@@ -111,7 +106,7 @@ TEST(Access, WithoutAValidTokenNobodyIsServed) {
 
 TEST(Access, AKeyFileThatWillNotDoIsNamed) {
   const TemporaryFile brief("short\n");
-  for (const std::string& path : {brief.path(), std::string("/nowhere/key")}) {
+  for (const std::string& path : {brief.path(), std::string("/nowhere/key"), std::string("/")}) {
     Child server({EPULSE_WS_PATH, "--listen", "127.0.0.1:0", "--token-key-file", path});
     EXPECT_EQ(server.wait(), 2);
     EXPECT_TRUE(has(server.err(), path)) << server.err();

@@ -50,13 +50,6 @@ std::size_t echo_bytes(TestClient& client, const Bytes& message) {
   return client.bytes_in() - before;
 }
 
-void expect_close(TestClient& client, CloseCode code) {
-  const Received received = client.receive();
-  EXPECT_EQ(received.kind, Kind::kClose);
-  EXPECT_EQ(received.code, code);
-  EXPECT_TRUE(client.ended());
-}
-
 std::vector<std::string> with(const std::string& mode, std::vector<std::string> more = {}) {
   more.insert(more.begin(), {"--compression", mode});
   return more;

@@ -54,23 +54,6 @@ std::uint64_t stat_of_worker(int port, std::size_t worker, const std::string& na
   return at == std::string::npos ? 0 : std::stoull(text.substr(at + key.size()));
 }
 
-template <typename Condition>
-bool eventually(Condition condition, milliseconds limit = milliseconds(10'000)) {
-  const auto deadline = std::chrono::steady_clock::now() + limit;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() >= deadline) return false;
-    std::this_thread::sleep_for(milliseconds(2));
-  }
-  return true;
-}
-
-void expect_close(TestClient& client, CloseCode code) {
-  const Received answer = client.receive();
-  EXPECT_EQ(answer.kind, Kind::kClose);
-  EXPECT_EQ(answer.code, code);
-  EXPECT_TRUE(client.ended());
-}
-
 TEST(Echo, SizesAroundEveryLengthForm) {
   ServerChild server;
   TestClient client = TestClient::open(server.port());

@@ -1,6 +1,7 @@
 #include "tests/server/test_client.hpp"
 
 #include <arpa/inet.h>
+#include <gtest/gtest.h>
 #include <linux/tcp.h>  // has tcpi_data_segs_in, which glibc lacks
 #include <netinet/in.h>
 #include <poll.h>
@@ -164,6 +165,13 @@ bool TestClient::ended(std::chrono::milliseconds deadline) {
   while (fill(end)) {
   }
   return end_;
+}
+
+void expect_close(TestClient& client, ws::CloseCode code) {
+  const Received answer = client.receive();
+  EXPECT_EQ(answer.kind, ws::Event::Kind::kClose);
+  EXPECT_EQ(answer.code, code);
+  EXPECT_TRUE(client.ended());
 }
 
 std::uint32_t segments_in(const TestClient& client) {

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "server/ws/client_handshake.hpp"
@@ -87,6 +88,21 @@ class TestClient {
   std::span<std::uint8_t> unread_;
   bool end_ = false;
 };
+
+// Asks until it is so, or the time is over; whether it is.
+template <typename Condition>
+bool eventually(Condition condition,
+                std::chrono::milliseconds limit = std::chrono::milliseconds(10'000)) {
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() >= deadline) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  return true;
+}
+
+// That the server closes with this code, and the stream ends.
+void expect_close(TestClient& client, ws::CloseCode code);
 
 // Data segments that a client has received: without Nagle's algorithm, one for each send of the
 // server.

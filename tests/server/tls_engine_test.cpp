@@ -363,6 +363,22 @@ TEST_F(TlsEarlyData, AnyOtherRequestWaitsForTheHandshake) {
   EXPECT_EQ(application.data, kOther);
 }
 
+// Nothing more may come: the client waits for the answer.
+TEST_F(TlsEarlyData, ARequestThatComesTogetherWithTheEndOfTheHandshakeIsHandedOver) {
+  MemoryClient& client = resume(kOther);
+  Bytes early = client.take_output();
+  const std::size_t hello = 5 + (std::size_t{early[3]} << 8U) + early[4];
+  engine.on_data(kSecond, std::span(early).first(hello));
+  down(1);
+  ASSERT_TRUE(client.shake());
+  EXPECT_EQ(SSL_get_early_data_status(&client.ssl()), SSL_EARLY_DATA_ACCEPTED);
+  Bytes rest(early.begin() + static_cast<std::ptrdiff_t>(hello), early.end());
+  const Bytes finished = client.take_output();
+  rest.insert(rest.end(), finished.begin(), finished.end());
+  engine.on_data(kSecond, rest);
+  EXPECT_EQ(application.data, kOther);
+}
+
 TEST_F(TlsEarlyData, AFinishWaitsForTheHandshakeToo) {
   application.on_input = [&](ConnId conn, const std::string&) {
     say(conn, "404");

@@ -30,16 +30,6 @@ std::vector<std::string> tls_options(const IdentityFiles& files,
   return options;
 }
 
-template <typename Condition>
-bool eventually(Condition condition, milliseconds limit = milliseconds(10'000)) {
-  const auto deadline = std::chrono::steady_clock::now() + limit;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() >= deadline) return false;
-    std::this_thread::sleep_for(milliseconds(2));
-  }
-  return true;
-}
-
 std::string echo(WssClient& client, const std::string& text) {
   client.send(Opcode::kText, text);
   return text_of(client.receive().payload);
@@ -139,20 +129,79 @@ TEST(TlsServer, RefusesToStartWithoutAGoodPair) {
 }
 
 // Who does not read its echo is held back, and loses nothing.
+// A client that writes and reads when it likes, in one thread.
+class LooseClient {
+ public:
+  LooseClient(int port, int receive_buffer) : socket_(port, receive_buffer) {}
+
+  // Sends what the socket takes; whether there was progress.
+  bool send_some() {
+    const Bytes more = tls_.take_output();
+    output_.insert(output_.end(), more.begin(), more.end());
+    const std::size_t n = socket_.send_some(std::span(output_).subspan(sent_));
+    sent_ += n;
+    return n != 0;
+  }
+  // Takes what has come; whether there was some.
+  bool receive_some() {
+    const ssize_t n = recv(socket_.fd(), input_.data(), input_.size(), MSG_DONTWAIT);
+    if (n <= 0) return false;
+    tls_.feed(tls::Part(input_).first(static_cast<std::size_t>(n)));
+    if (SSL_is_init_finished(&tls_.ssl()) != 0) received += tls_.read();
+    return true;
+  }
+  bool shake() {
+    return eventually([&] {
+      const bool done = tls_.shake();
+      send_some();
+      receive_some();
+      return done && unsent() == 0;
+    });
+  }
+  void write(std::string_view text) { tls_.write(text); }
+  std::size_t unsent() const { return output_.size() - sent_; }
+
+  std::string received;
+
+ private:
+  TestClient socket_;
+  MemoryClient tls_;
+  Bytes input_ = Bytes(std::size_t{64} * 1024);
+  Bytes output_;
+  std::size_t sent_ = 0;  // of output_
+};
+
 TEST(TlsServer, ASlowReaderOfBigMessages) {
   const IdentityFiles files;
   ServerChild server(tls_options(files, {"--workers", "1"}));
-  WssClient client = WssClient::open(server.port(), "/", 4096);
-  constexpr int kMessages = 40;
-  const std::string text(500'000, 'b');
-  std::thread writer([&] {
-    for (int i = 0; i < kMessages; ++i) client.send(Opcode::kBinary, text);
-  });
-  std::this_thread::sleep_for(milliseconds(300));  // The server runs into the full socket.
-  for (int i = 0; i < kMessages; ++i) {
-    EXPECT_TRUE(text_of(client.receive().payload) == text) << i;
+  LooseClient client(server.port(), 4096);
+  ASSERT_TRUE(client.shake());
+  client.write(ws::upgrade_request("localhost", "/", "dGhlIHNhbXBsZSBub25jZQ=="));
+  ASSERT_TRUE(eventually([&] {
+    client.send_some();
+    client.receive_some();
+    return client.received.ends_with("\r\n\r\n");
+  }));
+  client.received.clear();
+
+  const Bytes text(500'000, 'b');
+  const Bytes asked = client_frame(Opcode::kBinary, text);
+  std::string expected;
+  for (int i = 0; i < 40; ++i) {
+    client.write(text_of(asked));
+    expected += ws::encode_header({Opcode::kBinary, text.size(), true, {}}).text();
+    expected.append(text.begin(), text.end());
   }
-  writer.join();
+  // Until the server has run into the full socket and reads no more.
+  int idle = 0;
+  ASSERT_TRUE(eventually([&] { return (idle = client.send_some() ? 0 : idle + 1) == 50; }));
+  EXPECT_GT(client.unsent(), 0U);
+  EXPECT_TRUE(eventually([&] {
+    while (client.receive_some()) client.send_some();
+    client.send_some();
+    return client.received.size() >= expected.size();
+  }));
+  EXPECT_TRUE(client.received == expected);
 }
 
 TEST(TlsServer, TopicsReachSubscribersOnAllWorkers) {

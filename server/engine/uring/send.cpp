@@ -14,8 +14,8 @@ namespace epulse::server {
 namespace {
 
 constexpr std::size_t kPartsPerSend = 64;
-constexpr std::size_t kBytesPerSend = std::size_t{1}
-                                      << 30U;  // at the last part: counted in 32 bits
+// No further part from here on: they are counted in 32 bits.
+constexpr std::size_t kBytesPerSend = std::size_t{1} << 30U;
 
 }  // namespace
 

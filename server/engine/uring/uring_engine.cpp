@@ -117,10 +117,13 @@ std::size_t UringEngine::dispatch(std::size_t index) {
     case Kind::kShutDown:
       shut_down(done);
       break;
-    case Kind::kQuiet:     // What was to be ended had ended by itself.
-    case Kind::kSend:      // collect() has settled it.
-    case Kind::kUnsent:    // answer_now() has taken it,
-    case Kind::kPeerName:  // and this.
+    case Kind::kPeerName: {  // answer_now() takes it; one that comes later is nobody's.
+      const FileDescriptor late(done.result);
+      break;
+    }
+    case Kind::kQuiet:   // What was to be ended had ended by itself.
+    case Kind::kSend:    // collect() has settled it.
+    case Kind::kUnsent:  // answer_now() has taken it.
       break;
   }
   return 1;
