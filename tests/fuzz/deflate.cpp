@@ -3,6 +3,7 @@
 
 #include "server/ws/compression.hpp"
 #include "server/ws/parser.hpp"
+#include "tests/fuzz/pieces.hpp"
 #include "tests/fuzz/target.hpp"
 
 namespace epulse::fuzz {
@@ -11,7 +12,7 @@ namespace {
 using namespace ws;
 using Bytes = std::vector<uint8_t>;
 
-constexpr uint64_t kMaxMessage = 20'000;
+constexpr uint32_t kMaxMessage = 20'000;
 
 std::string frame(Opcode opcode, std::span<const uint8_t> payload, bool fin, bool compressed) {
   const HeaderBytes header = encode_header({opcode, payload.size(), fin, {}, compressed});
@@ -27,23 +28,13 @@ std::string heard(std::string_view stream, size_t step, const DeflateSide& peer)
   {
     Parser parser(Role::kClient, kMaxMessage);
     parser.expect_deflate(pool, peer);
-    bool ended = false;
-    while (!stream.empty() && !ended) {
-      // On the heap in its own size, so that one byte too many is seen.
-      Bytes piece(stream.begin(),
-                  stream.begin() + static_cast<ptrdiff_t>(std::min(step, stream.size())));
-      stream.remove_prefix(piece.size());
-      std::span<uint8_t> input = piece;
-      while (!ended) {
-        const Event event = parser.next(input);
-        if (event.kind == Event::Kind::kNeedMore) break;
-        require(event.payload.size() <= kMaxMessage, "no message is longer than allowed");
-        log += static_cast<char>(event.kind);
-        log += std::to_string(static_cast<int>(event.code)) + ' ';
-        log.append(event.payload.begin(), event.payload.end());
-        ended = event.kind == Event::Kind::kClose || event.kind == Event::Kind::kViolation;
-      }
-    }
+    hear(parser, stream, step, [&](const Event& event) {
+      require(event.payload.size() <= kMaxMessage, "no message is longer than allowed");
+      if (event.kind == Event::Kind::kNeedMore) return;
+      log += static_cast<char>(event.kind);
+      log += std::to_string(static_cast<int>(event.code)) + ' ';
+      log.append(event.payload.begin(), event.payload.end());
+    });
   }
   require(pool.held_bytes() == 0, "nothing is held for a connection that is gone");
   return log;

@@ -1,8 +1,6 @@
 // A stream of frames, as a server and as a client would hear it.
-#include <algorithm>
-#include <array>
-
 #include "server/ws/parser.hpp"
+#include "tests/fuzz/pieces.hpp"
 #include "tests/fuzz/target.hpp"
 
 namespace epulse::fuzz {
@@ -19,26 +17,17 @@ std::string heard(Role role, std::string_view stream, size_t step) {
   Parser parser(role, kMaxMessage);
   std::string log;
   bool ended = false;
-  while (!stream.empty() && !ended) {
-    // On the heap in its own size, so that one byte too many is seen.
-    Bytes piece(stream.begin(),
-                stream.begin() + static_cast<ptrdiff_t>(std::min(step, stream.size())));
-    stream.remove_prefix(piece.size());
-    std::span<uint8_t> input = piece;
-    while (!ended) {
-      const Event event = parser.next(input);
-      if (event.kind == Event::Kind::kNeedMore) break;
-      require(event.payload.size() <= kMaxMessage, "no message is longer than allowed");
-      log += static_cast<char>(event.kind);
-      log += static_cast<char>(event.opcode);
-      log += std::to_string(static_cast<int>(event.code)) + ' ';
-      log += event.reason;
-      log.append(event.payload.begin(), event.payload.end());
-      ended = event.kind == Event::Kind::kClose || event.kind == Event::Kind::kViolation;
-    }
-    require(ended || input.empty(), "all input is consumed");
+  hear(parser, stream, step, [&](const Event& event) {
+    require(event.payload.size() <= kMaxMessage, "no message is longer than allowed");
     require(parser.gathered_bytes() <= size_t{4} * kMaxMessage, "no more is kept than a message");
-  }
+    if (event.kind == Event::Kind::kNeedMore) return;
+    log += static_cast<char>(event.kind);
+    log += static_cast<char>(event.opcode);
+    log += std::to_string(static_cast<int>(event.code)) + ' ';
+    log += event.reason;
+    log.append(event.payload.begin(), event.payload.end());
+    ended = event.kind == Event::Kind::kClose || event.kind == Event::Kind::kViolation;
+  });
   if (!ended) return log;
   std::span<uint8_t> nothing;
   const Event after = parser.next(nothing);
