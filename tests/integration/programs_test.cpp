@@ -462,7 +462,9 @@ TEST(Agent, MovesAWorkerAndRestoresItOnExit) {
   ASSERT_TRUE(scene.start());
   const auto agent = scene.agent("auto");
   ASSERT_TRUE(eventually([&] { return scene.changed(); })) << agent->err();
-  EXPECT_TRUE(contains(agent->err(), "by hand: taskset")) << agent->err();
+  // Said after it is done: the message may still be on its way.
+  EXPECT_TRUE(eventually([&] { return contains(agent->err(), "by hand: taskset"); }))
+      << agent->err();
   agent->signal(SIGTERM);
   EXPECT_EQ(agent->wait(), 0) << agent->err();
   EXPECT_FALSE(scene.changed()) << agent->err();
