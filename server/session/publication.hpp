@@ -22,7 +22,7 @@ class Publication {
   Publication(std::shared_ptr<Topic> topic, ws::Opcode opcode,
               std::span<const std::uint8_t> payload);
 
-  const Topic& topic() const { return *topic_; }
+  Topic& topic() const { return *topic_; }
   const Bytes& frame() const { return frame_; }
 
   // For who takes windows of up to 2^`window_bits_max` bytes, 9 to 15; refers to no other message.

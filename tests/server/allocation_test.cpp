@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "server/allocations.hpp"
+#include "server/echo_handler.hpp"
 #include "server/engine/engines.hpp"
 #include "server/engine/listener.hpp"
 #include "server/session/session.hpp"
@@ -99,7 +100,8 @@ class CountedServer {
 
  private:
   void serve() {
-    Session session(shared_, 0);
+    EchoHandler handler(0);
+    Session session(shared_, 0, handler);
     std::optional<TlsEngine> tls;
     if (tls_ != nullptr) tls.emplace(*tls_, session);
     Counting counting(tls ? static_cast<Handler&>(*tls) : session, counts_);
