@@ -4,15 +4,19 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <memory>
 #include <string>
+#include <thread>
 
 #include "server/allocations.hpp"
 #include "server/echo_handler.hpp"
 #include "server/engine/engines.hpp"
 #include "server/error.hpp"
+#include "server/handover.hpp"
 #include "server/options.hpp"
 #include "server/server.hpp"
 
@@ -20,6 +24,8 @@ namespace epulse::server {
 namespace {
 
 constexpr int kSetUpStatus = 2;
+constexpr std::chrono::seconds kSuccessorPatience{30};
+constexpr std::chrono::milliseconds kPollInterval{20};
 
 // Blocked in every thread, so that sigwait() here is what takes them. Without TLS, SIGHUP ends the
 // program as it always does.
@@ -28,10 +34,18 @@ sigset_t block_signals(bool with_hangup) {
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGUSR2);
   if (with_hangup) sigaddset(&signals, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
   return signals;
+}
+
+// Whether sigwait() would say so.
+bool is_asked_to_stop() {
+  sigset_t pending;
+  sigpending(&pending);
+  return sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1;
 }
 
 // The line that scripts read: where we listen, and which thread runs where.
@@ -56,19 +70,67 @@ void reload(Server& server, const tls::Options& tls) {
   }
 }
 
-// Returns when it is time to stop.
-void wait_for_stop(const sigset_t& signals, Server& server, const ServerOptions& options) {
-  int received = SIGHUP;
-  while (received == SIGHUP) {
-    sigwait(&signals, &received);
-    if (received == SIGHUP) reload(server, *options.tls);
+// How the program was started, to start it again.
+struct Invocation {
+  std::string program;  // as it lies on the disk, perhaps newer than what runs
+  char** arguments;
+};
+
+// Whether the new process serves; if not, because we are to stop. Throws Error.
+bool hand_over(const Invocation& invocation, const Server& server) {
+  Successor successor(invocation.program, invocation.arguments, server.listeners());
+  const auto deadline = std::chrono::steady_clock::now() + kSuccessorPatience;
+  while (successor.wait(kPollInterval) == Successor::State::kStarting) {
+    if (is_asked_to_stop()) return false;
+    if (std::chrono::steady_clock::now() > deadline) {
+      fail("process {} does not serve after {} s", successor.pid(), kSuccessorPatience.count());
+    }
+  }
+  if (successor.wait({}) == Successor::State::kFailed) {
+    fail("process {} has ended without serving; its messages say why", successor.pid());
+  }
+  spdlog::info("process {} has taken over", successor.pid());
+  return true;
+}
+
+// Those who are there, or on their way, are served for a while by the old process.
+void linger(Server& server, std::chrono::milliseconds time) {
+  server.stop_accepting();
+  const auto end = std::chrono::steady_clock::now() + time;
+  while (std::chrono::steady_clock::now() < end && !is_asked_to_stop()) {
+    std::this_thread::sleep_for(kPollInterval);
   }
 }
 
-void serve(const Options& options) {
+// Whether it was done; if not, all goes on as before.
+bool restart(const Invocation& invocation, Server& server, std::chrono::milliseconds linger_time) {
+  try {
+    if (!hand_over(invocation, server)) return false;
+  } catch (const Error& error) {
+    spdlog::error("cannot hand over: {}; going on as before", error.what());
+    return false;
+  }
+  linger(server, linger_time);
+  return true;
+}
+
+// Returns when it is time to stop.
+void wait_for_stop(const sigset_t& signals, Server& server, const Options& options,
+                   const Invocation& invocation) {
+  while (true) {
+    int received = 0;
+    sigwait(&signals, &received);
+    if (received == SIGTERM || received == SIGINT) return;
+    if (received == SIGHUP) reload(server, *options.server.tls);
+    if (received == SIGUSR2 && restart(invocation, server, options.linger)) return;
+  }
+}
+
+void serve(const Options& options, const Invocation& invocation) {
   const sigset_t signals = block_signals(options.server.tls.has_value());
   ServerOptions server_options = options.server;
   server_options.session.allocations = allocations_of_this_thread;
+  server_options.inherited = inherited_listeners();
   if (!options.token_key_file.empty()) {
     server_options.session.gate.token_key = read_token_key(options.token_key_file);
   }
@@ -77,7 +139,8 @@ void serve(const Options& options) {
   });
   fmt::print("{}", start_line(server, options.server.tls.has_value()));
   std::fflush(stdout);
-  wait_for_stop(signals, server, options.server);
+  report_ready();
+  wait_for_stop(signals, server, options, invocation);
   server.drain();
   server.join();
 }
@@ -92,7 +155,7 @@ int main(int argc, char** argv) {
   spdlog::set_default_logger(spdlog::stderr_color_mt("epulse-ws"));
   spdlog::set_pattern("%n: %v");
   try {
-    serve(*parsed.options);
+    serve(*parsed.options, {std::filesystem::read_symlink("/proc/self/exe"), argv});
     return 0;
   } catch (const std::exception& error) {
     fmt::print(stderr, "epulse-ws: {}\n", error.what());

@@ -108,6 +108,7 @@ ParsedOptions parse_options(int argc, char** argv) {
   double idle_seconds = 300;
   double handshake_seconds = 10;
   double lifetime_seconds = 0;
+  double linger_seconds = 1;
   std::uint64_t handler_delay_us = 0;
   tls::Options tls;
   std::string tls_minimum = "1.3";
@@ -152,6 +153,10 @@ ParsedOptions parse_options(int argc, char** argv) {
   app.add_option("--max-lifetime", lifetime_seconds,
                  "Seconds after which a connection is closed with 1001; 0: no limit")
       ->check(CLI::Range(0.0, 1e9));
+  app.add_option("--linger", linger_seconds,
+                 "After a hot restart (SIGUSR2), seconds for which the old process serves its "
+                 "connections before it closes them with 1001")
+      ->check(CLI::Range(0.0, 1e9));
   app.add_option("--subprotocol", options.server.session.subprotocols,
                  "Sub-protocol that clients may ask for; may be given several times")
       ->type_name("NAME")
@@ -175,6 +180,7 @@ ParsedOptions parse_options(int argc, char** argv) {
   options.server.session.idle_timeout_ns = static_cast<std::uint64_t>(idle_seconds * 1e9);
   options.server.session.handshake_timeout_ns = static_cast<std::uint64_t>(handshake_seconds * 1e9);
   options.server.session.max_lifetime_ns = static_cast<std::uint64_t>(lifetime_seconds * 1e9);
+  options.linger = std::chrono::milliseconds(static_cast<std::int64_t>(linger_seconds * 1e3));
   options.handler_delay_ns = handler_delay_us * 1000;
   tls.allow_tls12 = tls_minimum == "1.2";
   if (!tls.certificate_file.empty()) options.server.tls = tls;

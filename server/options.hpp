@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -10,8 +11,9 @@ namespace epulse::server {
 
 struct Options {
   ServerOptions server;
-  std::string token_key_file;          // empty: no tokens are asked for
-  std::uint64_t handler_delay_ns = 0;  // burnt per message, for demonstrations
+  std::string token_key_file;              // empty: no tokens are asked for
+  std::chrono::milliseconds linger{1000};  // after a hot restart
+  std::uint64_t handler_delay_ns = 0;      // burnt per message, for demonstrations
 };
 
 // Either options, or the status to exit with: help or version was printed, or the usage is wrong

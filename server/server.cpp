@@ -50,13 +50,16 @@ void Server::start(const ServerOptions& options, const HandlerFactory& make_hand
   if (session.max_connections == 0) {
     session.max_connections = connections_that_fit(file_limit, engine.kind, count);
   }
-  Listeners listeners = open_listeners(parse_address(options.listen), count);
+  const Address wanted = parse_address(options.listen);
+  Listeners listeners = options.inherited ? adopt_listeners(wanted, count, *options.inherited)
+                                          : open_listeners(wanted, count);
   shared_ = std::make_unique<SharedState>(session, count);
   address_ = listeners.address;
   claim_ = std::move(listeners.claim);
   engine_ = engine.kind;
   for (std::size_t k = 0; k < count; ++k) {
     const int cpu = options.pin ? cpus[k % cpus.size()] : -1;
+    listeners_.push_back(listeners.sockets[k].get());
     workers_.push_back(std::make_unique<Worker>(WorkerOptions{k, cpu, engine, tls_.get()}, *shared_,
                                                 make_handler, std::move(listeners.sockets[k])));
     threads_.push_back({0, cpu});
@@ -68,9 +71,24 @@ void Server::reload_certificate() {
   if (tls_) tls_->reload();
 }
 
+InheritedListeners Server::listeners() const {
+  return {listeners_, claim_.get()};
+}
+
+std::size_t Server::connections() const {
+  return shared_->connections.load();
+}
+
+void Server::stop_accepting() {
+  enter(Stage::kNoNewcomers);
+}
+
 void Server::drain() {
-  if (!shared_) return;
-  shared_->draining.store(true);
+  if (shared_) enter(Stage::kDraining);
+}
+
+void Server::enter(Stage stage) {
+  shared_->stage.store(stage);
   for (std::size_t k = 0; k < shared_->hub.workers(); ++k) shared_->hub.waker(k).wake();
 }
 

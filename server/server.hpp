@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,6 +12,7 @@
 #include "server/engine/address.hpp"
 #include "server/engine/engine_options.hpp"
 #include "server/engine/file_descriptor.hpp"
+#include "server/engine/listener.hpp"
 #include "server/session/session_options.hpp"
 #include "server/session/socket.hpp"
 #include "server/tls/options.hpp"
@@ -23,6 +25,7 @@ class Context;
 namespace epulse::server {
 
 struct SharedState;
+enum class Stage : std::uint8_t;
 class Worker;
 
 struct ServerOptions {
@@ -32,6 +35,7 @@ struct ServerOptions {
   EngineOptions engine;
   SessionOptions session;  // max_connections 0: as many as there are descriptors for
   std::optional<tls::Options> tls;
+  std::optional<InheritedListeners> inherited;  // instead of sockets of its own
 };
 
 // Worker threads that serve one address.
@@ -59,6 +63,15 @@ class Server {
   // was.
   void reload_certificate();
 
+  // For another process to take over: valid until drain().
+  InheritedListeners listeners() const;
+
+  // Takes no more connections, and serves those there are; from any thread. Others may be waiting
+  // to be accepted by whoever shares the listeners.
+  void stop_accepting();
+  // Connections there are.
+  std::size_t connections() const;
+
   // Takes no more connections and closes those there are with 1001; from any thread, and it does
   // not wait.
   void drain();
@@ -67,12 +80,14 @@ class Server {
 
  private:
   void start(const ServerOptions& options, const HandlerFactory& make_handler);
+  void enter(Stage stage);
 
   std::unique_ptr<tls::Context> tls_;
   std::unique_ptr<SharedState> shared_;
   Address address_;
   EngineKind engine_ = EngineKind::kEpoll;
-  FileDescriptor claim_;  // of the port
+  FileDescriptor claim_;        // of the port
+  std::vector<int> listeners_;  // the workers'
   std::vector<Thread> threads_;
   std::vector<std::unique_ptr<Worker>> workers_;
 };

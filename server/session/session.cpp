@@ -346,7 +346,9 @@ void Session::on_wake() {
   if (taken == kPublicationsPerTurn) shared_.hub.waker(worker_).wake();  // for the rest
   if (taken != 0) shared_.hub.wake_stalled(worker_);
   if (!throttled_.empty()) retry_outbox();
-  if (shared_.draining.load() && drain_deadline_ns_ == 0) begin_drain();
+  const Stage stage = shared_.stage.load();
+  if (stage != Stage::kServing) engine_->stop_accepting();
+  if (stage == Stage::kDraining && drain_deadline_ns_ == 0) begin_drain();
 }
 
 // Time.
@@ -463,7 +465,6 @@ bool Session::close_is_stuck(Client& client) {
 
 void Session::begin_drain() {
   drain_deadline_ns_ = engine_->now_ns() + shared_.options.drain_timeout_ns;
-  engine_->stop_accepting();
   clients_.for_each([this](Client& client) {
     if (client.connection.phase() == Connection::Phase::kHandshake) {
       engine_->abort(client.connection.id());

@@ -20,6 +20,12 @@
 
 namespace epulse::server {
 
+enum class Stage : std::uint8_t {
+  kServing,
+  kNoNewcomers,  // those who are there are served
+  kDraining,     // those who are there are asked to go
+};
+
 // What the workers of one process share.
 struct SharedState {
   SharedState(const SessionOptions& session_options, std::size_t workers)
@@ -33,7 +39,7 @@ struct SharedState {
   StatsPages pages;
   Hub hub;
   std::atomic<std::size_t> connections{0};
-  std::atomic<bool> draining{false};
+  std::atomic<Stage> stage{Stage::kServing};
 };
 
 // The clients of one worker: their limits, their time, their topics. What their messages mean is

@@ -88,7 +88,7 @@ class CountedServer {
   CountedServer(const CountedServer&) = delete;
   CountedServer& operator=(const CountedServer&) = delete;
   ~CountedServer() {
-    shared_.draining.store(true);
+    shared_.stage.store(Stage::kDraining);
     shared_.hub.waker(0).wake();
     thread_.join();
   }
