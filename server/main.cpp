@@ -9,10 +9,12 @@
 #include <exception>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 
 #include "server/allocations.hpp"
+#include "server/control/control_socket.hpp"
 #include "server/echo_handler.hpp"
 #include "server/engine/engines.hpp"
 #include "server/error.hpp"
@@ -137,6 +139,11 @@ void serve(const Options& options, const Invocation& invocation) {
   Server server(server_options, [&options](std::size_t) {
     return std::make_unique<EchoHandler>(options.handler_delay_ns);
   });
+  std::optional<ControlSocket> control;
+  if (!options.control_socket.empty()) {
+    control.emplace(options.control_socket, server.tunables(),
+                    server_options.inherited.has_value());
+  }
   fmt::print("{}", start_line(server, options.server.tls.has_value()));
   std::fflush(stdout);
   report_ready();

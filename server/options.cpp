@@ -153,6 +153,10 @@ ParsedOptions parse_options(int argc, char** argv) {
   app.add_option("--max-lifetime", lifetime_seconds,
                  "Seconds after which a connection is closed with 1001; 0: no limit")
       ->check(CLI::Range(0.0, 1e9));
+  app.add_option("--control-socket", options.control_socket,
+                 "Unix socket on which root and our own user read and change settings: "
+                 "docs/server.md has the protocol")
+      ->type_name("PATH");
   app.add_option("--linger", linger_seconds,
                  "After a hot restart (SIGUSR2), seconds for which the old process serves its "
                  "connections before it closes them with 1001")

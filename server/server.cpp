@@ -53,7 +53,7 @@ void Server::start(const ServerOptions& options, const HandlerFactory& make_hand
   const Address wanted = parse_address(options.listen);
   Listeners listeners = options.inherited ? adopt_listeners(wanted, count, *options.inherited)
                                           : open_listeners(wanted, count);
-  shared_ = std::make_unique<SharedState>(session, count);
+  shared_ = std::make_unique<SharedState>(session, engine, count);
   address_ = listeners.address;
   claim_ = std::move(listeners.claim);
   engine_ = engine.kind;
@@ -73,6 +73,10 @@ void Server::reload_certificate() {
 
 InheritedListeners Server::listeners() const {
   return {listeners_, claim_.get()};
+}
+
+Tunables& Server::tunables() {
+  return shared_->tunables;
 }
 
 std::size_t Server::connections() const {

@@ -25,6 +25,7 @@ class Context;
 namespace epulse::server {
 
 struct SharedState;
+struct Tunables;
 enum class Stage : std::uint8_t;
 class Worker;
 
@@ -62,6 +63,9 @@ class Server {
   // Reads the certificate's files again, for connections to come. Throws Error, and all is as it
   // was.
   void reload_certificate();
+
+  // What may be changed from now on.
+  Tunables& tunables();
 
   // For another process to take over: valid until drain().
   InheritedListeners listeners() const;

@@ -96,6 +96,7 @@ void EpollEngine::run() {
     for (const epoll_event& event : std::span(events_).first(ready)) dispatch(event);
     end_turn();
     count_turn(ready);
+    if (options_.batch != events_.size()) events_.resize(options_.batch);
   }
 }
 

@@ -34,6 +34,7 @@ class EpollEngine final : public Engine {
   void stop() override { running_ = false; }
   void stop_accepting() override;
   std::uint64_t now_ns() const override { return now_ns_; }
+  void set_batch(std::size_t events) override { options_.batch = events; }
 
   void send(ConnId id, std::span<const Part> parts) override;
   void send_shared(ConnId id, SharedBytes bytes) override;

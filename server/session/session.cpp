@@ -23,6 +23,10 @@ constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
 constexpr std::uint32_t kWheelSlots = 512;  // two minutes: longer times are looked at again
 constexpr int kPublicationsPerTurn = 256;   // so that other workers do not starve our clients
 
+std::uint64_t relaxed(const std::atomic<std::uint64_t>& value) {
+  return value.load(std::memory_order_relaxed);
+}
+
 Application::Answer refusal(int status, std::string_view why = {}) {
   std::string text(ws::status_phrase(status));
   if (!why.empty()) text.append(": ").append(why);
@@ -46,6 +50,14 @@ Session::Session(SharedState& shared, std::size_t worker, SocketHandler& handler
   if (compression.mode != ws::CompressionOptions::Mode::kOff) compression_.emplace(compression);
 }
 
+std::uint64_t Session::backlog_cap() const {
+  return relaxed(shared_.tunables.backlog_cap_bytes);
+}
+
+std::uint64_t Session::idle_timeout_ns() const {
+  return relaxed(shared_.tunables.idle_timeout_ns);
+}
+
 Session::Client* Session::find(ConnId id) {
   Client* client = clients_.find(id.slot);
   return client != nullptr && client->connection.id() == id ? client : nullptr;
@@ -66,7 +78,7 @@ void Session::on_accept(ConnId id) {
   client.due_ns = kNever;
   if (!within_address_limits(client)) {
     client.refusal = 429;  // and takes no place from others
-  } else if (shared_.connections.fetch_add(1) >= shared_.options.max_connections) {
+  } else if (shared_.connections.fetch_add(1) >= relaxed(shared_.tunables.max_connections)) {
     client.refusal = 503;
   }
   enter_phase(client);
@@ -298,13 +310,13 @@ SharedBytes Session::frame_for(Client& client, const PublicationPtr& publication
 
 bool Session::is_slow(const Client& client) const {
   const ConnId id = client.connection.id();
-  return engine_->queued_bytes(id) > shared_.options.backlog_cap_bytes && engine_->blocked(id);
+  return engine_->queued_bytes(id) > backlog_cap() && engine_->blocked(id);
 }
 
 // A turn may be rich; what counts is what the socket does not take, as its end tells.
 void Session::drop_if_slow(Client& client) {
   const ConnId id = client.connection.id();
-  if (engine_->queued_bytes(id) <= shared_.options.backlog_cap_bytes) return;
+  if (engine_->queued_bytes(id) <= backlog_cap()) return;
   if (!engine_->blocked(id)) return schedule(client, engine_->now_ns() + kSlowCheckNs);
   client.connection.drop(*engine_);
   enter_phase(client);  // Its timer may be due before the engine lets go of it.
@@ -358,6 +370,7 @@ void Session::on_tick() {
   if (shared_.options.allocations != nullptr) {
     stat_set(stats_.allocations, shared_.options.allocations());
   }
+  engine_->set_batch(relaxed(shared_.tunables.epoll_batch));
   if (drain_deadline_ns_ != 0 && now >= drain_deadline_ns_) return engine_->stop();
   wheel_.advance(now, [this](std::uint32_t slot) { on_due(slot); });
 }
@@ -369,7 +382,7 @@ void Session::enter_phase(Client& client) {
     case Connection::Phase::kHandshake:
       return schedule(client, handshake_end(client));
     case Connection::Phase::kOpen:
-      return schedule(client, std::min(lifetime_end(client), now + options.idle_timeout_ns / 2));
+      return schedule(client, std::min(lifetime_end(client), now + idle_timeout_ns() / 2));
     case Connection::Phase::kClosing:
     case Connection::Phase::kFinished:
       client.closing =
@@ -434,18 +447,18 @@ std::uint64_t Session::check_open(Client& client) {
     return kNever;  // enter_phase() has seen to it
   }
   if (client.subscriptions && options.slow_policy == SlowPolicy::kDrop) drop_if_slow(client);
-  const std::uint64_t silent_end = client.heard_ns + options.idle_timeout_ns;
+  const std::uint64_t silent_end = client.heard_ns + idle_timeout_ns();
   if (client.pinged && now >= silent_end) {
     engine_->abort(client.connection.id());
     return kNever;
   }
-  if (now < client.heard_ns + options.idle_timeout_ns / 2) {
-    return std::min(end, client.heard_ns + options.idle_timeout_ns / 2);
+  if (now < client.heard_ns + idle_timeout_ns() / 2) {
+    return std::min(end, client.heard_ns + idle_timeout_ns() / 2);
   }
   if (client.pinged) return std::min(end, silent_end);
   client.pinged = true;  // Who is still there answers, and is heard; also when we were held up.
   client.connection.ping(*engine_);
-  return std::min(end, std::max(silent_end, now + options.idle_timeout_ns / 2));
+  return std::min(end, std::max(silent_end, now + idle_timeout_ns() / 2));
 }
 
 // Its close frame stands behind all that it has not read yet: the peer's time to answer begins when
@@ -457,8 +470,7 @@ bool Session::close_is_stuck(Client& client) {
   if (unsent < closing.unsent) closing.moved_ns = now;
   closing.unsent = unsent;
   return now - closing.moved_ns >= shared_.options.close_timeout_ns ||
-         now - closing.since_ns >=
-             std::max(shared_.options.idle_timeout_ns, shared_.options.close_timeout_ns);
+         now - closing.since_ns >= std::max(idle_timeout_ns(), shared_.options.close_timeout_ns);
 }
 
 // Ending.

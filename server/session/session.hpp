@@ -16,6 +16,7 @@
 #include "server/session/socket.hpp"
 #include "server/session/stats_pages.hpp"
 #include "server/session/timer_wheel.hpp"
+#include "server/session/tunables.hpp"
 #include "server/ws/compression.hpp"
 
 namespace epulse::server {
@@ -28,14 +29,17 @@ enum class Stage : std::uint8_t {
 
 // What the workers of one process share.
 struct SharedState {
-  SharedState(const SessionOptions& session_options, std::size_t workers)
+  SharedState(const SessionOptions& session_options, const EngineOptions& engine,
+              std::size_t workers)
       : address_limits(session_options.address_limits),
         options(session_options),
+        tunables(session_options, engine),
         pages(workers),
         hub(workers) {}
 
   AddressLimits address_limits;  // first, for the sake of its alignment
   const SessionOptions options;
+  Tunables tunables;  // which hold instead of options, where they have the same name
   StatsPages pages;
   Hub hub;
   std::atomic<std::size_t> connections{0};
@@ -105,6 +109,8 @@ class Session final : public Handler, public Application {
   };
   static_assert(sizeof(Client) <= 184, "most of what an idle connection costs");
 
+  std::uint64_t backlog_cap() const;
+  std::uint64_t idle_timeout_ns() const;
   Client* find(ConnId id);
   Client* find_open(ConnId id);
   bool within_address_limits(Client& client);

@@ -35,6 +35,7 @@ class TlsEngine final : public Engine, public Handler {
   void stop() override { transport().stop(); }
   void stop_accepting() override { transport().stop_accepting(); }
   std::uint64_t now_ns() const override { return transport().now_ns(); }
+  void set_batch(std::size_t events) override { transport().set_batch(events); }
 
   void send(ConnId id, std::span<const Part> parts) override;
   void send_shared(ConnId id, SharedBytes bytes) override;

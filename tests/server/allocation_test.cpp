@@ -82,7 +82,7 @@ class CountedServer {
                          const tls::Context* tls = nullptr)
       : engine_(engine),
         tls_(tls),
-        shared_(options, 1),
+        shared_(options, {}, 1),
         listeners_(open_listeners(parse_address("127.0.0.1:0"), 1)),
         thread_([this] { serve(); }) {}
   CountedServer(const CountedServer&) = delete;

@@ -22,7 +22,7 @@ class SessionTime : public ::testing::Test {
   void hear(std::uint32_t slot, testing::Bytes bytes) { session.on_data({slot, 0}, bytes); }
 
   Turn engine;
-  SharedState shared{{.max_connections = 10, .backlog_cap_bytes = 1000}, 1};
+  SharedState shared{{.max_connections = 10, .backlog_cap_bytes = 1000}, {}, 1};
   EchoHandler handler{0};
   Session session{shared, 0, handler};
 };

@@ -76,7 +76,7 @@ class SocketTest : public ::testing::Test {
   std::string sent(std::uint32_t slot) { return std::exchange(engine.sent[slot], {}); }
 
   Turn engine;
-  SharedState shared{{.max_connections = 10, .backlog_cap_bytes = 1000}, 1};
+  SharedState shared{{.max_connections = 10, .backlog_cap_bytes = 1000}, {}, 1};
   Script handler;
   Session session{shared, 0, handler};
 };
@@ -258,7 +258,7 @@ class SkipTest : public ::testing::Test {
 
   Turn engine;
   SharedState shared{
-      {.max_connections = 10, .backlog_cap_bytes = 1000, .slow_policy = SlowPolicy::kSkip}, 1};
+      {.max_connections = 10, .backlog_cap_bytes = 1000, .slow_policy = SlowPolicy::kSkip}, {}, 1};
   Script handler;
   Session session{shared, 0, handler};
 };
