@@ -1,8 +1,7 @@
 #include "tools/load/stamp.hpp"
 
-#include <algorithm>
 #include <array>
-#include <charconv>
+#include <cstddef>
 #include <string_view>
 
 #include "tools/load/payload.hpp"
@@ -14,7 +13,8 @@ constexpr std::size_t kPublisherDigits = 4;
 constexpr std::size_t kSequenceDigits = kStampSequenceBits / 4;
 constexpr std::size_t kTimeDigits = 8;
 constexpr std::size_t kCheckDigits = 2;
-static_assert(kPublisherDigits + kSequenceDigits + kTimeDigits + kCheckDigits == kStampBytes);
+constexpr std::size_t kCheckedDigits = kPublisherDigits + kSequenceDigits + kTimeDigits;
+static_assert(kCheckedDigits + kCheckDigits == kStampBytes);
 
 constexpr std::uint64_t kNsPerUs = 1000;
 
@@ -22,46 +22,60 @@ std::uint32_t to_us(std::uint64_t ns) {
   return static_cast<std::uint32_t>(ns / kNsPerUs);
 }
 
-using Text = std::array<std::uint8_t, kStampBytes>;
+constexpr std::string_view kDigits = "0123456789abcdef";
+constexpr std::uint8_t kNoDigit = 0xF0;
 
-// One digit after the other, written or read.
-template <typename Byte>
-std::span<Byte> take(std::span<Byte>& text, std::size_t digits) {
-  const std::span<Byte> taken = text.first(digits);
-  text = text.subspan(digits);
-  return taken;
-}
-
-void write_hex(std::span<std::uint8_t> digits, std::uint32_t value) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  for (auto digit = digits.rbegin(); digit != digits.rend(); ++digit, value >>= 4U) {
-    *digit = static_cast<std::uint8_t>(kDigits[value & 15U]);
+constexpr std::array<std::uint8_t, 256> kDigitValues = [] {
+  std::array<std::uint8_t, 256> values{};
+  values.fill(kNoDigit);
+  for (std::size_t k = 0; k < kDigits.size(); ++k) {
+    values[static_cast<std::uint8_t>(kDigits[k])] = static_cast<std::uint8_t>(k);
   }
-}
+  return values;
+}();
 
-// 0 for what is no number: writing it again shows that.
-std::uint32_t read_hex(std::span<const std::uint8_t> digits) {
-  const auto* begin = reinterpret_cast<const char*>(digits.data());
-  std::uint32_t value = 0;
-  std::from_chars(begin, begin + digits.size(), value, 16);
-  return value;
-}
+class HexWriter {
+ public:
+  explicit HexWriter(std::span<std::uint8_t> text) : text_(text) {}
 
-// Differs when one byte does: the factor is odd.
+  void put(std::uint32_t value, std::size_t digits) {
+    for (std::size_t k = digits; k-- > 0; value >>= 4U) {
+      text_[k] = static_cast<std::uint8_t>(kDigits[value & 15U]);
+    }
+    text_ = text_.subspan(digits);
+  }
+
+ private:
+  std::span<std::uint8_t> text_;
+};
+
+class HexReader {
+ public:
+  explicit HexReader(std::span<const std::uint8_t> text) : text_(text) {}
+
+  std::uint32_t take(std::size_t digits) {
+    std::uint32_t value = 0;
+    for (const std::uint8_t byte : text_.first(digits)) {
+      const std::uint8_t digit = kDigitValues[byte];
+      seen_ |= digit;
+      value = value << 4U | (digit & 15U);
+    }
+    text_ = text_.subspan(digits);
+    return value;
+  }
+  // Whether nothing but digits was taken.
+  bool right() const { return (seen_ & kNoDigit) == 0; }
+
+ private:
+  std::span<const std::uint8_t> text_;
+  std::uint8_t seen_ = 0;
+};
+
+// Differs when one byte does, since the factors are odd.
 std::uint32_t check_of(std::span<const std::uint8_t> text) {
   std::uint32_t sum = 0;
-  for (const std::uint8_t byte : text) sum = sum * 31 + byte;
-  return sum;
-}
-
-Text text_of(const Stamp& stamp) {
-  Text text{};
-  std::span<std::uint8_t> rest(text);
-  write_hex(take(rest, kPublisherDigits), stamp.publisher);
-  write_hex(take(rest, kSequenceDigits), stamp.sequence);
-  write_hex(take(rest, kTimeDigits), stamp.sent_us);
-  write_hex(rest, check_of(std::span(text).first(kStampBytes - kCheckDigits)));
-  return text;
+  for (std::uint32_t k = 0; k < kCheckedDigits; ++k) sum += text[k] * (2 * k + 1);
+  return sum & 0xFFU;
 }
 
 }  // namespace
@@ -84,20 +98,23 @@ std::uint64_t age_ns(const Stamp& stamp, std::uint64_t now_ns) {
 }
 
 void fill_stamped(std::span<std::uint8_t> payload, const Stamp& stamp, bool compressible) {
-  const Text text = text_of(stamp);
-  std::copy(text.begin(), text.end(), payload.begin());
+  HexWriter writer(payload);
+  writer.put(stamp.publisher, kPublisherDigits);
+  writer.put(stamp.sequence, kSequenceDigits);
+  writer.put(stamp.sent_us, kTimeDigits);
+  writer.put(check_of(payload), kCheckDigits);
   fill_payload(payload.subspan(kStampBytes), stamp.publisher, stamp.sequence, compressible);
 }
 
 std::optional<Stamp> read_stamped(std::span<const std::uint8_t> payload, bool compressible) {
   if (payload.size() < kStampBytes) return std::nullopt;
-  std::span<const std::uint8_t> rest = payload;
+  HexReader reader(payload);
   Stamp stamp;
-  stamp.publisher = read_hex(take(rest, kPublisherDigits));
-  stamp.sequence = read_hex(take(rest, kSequenceDigits));
-  stamp.sent_us = read_hex(take(rest, kTimeDigits));
-  const Text text = text_of(stamp);
-  if (!std::equal(text.begin(), text.end(), payload.begin())) return std::nullopt;
+  stamp.publisher = reader.take(kPublisherDigits);
+  stamp.sequence = reader.take(kSequenceDigits);
+  stamp.sent_us = reader.take(kTimeDigits);
+  const std::uint32_t check = reader.take(kCheckDigits);
+  if (!reader.right() || check != check_of(payload)) return std::nullopt;
   const bool right =
       is_payload(payload.subspan(kStampBytes), stamp.publisher, stamp.sequence, compressible);
   return right ? std::optional(stamp) : std::nullopt;
