@@ -35,20 +35,26 @@ TEST(DeliveryOrder, TellsWhatIsSkippedLateAndRepeated) {
   EXPECT_EQ(order.next(), 8U);
 }
 
+void expect_all_checked(std::size_t size, const Stamp& stamp, bool letters) {
+  std::vector<std::uint8_t> payload(size);
+  fill_stamped(payload, stamp, letters);
+  EXPECT_EQ(read_stamped(payload, letters), stamp);
+  for (std::uint8_t& byte : payload) {
+    for (const unsigned bit : {0x01U, 0x20U, 0x80U}) {  // 0x20: the case of a letter
+      byte = static_cast<std::uint8_t>(byte ^ bit);
+      EXPECT_EQ(read_stamped(payload, letters), std::nullopt) << &byte - payload.data();
+      byte = static_cast<std::uint8_t>(byte ^ bit);
+    }
+  }
+}
+
 TEST(Stamp, IsReadAsWrittenAndAnyOtherByteIsNoticed) {
   for (const bool letters : {false, true}) {
-    for (std::size_t size = kStampBytes; size < 60; ++size) {
-      std::vector<std::uint8_t> payload(size);
-      const Stamp stamp = make_stamp(65535, 0xABCDEF, 0xFEDCBA98ULL * 1000);
-      fill_stamped(payload, stamp, letters);
-      EXPECT_EQ(read_stamped(payload, letters), stamp);
-      for (std::uint8_t& byte : payload) {
-        for (const unsigned bit : {0x01U, 0x20U, 0x80U}) {  // 0x20: the case of a letter
-          byte = static_cast<std::uint8_t>(byte ^ bit);
-          EXPECT_EQ(read_stamped(payload, letters), std::nullopt) << &byte - payload.data();
-          byte = static_cast<std::uint8_t>(byte ^ bit);
-        }
-      }
+    for (const std::size_t size : {kStampBytes, kStampBytes + 1, std::size_t{60}}) {
+      expect_all_checked(size, make_stamp(65535, 0xABCDEF, 0xFEDCBA98ULL * 1000), letters);
+      // So many that every digit is in every place of the check.
+      for (std::uint64_t k = 0; k < 256; ++k)
+        expect_all_checked(size, make_stamp(0, k, 0), letters);
     }
   }
   EXPECT_EQ(read_stamped(std::vector<std::uint8_t>(kStampBytes - 1), false), std::nullopt);
