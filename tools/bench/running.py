@@ -34,9 +34,12 @@ class Running:
         """Whether it does what it offers: a load that is answered rightly."""
         said = subprocess.run([f"{self._bin}/epulse-load", self._url, *self._offer.load, *TRIAL],
                               capture_output=True, text=True, check=False)
-        if said.returncode != 0:
-            raise BenchError((said.stderr or said.stdout).strip())
+        if not said.stdout:
+            raise BenchError(said.stderr.strip())
         result = json.loads(said.stdout)
+        if result["errors_total"]:
+            wrong = ", ".join(f"{kind} {n}" for kind, n in result["errors"].items() if n)
+            raise BenchError(f"it answers wrongly: {wrong}")
         if self._offer.compressed and result["compressed"] != result["opened"]:
             raise BenchError("it does not agree to compression")
 
