@@ -13,6 +13,7 @@
 #include <string>
 #include <thread>
 
+#include "server/access_log.hpp"
 #include "server/allocations.hpp"
 #include "server/control/control_socket.hpp"
 #include "server/echo_handler.hpp"
@@ -29,8 +30,8 @@ constexpr int kSetUpStatus = 2;
 constexpr std::chrono::seconds kSuccessorPatience{30};
 constexpr std::chrono::milliseconds kPollInterval{20};
 
-// Blocked in every thread, so that sigwait() here is what takes them. Without TLS, SIGHUP ends the
-// program as it always does.
+// Blocked in every thread, so that sigwait() here is what takes them. SIGHUP
+// ends the program, as it always does, when there is nothing to reload.
 sigset_t block_signals(bool with_hangup) {
   sigset_t signals;
   sigemptyset(&signals);
@@ -63,12 +64,22 @@ std::string start_line(const Server& server, bool tls) {
                      engine_name(server.engine()), tls ? ", tls" : "", getpid());
 }
 
-void reload(Server& server, const tls::Options& tls) {
-  try {
-    server.reload_certificate();
-    spdlog::info("reloaded the certificate '{}'", tls.certificate_file);
-  } catch (const Error& error) {
-    spdlog::error("{}; going on with the certificate loaded before", error.what());
+// What SIGHUP asks for.
+void reload(Server& server, const Options& options, AccessLog* access_log) {
+  if (options.server.tls) {
+    try {
+      server.reload_certificate();
+      spdlog::info("reloaded the certificate '{}'", options.server.tls->certificate_file);
+    } catch (const Error& error) {
+      spdlog::error("{}; going on with the certificate loaded before", error.what());
+    }
+  }
+  if (access_log != nullptr) {
+    try {
+      access_log->reopen();
+    } catch (const Error& error) {
+      spdlog::error("{}; going on in the file opened before", error.what());
+    }
   }
 }
 
@@ -118,23 +129,29 @@ bool restart(const Invocation& invocation, Server& server, std::chrono::millisec
 
 // Returns when it is time to stop.
 void wait_for_stop(const sigset_t& signals, Server& server, const Options& options,
-                   const Invocation& invocation) {
+                   const Invocation& invocation, AccessLog* access_log) {
   while (true) {
     int received = 0;
     sigwait(&signals, &received);
     if (received == SIGTERM || received == SIGINT) return;
-    if (received == SIGHUP) reload(server, *options.server.tls);
+    if (received == SIGHUP) reload(server, options, access_log);
     if (received == SIGUSR2 && restart(invocation, server, options.linger)) return;
   }
 }
 
 void serve(const Options& options, const Invocation& invocation) {
-  const sigset_t signals = block_signals(options.server.tls.has_value());
+  const sigset_t signals =
+      block_signals(options.server.tls.has_value() || !options.access_log.empty());
   ServerOptions server_options = options.server;
   server_options.session.allocations = allocations_of_this_thread;
   server_options.inherited = inherited_listeners();
   if (!options.token_key_file.empty()) {
     server_options.session.gate.token_key = read_token_key(options.token_key_file);
+  }
+  std::optional<AccessLog> access_log;
+  if (!options.access_log.empty()) {
+    AccessLog& log = access_log.emplace(options.access_log);
+    server_options.session.on_access = [&log](const AccessRecord& record) { log.write(record); };
   }
   Server server(server_options, [&options](std::size_t) {
     return std::make_unique<EchoHandler>(options.handler_delay_ns);
@@ -147,7 +164,7 @@ void serve(const Options& options, const Invocation& invocation) {
   fmt::print("{}", start_line(server, options.server.tls.has_value()));
   std::fflush(stdout);
   report_ready();
-  wait_for_stop(signals, server, options, invocation);
+  wait_for_stop(signals, server, options, invocation, access_log ? &*access_log : nullptr);
   server.drain();
   server.join();
 }

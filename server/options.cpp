@@ -153,6 +153,12 @@ ParsedOptions parse_options(int argc, char** argv) {
   app.add_option("--max-lifetime", lifetime_seconds,
                  "Seconds after which a connection is closed with 1001; 0: no limit")
       ->check(CLI::Range(0.0, 1e9));
+  app.add_option("--access-log", options.access_log,
+                 "File that gets a line per connection when it has ended; SIGHUP opens it anew")
+      ->type_name("FILE");
+  app.add_option("--access-log-sample", options.server.session.access_sample,
+                 "A line for one in so many connections of each worker only")
+      ->check(CLI::Range(1U, 1'000'000'000U));
   app.add_option("--control-socket", options.control_socket,
                  "Unix socket on which root and our own user read and change settings: "
                  "docs/server.md has the protocol")

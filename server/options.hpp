@@ -12,7 +12,8 @@ namespace epulse::server {
 struct Options {
   ServerOptions server;
   std::string token_key_file;              // empty: no tokens are asked for
-  std::string control_socket;          // empty: none
+  std::string access_log;                  // empty: none
+  std::string control_socket;              // empty: none
   std::chrono::milliseconds linger{1000};  // after a hot restart
   std::uint64_t handler_delay_ns = 0;      // burnt per message, for demonstrations
 };

@@ -135,6 +135,7 @@ void Session::on_closed(ConnId id, CloseReason /*reason*/) {
   }
   if (client->refusal != 429) shared_.connections.fetch_sub(1);
   if (client->limited) shared_.address_limits.leave(peers_[id.slot], engine_->now_ns());
+  note_end(*client);
   wheel_.clear(id.slot);
   clients_.erase(id.slot);
   --live_;
@@ -155,6 +156,7 @@ Session::Answer Session::on_request(Connection& /*conn*/, const ws::Request& req
   if (plain && !limited && path == "/metrics")
     return {200, prometheus_text(shared_.pages.read()), {}};
   if (status == 101 || limited) answer = route(client, request);
+  note_request(client, request, answer.status);
   if (answer.status != 101) {
     stat_add(stats_.refused, 1);
     return answer;
@@ -165,6 +167,24 @@ Session::Answer Session::on_request(Connection& /*conn*/, const ws::Request& req
   count_handshake(client);
   stat_add(stats_.connections, 1);
   return answer;
+}
+
+void Session::note_request(Client& client, const ws::Request& request, int status) {
+  if (!shared_.options.on_access || ++requests_unnoted_ < shared_.options.access_sample) return;
+  requests_unnoted_ = 0;
+  client.access = std::make_unique<AccessRecord>();
+  const Address peer = engine_->peer_address(client.connection.id());
+  if (peer.size != 0) client.access->peer = peer.text();
+  client.access->method = request.method;
+  client.access->target = request.target;
+  client.access->status = status;
+}
+
+void Session::note_end(Client& client) {
+  if (!client.access) return;
+  client.access->duration_ns = engine_->now_ns() - client.accepted_ns;
+  client.access->close_code = client.connection.close_code();
+  shared_.options.on_access(*client.access);
 }
 
 void Session::count_handshake(const Client& client) {
@@ -191,6 +211,10 @@ void Session::on_open(Connection& conn, const ws::Request& request) {
 
 void Session::on_message(Connection& conn, ws::Opcode opcode, std::span<std::uint8_t> payload) {
   stat_add(stats_.messages_in, 1);
+  if (AccessRecord* const access = receiving_->access.get()) {
+    ++access->messages_in;
+    access->bytes_in += payload.size();
+  }
   handler_.on_message({*this, conn.id()}, opcode, payload);
 }
 
@@ -202,7 +226,15 @@ void Session::send(ConnId id, ws::Opcode opcode, std::span<const std::uint8_t> m
   Client* client = find_open(id);
   if (client == nullptr) return;
   client->connection.send(opcode, message, *engine_);
+  count_sent(*client, message.size());
+}
+
+void Session::count_sent(Client& client, std::size_t bytes) {
   stat_add(stats_.messages_out, 1);
+  if (client.access) {
+    ++client.access->messages_out;
+    client.access->bytes_out += bytes;
+  }
 }
 
 void Session::close(ConnId id, ws::CloseCode code, std::string_view reason) {
@@ -295,7 +327,7 @@ void Session::deliver_to(const Topic& topic, const PublicationPtr& publication) 
     }
     engine_->send_shared(member, frame_for(*client, publication));
     stat_add(stats_.delivered, 1);
-    stat_add(stats_.messages_out, 1);
+    count_sent(*client, publication->payload().size());
     if (!skip) drop_if_slow(*client);
   }
 }

@@ -98,6 +98,7 @@ class Session final : public Handler, public Application {
     std::unique_ptr<std::vector<Subscription>> subscriptions;
     std::unique_ptr<SocketState> state;
     std::unique_ptr<Closing> closing;
+    std::unique_ptr<AccessRecord> access;
     std::uint64_t accepted_ns = 0;
     std::uint64_t heard_ns = 0;
     std::uint64_t due_ns = 0;   // when the wheel calls next
@@ -107,7 +108,7 @@ class Session final : public Handler, public Application {
     bool pinged = false;        // since it was last heard
     bool throttled = false;     // in throttled_
   };
-  static_assert(sizeof(Client) <= 184, "most of what an idle connection costs");
+  static_assert(sizeof(Client) <= 192, "most of what an idle connection costs");
 
   std::uint64_t backlog_cap() const;
   std::uint64_t idle_timeout_ns() const;
@@ -116,7 +117,10 @@ class Session final : public Handler, public Application {
   bool within_address_limits(Client& client);
   Answer route(const Client& client, const ws::Request& request);
   void count_handshake(const Client& client);
+  void note_request(Client& client, const ws::Request& request, int status);
+  void note_end(Client& client);
 
+  void count_sent(Client& client, std::size_t bytes);
   void add_subscription(Client& client, const TopicPtr& topic);
   void unsubscribe(Client& client);
   void remove_member(const Subscription& subscription);
@@ -149,6 +153,7 @@ class Session final : public Handler, public Application {
   Client* receiving_ = nullptr;  // whose input is being handled
   std::vector<PeerKey> peers_;   // by slot, with limits per address only
   std::size_t live_ = 0;
+  std::uint32_t requests_unnoted_ = 0;  // since the last that on_access will be told of
   Outbox outbox_;
   std::vector<ConnId> throttled_;        // publishers not read until outbox_ is empty
   std::uint64_t drain_deadline_ns_ = 0;  // 0: not draining

@@ -2,11 +2,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "server/access/address_limits.hpp"
 #include "server/access/gate.hpp"
+#include "server/session/access_record.hpp"
 #include "server/ws/compression_options.hpp"
 
 namespace epulse::server {
@@ -31,6 +33,9 @@ struct SessionOptions {
   std::vector<std::string> subprotocols{};  // tokens of at most ws::kMaxProtocolChars
   GateOptions gate{};
   AddressLimitOptions address_limits{};
+  // Told of one in `access_sample` connections that asked for something, by the workers' threads.
+  std::function<void(const AccessRecord&)> on_access{};
+  std::uint32_t access_sample = 1;
   // Heap allocations of the calling thread so far, for the counter; none: it stays 0.
   std::uint64_t (*allocations)() = nullptr;
 };
