@@ -145,6 +145,12 @@ ParsedOptions parse_options(int argc, char** argv) {
       ->default_str(engine_name(options.server.engine.kind));
   app.add_option("--epoll-batch", options.server.engine.epoll_batch, "Events taken per epoll_wait")
       ->check(CLI::Range(1, 65536));
+  const std::map<std::string, EpollMode> modes = {
+      {"level", EpollMode::kLevel}, {"edge", EpollMode::kEdge}, {"one-shot", EpollMode::kOneShot}};
+  app.add_option("--epoll-mode", options.server.engine.epoll_mode,
+                 "When epoll tells of a socket: docs/server.md says what each costs")
+      ->transform(CLI::CheckedTransformer(modes).description("{level,edge,one-shot}"))
+      ->default_str("level");
   app.add_option("--handshake-timeout", handshake_seconds, "Seconds to send the request in")
       ->check(CLI::Range(0.1, 3600.0));
   app.add_option("--idle-timeout", idle_seconds,
