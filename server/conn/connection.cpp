@@ -94,10 +94,11 @@ void Connection::handle(const ws::Event& event, Engine& engine, Application& app
     case ws::Event::Kind::kClose:
       // 5.5.1: the answer has the code of the question. Then the server ends the stream first
       // (7.1.1).
+      application.on_ending(*this, false);
       if (phase_ == Phase::kOpen) say_close(event.code, {}, engine);
       return finish(engine);
     case ws::Event::Kind::kViolation:
-      application.on_violation(*this);
+      application.on_ending(*this, true);
       if (phase_ == Phase::kOpen) say_close(event.code, event.reason, engine);
       return finish(engine);
     case ws::Event::Kind::kPong:

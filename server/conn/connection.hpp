@@ -32,8 +32,8 @@ class Application {
   virtual void on_open(Connection& conn, const ws::Request& request) = 0;
   // A whole message; `payload` may be changed, and is gone after the call.
   virtual void on_message(Connection& conn, ws::Opcode opcode, std::span<std::uint8_t> payload) = 0;
-  // The peer broke RFC 6455; the connection is being failed.
-  virtual void on_violation(Connection& conn) = 0;
+  // The peer says that it closes, or broke RFC 6455: what is sent from here on, it will not hear.
+  virtual void on_ending(Connection& conn, bool violation) = 0;
 };
 
 // One WebSocket connection, server role: opening handshake, messages, closing handshake.

@@ -21,10 +21,24 @@ constexpr std::uint64_t kSlowCheckNs = 1'000'000'000;
 constexpr std::uint64_t kRefusedNs = 1'000'000'000;  // for whom there is only a refusal
 constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
 constexpr std::uint32_t kWheelSlots = 512;  // two minutes: longer times are looked at again
-constexpr int kPublicationsPerTurn = 256;   // so that other workers do not starve our clients
+constexpr std::size_t kGatheredBytes = std::size_t{64} * 1024;
+constexpr int kPublicationsPerTurn = 256;  // so that other workers do not starve our clients
 
 std::uint64_t relaxed(const std::atomic<std::uint64_t>& value) {
   return value.load(std::memory_order_relaxed);
+}
+
+// The frames one after the other; of one publication it is its own.
+SharedBytes joined_frames(const std::vector<PublicationPtr>& publications) {
+  if (publications.size() == 1) return {publications[0], &publications[0]->frame()};
+  std::size_t bytes = 0;
+  for (const PublicationPtr& publication : publications) bytes += publication->frame().size();
+  auto joined = std::make_shared<Bytes>();
+  joined->reserve(bytes);
+  for (const PublicationPtr& publication : publications) {
+    joined->insert(joined->end(), publication->frame().begin(), publication->frame().end());
+  }
+  return joined;
 }
 
 Application::Answer refusal(int status, std::string_view why = {}) {
@@ -107,6 +121,7 @@ void Session::on_data(ConnId id, std::span<std::uint8_t> input) {
   receiving_ = client;
   client->connection.receive(input, *engine_, *this);
   receiving_ = nullptr;
+  deliver_gathered();
   if (client->connection.phase() != before) enter_phase(*client);
   if (client->connection.phase() != Connection::Phase::kOpen || !engine_->blocked(id)) return;
   // Who does not read what it is sent is not read either. A subscriber is, up to the cap of its
@@ -122,7 +137,9 @@ void Session::on_drained(ConnId id) {
   const Client* client = find(id);
   if (client == nullptr) return;
   if (!client->throttled) engine_->resume_reading(id);
-  if (client->connection.phase() == Connection::Phase::kOpen) handler_.on_writable({*this, id});
+  if (client->connection.phase() != Connection::Phase::kOpen) return;
+  handler_.on_writable({*this, id});
+  deliver_gathered();
 }
 
 void Session::on_closed(ConnId id, CloseReason /*reason*/) {
@@ -132,6 +149,7 @@ void Session::on_closed(ConnId id, CloseReason /*reason*/) {
   if (client->counted) {
     stat_set(stats_.connections, stats_.connections - 1);
     handler_.on_close({*this, id}, client->connection.close_code());
+    deliver_gathered();
   }
   if (client->refusal != 429) shared_.connections.fetch_sub(1);
   if (client->limited) shared_.address_limits.leave(peers_[id.slot], engine_->now_ns());
@@ -218,26 +236,29 @@ void Session::on_message(Connection& conn, ws::Opcode opcode, std::span<std::uin
   handler_.on_message({*this, conn.id()}, opcode, payload);
 }
 
-void Session::on_violation(Connection& /*conn*/) {
-  stat_add(stats_.protocol_errors, 1);
+void Session::on_ending(Connection& /*conn*/, bool violation) {
+  deliver_gathered();
+  if (violation) stat_add(stats_.protocol_errors, 1);
 }
 
 void Session::send(ConnId id, ws::Opcode opcode, std::span<const std::uint8_t> message) {
+  deliver_gathered();
   Client* client = find_open(id);
   if (client == nullptr) return;
   client->connection.send(opcode, message, *engine_);
-  count_sent(*client, message.size());
+  count_sent(*client, 1, message.size());
 }
 
-void Session::count_sent(Client& client, std::size_t bytes) {
-  stat_add(stats_.messages_out, 1);
+void Session::count_sent(Client& client, std::size_t messages, std::size_t bytes) {
+  stat_add(stats_.messages_out, messages);
   if (client.access) {
-    ++client.access->messages_out;
+    client.access->messages_out += messages;
     client.access->bytes_out += bytes;
   }
 }
 
 void Session::close(ConnId id, ws::CloseCode code, std::string_view reason) {
+  deliver_gathered();
   Client* client = find_open(id);
   if (client == nullptr) return;
   client->connection.close(code, reason, *engine_);
@@ -267,6 +288,7 @@ void Session::subscribe_prefix(ConnId id, std::string_view prefix) {
 }
 
 void Session::add_subscription(Client& client, const TopicPtr& topic) {
+  deliver_gathered();
   if (!client.subscriptions) {
     client.subscriptions = std::make_unique<std::vector<Subscription>>();
     client.subscriptions->reserve(1);
@@ -301,43 +323,55 @@ void Session::publish(ConnId id, const TopicPtr& topic, ws::Opcode opcode,
                       std::span<const std::uint8_t> message) {
   Client* client = find(id);
   if (client == nullptr) return;
-  const auto publication = std::make_shared<const Publication>(topic, opcode, message);
+  auto publication = std::make_shared<const Publication>(topic, opcode, message);
   stat_add(stats_.published, 1);
   outbox_.hand_over(publication);
-  deliver(publication);
+  gather(std::move(publication));
   if (!outbox_.empty()) throttle(*client);
 }
 
-void Session::deliver(const PublicationPtr& publication) {
-  Topic& topic = publication->topic();
-  deliver_to(topic, publication);
-  for (const TopicPtr& prefix : shared_.hub.prefixes_of(topic, worker_)) {
-    deliver_to(*prefix, publication);
-  }
+void Session::gather(PublicationPtr publication) {
+  if (!gathered_.empty() && &gathered_[0]->topic() != &publication->topic()) deliver_gathered();
+  gathered_bytes_ += publication->payload().size();
+  gathered_.push_back(std::move(publication));
+  if (gathered_bytes_ >= kGatheredBytes) deliver_gathered();
 }
 
-void Session::deliver_to(const Topic& topic, const PublicationPtr& publication) {
+void Session::deliver_gathered() {
+  if (gathered_.empty()) return;
+  Topic& topic = gathered_[0]->topic();
+  const SharedBytes plain = joined_frames(gathered_);
+  deliver_to(topic, plain);
+  for (const TopicPtr& prefix : shared_.hub.prefixes_of(topic, worker_)) deliver_to(*prefix, plain);
+  gathered_.clear();
+  gathered_bytes_ = 0;
+}
+
+void Session::deliver_to(const Topic& topic, const SharedBytes& plain) {
   const bool skip = shared_.options.slow_policy == SlowPolicy::kSkip;
   for (const ConnId member : topic.members(worker_)) {
     Client* client = find(member);
     if (client->connection.phase() != Connection::Phase::kOpen) continue;
     if (skip && is_slow(*client)) {
-      stat_add(stats_.slow_skipped, 1);
+      stat_add(stats_.slow_skipped, gathered_.size());
       continue;
     }
-    engine_->send_shared(member, frame_for(*client, publication));
-    stat_add(stats_.delivered, 1);
-    count_sent(*client, publication->payload().size());
+    send_gathered(*client, plain);
+    stat_add(stats_.delivered, gathered_.size());
+    count_sent(*client, gathered_.size(), gathered_bytes_);
     if (!skip) drop_if_slow(*client);
   }
 }
 
-SharedBytes Session::frame_for(Client& client, const PublicationPtr& publication) {
+void Session::send_gathered(Client& client, const SharedBytes& plain) {
+  const ConnId id = client.connection.id();
   const std::uint8_t window_bits = client.connection.window_bits();
-  if (window_bits == 0) return {publication, &publication->frame()};
-  const Bytes& frame = publication->compressed_frame(*compression_, window_bits);
-  if (&frame != &publication->frame()) client.connection.forget_context();
-  return {publication, &frame};
+  if (window_bits == 0) return engine_->send_shared(id, plain);
+  for (const PublicationPtr& publication : gathered_) {
+    const Bytes& frame = publication->compressed_frame(*compression_, window_bits);
+    if (&frame != &publication->frame()) client.connection.forget_context();
+    engine_->send_shared(id, {publication, &frame});
+  }
 }
 
 bool Session::is_slow(const Client& client) const {
@@ -383,10 +417,10 @@ void Session::on_wake() {
   PublicationPtr publication;
   int taken = 0;
   while (taken < kPublicationsPerTurn && shared_.hub.take(worker_, publication)) {
-    deliver(publication);
+    gather(std::move(publication));
     ++taken;
   }
-  publication.reset();
+  deliver_gathered();
   if (taken == kPublicationsPerTurn) shared_.hub.waker(worker_).wake();  // for the rest
   if (taken != 0) shared_.hub.wake_stalled(worker_);
   if (!throttled_.empty()) retry_outbox();

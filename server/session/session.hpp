@@ -66,7 +66,7 @@ class Session final : public Handler, public Application {
   Answer on_request(Connection& conn, const ws::Request& request, int status) override;
   void on_open(Connection& conn, const ws::Request& request) override;
   void on_message(Connection& conn, ws::Opcode opcode, std::span<std::uint8_t> payload) override;
-  void on_violation(Connection& conn) override;
+  void on_ending(Connection& conn, bool violation) override;
 
   // For Socket, which tells what they do.
   void send(ConnId id, ws::Opcode opcode, std::span<const std::uint8_t> message);
@@ -120,13 +120,14 @@ class Session final : public Handler, public Application {
   void note_request(Client& client, const ws::Request& request, int status);
   void note_end(Client& client);
 
-  void count_sent(Client& client, std::size_t bytes);
+  void count_sent(Client& client, std::size_t messages, std::size_t bytes);
   void add_subscription(Client& client, const TopicPtr& topic);
   void unsubscribe(Client& client);
   void remove_member(const Subscription& subscription);
-  void deliver(const PublicationPtr& publication);
-  void deliver_to(const Topic& topic, const PublicationPtr& publication);
-  SharedBytes frame_for(Client& client, const PublicationPtr& publication);
+  void gather(PublicationPtr publication);
+  void deliver_gathered();
+  void deliver_to(const Topic& topic, const SharedBytes& plain);
+  void send_gathered(Client& client, const SharedBytes& plain);
   bool is_slow(const Client& client) const;
   void drop_if_slow(Client& client);
   void throttle(Client& client);
@@ -154,6 +155,10 @@ class Session final : public Handler, public Application {
   std::vector<PeerKey> peers_;   // by slot, with limits per address only
   std::size_t live_ = 0;
   std::uint32_t requests_unnoted_ = 0;  // since the last that on_access will be told of
+  // Of one topic, in order, for our own clients, who are given them before the callback ends: so
+  // that a burst is one piece of memory and one operation for each of them.
+  std::vector<PublicationPtr> gathered_;
+  std::size_t gathered_bytes_ = 0;  // of their payloads
   Outbox outbox_;
   std::vector<ConnId> throttled_;        // publishers not read until outbox_ is empty
   std::uint64_t drain_deadline_ns_ = 0;  // 0: not draining

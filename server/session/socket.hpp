@@ -29,7 +29,7 @@ struct SocketState {
 };
 
 // One open WebSocket connection. A name, cheap to copy: operations do nothing when the connection
-// has gone. For the thread of its worker only, which is the one that calls the SocketHandler.
+// has gone. For the SocketHandler of its worker, while that is being called.
 class Socket {
  public:
   Socket(Session& session, ConnId id) : session_(&session), id_(id) {}

@@ -252,9 +252,72 @@ TEST_F(TopicTest, WhoLeavesMaySayGoodbye) {
             "bye");
 }
 
+testing::Bytes in_one_piece(const std::vector<testing::Bytes>& frames) {
+  testing::Bytes all;
+  for (const testing::Bytes& frame : frames) all.insert(all.end(), frame.begin(), frame.end());
+  return all;
+}
+
+testing::Bytes text_frame(std::string_view text) {
+  return client_frame(Opcode::kText, bytes_of(text));
+}
+
+TEST_F(TopicTest, ABurstIsOneOperationForEachSubscriber) {
+  open(0);
+  open(1);
+  hear(0, "+a");
+  hear(0, "+b");
+  engine.shared_sends = 0;
+  testing::Bytes burst = in_one_piece({text_frame("a 1"), text_frame("a 2"), text_frame("b 3"),
+                                       text_frame("a 4"), text_frame("a 5")});
+  session.on_data({1, 0}, burst);
+  EXPECT_EQ(sent(0),
+            "\x81\x01"
+            "1\x81\x01"
+            "2\x81\x01"
+            "3\x81\x01"
+            "4\x81\x01"
+            "5");
+  EXPECT_EQ(engine.shared_sends, 3);
+  EXPECT_EQ(shared.pages.read()[0].delivered, 5U);
+}
+
+TEST_F(TopicTest, WhatIsSaidAfterwardsComesAfterwards) {
+  open(0);
+  hear(0, "+a");
+  handler.on_text = [this](Socket socket, const std::string&) {
+    socket.publish_text(shared.hub.topic("a"), "all");
+    socket.send_text("one");
+    socket.publish_text(shared.hub.topic("a"), "again");
+  };
+  const testing::Bytes close = client_frame(Opcode::kClose, {});
+  testing::Bytes input = in_one_piece({text_frame("go"), close});
+  session.on_data({0, 0}, input);
+  EXPECT_EQ(sent(0),
+            "\x81\x03"
+            "all\x81\x03one\x81\x05"
+            "again" +
+                std::string("\x88\x00", 2));
+}
+
+TEST_F(TopicTest, WhoComesLaterInABurstHearsTheRestOfIt) {
+  open(0);
+  handler.on_text = [this](Socket socket, const std::string& text) {
+    socket.publish_text(shared.hub.topic("a"), text);
+    if (text == "1") socket.subscribe("a");
+  };
+  testing::Bytes input = in_one_piece({text_frame("1"), text_frame("2")});
+  session.on_data({0, 0}, input);
+  EXPECT_EQ(sent(0),
+            "\x81\x01"
+            "2");
+}
+
 class SkipTest : public ::testing::Test {
  protected:
   SkipTest() { session.attach(engine); }
+
+  void hear(std::uint32_t slot, testing::Bytes bytes) { session.on_data({slot, 0}, bytes); }
 
   Turn engine;
   SharedState shared{
@@ -264,28 +327,32 @@ class SkipTest : public ::testing::Test {
 };
 
 TEST_F(SkipTest, WhoIsBehindMissesMessagesAndStays) {
+  handler.on_text = [this](Socket socket, const std::string& text) {
+    if (socket.id().slot == 0) {
+      socket.subscribe("t");
+    } else {
+      socket.publish_text(shared.hub.topic("t"), text);
+    }
+  };
   for (std::uint32_t slot = 0; slot < 2; ++slot) {
     session.on_accept({slot, 0});
-    testing::Bytes request = request_for("/");
-    session.on_data({slot, 0}, request);
+    hear(slot, request_for("/"));
     engine.sent[slot].clear();
   }
-  const TopicPtr topic = Socket(session, {0, 0}).subscribe("t");
-  const Socket publisher(session, {1, 0});
-  publisher.publish_text(topic, "1");
+  hear(0, text_frame("subscribe"));
+  hear(1, text_frame("1"));
   engine.queued[0] = 1001;
-  publisher.publish_text(topic, "2");  // not yet tried to be sent
+  hear(1, text_frame("2"));  // Nobody has tried yet to send what is queued.
   engine.full = {0};
-  publisher.publish_text(topic, "3");
+  hear(1, text_frame("3"));
   // It is not read any more either: it could ask for pongs without end.
-  testing::Bytes ping = client_frame(Opcode::kPing, bytes_of("p"));
-  session.on_data({0, 0}, ping);
+  hear(0, client_frame(Opcode::kPing, bytes_of("p")));
   EXPECT_TRUE(engine.paused.contains(0));
   engine.queued[0] = 0;
   engine.full.clear();
   session.on_drained({0, 0});
   EXPECT_FALSE(engine.paused.contains(0));
-  publisher.publish_text(topic, "4");
+  hear(1, text_frame("4"));
   EXPECT_EQ(engine.sent[0],
             "\x81\x01"
             "1\x81\x01"

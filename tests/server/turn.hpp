@@ -25,6 +25,7 @@ class Turn final : public Engine {
     for (const Part part : parts) sent[conn.slot].append(part.begin(), part.end());
   }
   void send_shared(ConnId conn, SharedBytes bytes) override {
+    ++shared_sends;
     sent[conn.slot].append(bytes->begin(), bytes->end());
   }
   std::size_t queued_bytes(ConnId conn) const override {
@@ -42,6 +43,7 @@ class Turn final : public Engine {
   std::uint64_t now = clock_ns();
   std::map<std::uint32_t, std::string> sent;
   std::map<std::uint32_t, std::size_t> queued;
+  int shared_sends = 0;
   std::set<std::uint32_t> full;  // sockets that take no more
   std::set<std::uint32_t> aborted;
   std::set<std::uint32_t> paused;
