@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
+
+#include "server/quality.hpp"
 
 namespace epulse::server {
 namespace {
@@ -9,10 +12,29 @@ namespace {
 constexpr std::string_view kTopicPath = "/topic/";
 constexpr std::size_t kMaxTopicChars = 128;
 
-// Of those that came for a topic.
-struct Subscriber final : SocketState {
-  TopicPtr topic;  // null: a prefix of many
+// Of those that came for a topic, or have told of their quality.
+struct State final : SocketState {
+  bool is_subscriber = false;
+  TopicPtr topic;                         // none: a prefix of many
+  std::optional<QualityLimits> promised;  // by the last answer
 };
+
+State& state_of(Socket socket) {
+  if (socket.state<State>() == nullptr) socket.set_state(std::make_unique<State>());
+  return *socket.state<State>();
+}
+
+// What the last answer has told holds from the next report on: what was on its way before the
+// client knew is not held against it.
+void adapt(Socket socket, const QualityReport& report) {
+  State& state = state_of(socket);
+  if (state.promised) {
+    socket.set_limits(state.promised->max_message_bytes,
+                      static_cast<std::uint16_t>(state.promised->ping_interval_s));
+  }
+  state.promised = limits_for(report);
+  socket.send_text(limits_text(*state.promised));
+}
 
 std::string_view path_of(const ws::Request& request) {
   return request.target.substr(0, request.target.find('?'));
@@ -33,6 +55,10 @@ bool is_topic_name(std::string_view name) {
   });
 }
 
+std::string_view text_of(std::span<const std::uint8_t> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
 void burn(std::uint64_t ns) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::nanoseconds(ns);
   while (std::chrono::steady_clock::now() < end) {
@@ -51,22 +77,25 @@ void EchoHandler::on_open(Socket socket, const ws::Request& request) {
   std::string_view path = path_of(request);
   if (!path.starts_with(kTopicPath)) return;
   const std::string_view name = path.substr(kTopicPath.size());
-  auto subscriber = std::make_unique<Subscriber>();
+  State& state = state_of(socket);
+  state.is_subscriber = true;
   if (is_prefix(name)) {
     socket.subscribe_prefix(name.substr(0, name.size() - 1));
   } else {
-    subscriber->topic = socket.subscribe(name);
+    state.topic = socket.subscribe(name);
   }
-  socket.set_state(std::move(subscriber));
 }
 
 void EchoHandler::on_message(Socket socket, ws::Opcode opcode, std::span<std::uint8_t> message) {
-  if (delay_ns_ != 0) burn(delay_ns_);
-  const auto* subscriber = socket.state<Subscriber>();
-  if (subscriber == nullptr) {
+  if (options_.delay_ns != 0) burn(options_.delay_ns);
+  if (options_.quality_reports && opcode == ws::Opcode::kText) {
+    if (const auto report = parse_quality(text_of(message))) return adapt(socket, *report);
+  }
+  const auto* state = socket.state<State>();
+  if (state == nullptr || !state->is_subscriber) {
     socket.send(opcode, message);
-  } else if (subscriber->topic) {
-    socket.publish(subscriber->topic, opcode, message);
+  } else if (state->topic) {
+    socket.publish(state->topic, opcode, message);
   } else {
     socket.close(ws::CloseCode::kPolicyViolation, "a prefix of topics cannot be published to");
   }

@@ -11,14 +11,19 @@ namespace epulse::server {
 // /topic/PREFIX* hears all topics whose names begin so, and may not publish.
 class EchoHandler final : public SocketHandler {
  public:
-  explicit EchoHandler(std::uint64_t delay_ns) : delay_ns_(delay_ns) {}
+  struct Options {
+    std::uint64_t delay_ns = 0;    // burnt per message, for demonstrations
+    bool quality_reports = false;  // texts that are reports (quality.hpp) are for us
+  };
+
+  explicit EchoHandler(const Options& options) : options_(options) {}
 
   Reply on_request(const ws::Request& request) override;
   void on_open(Socket socket, const ws::Request& request) override;
   void on_message(Socket socket, ws::Opcode opcode, std::span<std::uint8_t> message) override;
 
  private:
-  std::uint64_t delay_ns_;  // burnt per message, for demonstrations
+  Options options_;
 };
 
 }  // namespace epulse::server

@@ -153,9 +153,8 @@ void serve(const Options& options, const Invocation& invocation) {
     AccessLog& log = access_log.emplace(options.access_log);
     server_options.session.on_access = [&log](const AccessRecord& record) { log.write(record); };
   }
-  Server server(server_options, [&options](std::size_t) {
-    return std::make_unique<EchoHandler>(options.handler_delay_ns);
-  });
+  Server server(server_options,
+                [&options](std::size_t) { return std::make_unique<EchoHandler>(options.echo); });
   std::optional<ControlSocket> control;
   if (!options.control_socket.empty()) {
     control.emplace(options.control_socket, server.tunables(),

@@ -159,6 +159,9 @@ ParsedOptions parse_options(int argc, char** argv) {
   app.add_option("--max-lifetime", lifetime_seconds,
                  "Seconds after which a connection is closed with 1001; 0: no limit")
       ->check(CLI::Range(0.0, 1e9));
+  app.add_flag("--quality-reports", options.echo.quality_reports,
+               "Texts in which a client tells of its connection's quality change its largest "
+               "message and its pings: docs/server.md has their form");
   app.add_option("--access-log", options.access_log,
                  "File that gets a line per connection when it has ended; SIGHUP opens it anew")
       ->type_name("FILE");
@@ -197,7 +200,7 @@ ParsedOptions parse_options(int argc, char** argv) {
   options.server.session.handshake_timeout_ns = static_cast<std::uint64_t>(handshake_seconds * 1e9);
   options.server.session.max_lifetime_ns = static_cast<std::uint64_t>(lifetime_seconds * 1e9);
   options.linger = std::chrono::milliseconds(static_cast<std::int64_t>(linger_seconds * 1e3));
-  options.handler_delay_ns = handler_delay_us * 1000;
+  options.echo.delay_ns = handler_delay_us * 1000;
   tls.allow_tls12 = tls_minimum == "1.2";
   if (!tls.certificate_file.empty()) options.server.tls = tls;
   return {options, 0};

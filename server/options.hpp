@@ -1,10 +1,10 @@
 #pragma once
 
 #include <chrono>
-#include <cstdint>
 #include <optional>
 #include <string>
 
+#include "server/echo_handler.hpp"
 #include "server/server.hpp"
 
 namespace epulse::server {
@@ -15,7 +15,7 @@ struct Options {
   std::string access_log;                  // empty: none
   std::string control_socket;              // empty: none
   std::chrono::milliseconds linger{1000};  // after a hot restart
-  std::uint64_t handler_delay_ns = 0;      // burnt per message, for demonstrations
+  EchoHandler::Options echo;
 };
 
 // Either options, or the status to exit with: help or version was printed, or the usage is wrong

@@ -66,6 +66,9 @@ class Connection {
   std::uint8_t window_bits() const { return sender_.window_bits(); }
   void forget_context() { sender_.forget_context(); }
 
+  // Of messages to come; while one is being handled, or none is under way.
+  void set_max_message_bytes(std::uint32_t bytes) { parser_.set_max_message_bytes(bytes); }
+
   ConnId id() const { return id_; }
   Phase phase() const { return phase_; }
   // Of the first close frame, of whichever side; kAbnormal while there was none.

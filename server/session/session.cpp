@@ -266,6 +266,21 @@ void Session::close(ConnId id, ws::CloseCode code, std::string_view reason) {
   engine_->resume_reading(id);                     // for the answer
 }
 
+void Session::set_limits(ConnId id, std::uint32_t max_message_bytes,
+                         std::uint16_t ping_interval_s) {
+  Client* client = find_open(id);
+  if (client == nullptr) return;
+  client->connection.set_max_message_bytes(
+      std::min(max_message_bytes, shared_.options.max_message_bytes));
+  client->ping_interval_s = ping_interval_s;
+  schedule(*client, engine_->now_ns() + ping_interval_ns(*client));
+}
+
+std::uint64_t Session::ping_interval_ns(const Client& client) const {
+  const std::uint64_t half = idle_timeout_ns() / 2;
+  return client.ping_interval_s == 0 ? half : std::min(half, client.ping_interval_s * kSecondNs);
+}
+
 void Session::set_state(ConnId id, std::unique_ptr<SocketState> state) {
   if (Client* client = find(id)) client->state = std::move(state);
 }
@@ -448,7 +463,7 @@ void Session::enter_phase(Client& client) {
     case Connection::Phase::kHandshake:
       return schedule(client, handshake_end(client));
     case Connection::Phase::kOpen:
-      return schedule(client, std::min(lifetime_end(client), now + idle_timeout_ns() / 2));
+      return schedule(client, std::min(lifetime_end(client), now + ping_interval_ns(client)));
     case Connection::Phase::kClosing:
     case Connection::Phase::kFinished:
       client.closing =
@@ -513,18 +528,17 @@ std::uint64_t Session::check_open(Client& client) {
     return kNever;  // enter_phase() has seen to it
   }
   if (client.subscriptions && options.slow_policy == SlowPolicy::kDrop) drop_if_slow(client);
-  const std::uint64_t silent_end = client.heard_ns + idle_timeout_ns();
+  const std::uint64_t interval = ping_interval_ns(client);
+  const std::uint64_t silent_end = client.heard_ns + 2 * interval;
   if (client.pinged && now >= silent_end) {
     engine_->abort(client.connection.id());
     return kNever;
   }
-  if (now < client.heard_ns + idle_timeout_ns() / 2) {
-    return std::min(end, client.heard_ns + idle_timeout_ns() / 2);
-  }
+  if (now < client.heard_ns + interval) return std::min(end, client.heard_ns + interval);
   if (client.pinged) return std::min(end, silent_end);
   client.pinged = true;  // Who is still there answers, and is heard; also when we were held up.
   client.connection.ping(*engine_);
-  return std::min(end, std::max(silent_end, now + idle_timeout_ns() / 2));
+  return std::min(end, std::max(silent_end, now + interval));
 }
 
 // Its close frame stands behind all that it has not read yet: the peer's time to answer begins when

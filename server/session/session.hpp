@@ -75,6 +75,7 @@ class Session final : public Handler, public Application {
   void publish(ConnId id, const TopicPtr& topic, ws::Opcode opcode,
                std::span<const std::uint8_t> message);
   void close(ConnId id, ws::CloseCode code, std::string_view reason);
+  void set_limits(ConnId id, std::uint32_t max_message_bytes, std::uint16_t ping_interval_s);
   std::size_t queued_bytes(ConnId id) const { return engine_->queued_bytes(id); }
   Address peer_address(ConnId id) { return engine_->peer_address(id); }
   void set_state(ConnId id, std::unique_ptr<SocketState> state);
@@ -101,12 +102,13 @@ class Session final : public Handler, public Application {
     std::unique_ptr<AccessRecord> access;
     std::uint64_t accepted_ns = 0;
     std::uint64_t heard_ns = 0;
-    std::uint64_t due_ns = 0;   // when the wheel calls next
-    std::uint16_t refusal = 0;  // came above a limit: the status that says so
-    bool limited = false;       // counted in shared_.address_limits
-    bool counted = false;       // in the gauge of open connections
-    bool pinged = false;        // since it was last heard
-    bool throttled = false;     // in throttled_
+    std::uint64_t due_ns = 0;           // when the wheel calls next
+    std::uint16_t ping_interval_s = 0;  // 0: half the idle timeout
+    std::uint16_t refusal = 0;          // came above a limit: the status that says so
+    bool limited = false;               // counted in shared_.address_limits
+    bool counted = false;               // in the gauge of open connections
+    bool pinged = false;                // since it was last heard
+    bool throttled = false;             // in throttled_
   };
   static_assert(sizeof(Client) <= 192, "most of what an idle connection costs");
 
@@ -141,6 +143,7 @@ class Session final : public Handler, public Application {
   void on_due(std::uint32_t slot);
   std::uint64_t check_time(Client& client);
   std::uint64_t check_open(Client& client);
+  std::uint64_t ping_interval_ns(const Client& client) const;
   bool close_is_stuck(Client& client);
   void stop_if_drained();
 

@@ -40,6 +40,10 @@ void Socket::close(ws::CloseCode code, std::string_view reason) const {
   session_->close(id_, code, reason);
 }
 
+void Socket::set_limits(std::uint32_t max_message_bytes, std::uint16_t ping_interval_s) const {
+  session_->set_limits(id_, max_message_bytes, ping_interval_s);
+}
+
 std::size_t Socket::queued_bytes() const {
   return session_->queued_bytes(id_);
 }

@@ -53,6 +53,11 @@ class Socket {
   // Starts the closing handshake (RFC 6455, 7.1.2).
   void close(ws::CloseCode code, std::string_view reason) const;
 
+  // What holds for this socket's messages to come instead of SessionOptions::max_message_bytes, as
+  // far as it is less; and when it is pinged, instead of half the idle timeout, as far as that is
+  // sooner. Only from inside its own on_message().
+  void set_limits(std::uint32_t max_message_bytes, std::uint16_t ping_interval_s) const;
+
   // Bytes that wait here for the peer to read. Who is behind with reading is not read either,
   // unless it has subscribed to something: then SessionOptions::slow_policy holds.
   std::size_t queued_bytes() const;

@@ -56,6 +56,9 @@ class Parser {
   // Consumes from the front of `input`. After kClose or kViolation nothing more is read.
   Event next(std::span<std::uint8_t>& input);
 
+  // From the next message on; between two.
+  void set_max_message_bytes(std::uint32_t bytes) { max_message_bytes_ = bytes; }
+
   // Heap held for a message or control frame that has not wholly arrived.
   std::size_t gathered_bytes() const { return gathered_ ? gathered_->bytes.capacity() : 0; }
 

@@ -100,7 +100,7 @@ class CountedServer {
 
  private:
   void serve() {
-    EchoHandler handler(0);
+    EchoHandler handler({});
     Session session(shared_, 0, handler);
     std::optional<TlsEngine> tls;
     if (tls_ != nullptr) tls.emplace(*tls_, session);

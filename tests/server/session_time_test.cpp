@@ -23,7 +23,7 @@ class SessionTime : public ::testing::Test {
 
   Turn engine;
   SharedState shared{{.max_connections = 10, .backlog_cap_bytes = 1000}, {}, 1};
-  EchoHandler handler{0};
+  EchoHandler handler{{}};
   Session session{shared, 0, handler};
 };
 
