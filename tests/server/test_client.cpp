@@ -93,8 +93,8 @@ TestClient TestClient::shake_hands(int port, std::string_view request,
   client.subprotocol_ = head.agreed.protocol;
   client.deflate_ = head.agreed.deflate;
   if (client.deflate_) {
-    client.compression_ =
-        std::make_unique<ws::Compression>(ws::CompressionOptions{.window_bits = 15});
+    client.compression_ = std::make_unique<ws::Compression>(
+        ws::CompressionOptions{.window_bits = 15, .min_bytes = 0});
     client.sender_ = ws::DeflateSender(*client.compression_, ws::client_side(*client.deflate_));
     client.parser_.expect_deflate(client.compression_->inflaters(),
                                   ws::server_side(*client.deflate_));
