@@ -75,11 +75,12 @@ Server& Server::with(const std::vector<std::string>& options) {
 }
 
 void Server::settle() {
-  witness_.send(ws::Opcode::kPing, {});
-  if (witness_.receive().kind != ws::Event::Kind::kPong) throw std::runtime_error("no pong");
+  witness_->send(ws::Opcode::kPing, {});
+  if (witness_->receive().kind != ws::Event::Kind::kPong) throw std::runtime_error("no pong");
 }
 
 int Server::stop() {
+  witness_.reset();  // The server would wait two seconds for its close frame.
   child_.child().signal(SIGTERM);
   return child_.child().wait();
 }

@@ -30,7 +30,7 @@ class Server {
   explicit Server(const std::vector<std::string>& options);
 
   testing::ServerChild child_;
-  testing::TestClient witness_;
+  std::optional<testing::TestClient> witness_;
 };
 
 class ServerEndpoint : public Endpoint {

@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <array>
+#include <string_view>
 
 namespace epulse::conformance {
 namespace {
@@ -92,10 +92,11 @@ std::vector<Frame> fragments(const Frame& message, std::size_t size) {
 Bytes wire(const Frame& frame, Role receiver) {
   const bool masked = frame.masked.value_or(receiver == Role::kServer);
   Bytes out = frame.from == 0 ? header(frame, masked) : Bytes{};
-  const std::size_t until = std::min(frame.until, frame.payload.size());
-  for (std::size_t i = frame.from; i < until; ++i) {
-    const auto byte = static_cast<std::uint8_t>(frame.payload[i]);
-    out.push_back(masked ? byte ^ kMask[i % 4] : byte);
+  const std::string_view payload = std::string_view(frame.payload).substr(0, frame.until);
+  const std::size_t start = out.size();
+  out.insert(out.end(), payload.begin() + static_cast<std::ptrdiff_t>(frame.from), payload.end());
+  for (std::size_t i = frame.from; masked && i < payload.size(); ++i) {
+    out[start + i - frame.from] ^= kMask[i % 4];
   }
   return out;
 }
