@@ -1,6 +1,7 @@
 // RFC 6455, 6: sending and receiving data. Types, FIN, masks and fragments of answers are looked at
 // wherever a script expects one; here is what is left.
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 
 #include <csignal>
 
@@ -25,6 +26,7 @@ TEST(Rfc6455_6_1, NoDataAfterTheServersCloseFrame) {
   EXPECT_TRUE(client.receive_raw().empty()) << "something after the close frame";
   EXPECT_TRUE(client.ended());
   EXPECT_FALSE(client.was_reset());
+  shutdown(client.fd(), SHUT_WR);
   EXPECT_EQ(server.child().wait(), 0);
 }
 

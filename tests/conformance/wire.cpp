@@ -127,6 +127,10 @@ std::optional<Frame> take_frame(Bytes& bytes) {
               .rsv = bytes[0] >> 4U & 7U,
               .masked = masked,
               .length_bytes = form};
+  if (masked) frame.key = {first - 4, first};
+  for (std::size_t i = 0; masked && i < frame.payload.size(); ++i) {
+    frame.payload[i] = static_cast<char>(frame.payload[i] ^ frame.key[i % 4]);
+  }
   bytes.erase(bytes.begin(), last);
   return frame;
 }

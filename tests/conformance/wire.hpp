@@ -25,8 +25,10 @@ struct Frame {
   unsigned rsv = 0;                        // 4: RSV1, 2: RSV2, 1: RSV3
   std::optional<bool> masked{};            // otherwise as the sender's role asks for
   std::optional<unsigned> length_bytes{};  // 0, 2 or 8; otherwise as few as will do
-  std::size_t from = 0;                    // only the payload's bytes from here, with the header
-  std::size_t until = std::string::npos;   // only if `from` is 0, until here: a frame in pieces
+  Bytes key{};                             // of a masked one that was received
+  // Which bytes of the payload are sent, for a frame in pieces; the header goes with the first.
+  std::size_t from = 0;
+  std::size_t until = std::string::npos;
 };
 
 Frame text(std::string payload);
@@ -47,8 +49,8 @@ std::vector<Frame> fragments(const Frame& message, std::size_t size);
 Bytes wire(const Frame& frame, Role receiver);
 Bytes wire(const std::vector<Frame>& frames, Role receiver);
 
-// Cuts a frame off the front of `bytes`; nothing while it is not all there. `masked` and
-// `length_bytes` are set in what comes back.
+// Cuts a frame off the front of `bytes`, and its mask off the frame; nothing while it is not all
+// there. `masked`, `length_bytes` and `key` are set in what comes back.
 std::optional<Frame> take_frame(Bytes& bytes);
 
 // Of a close frame; 1005 when it has none.
