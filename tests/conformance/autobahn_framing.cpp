@@ -29,6 +29,7 @@ void add_lengths(std::vector<Case>& cases, const std::string& prefix,
 Script ten_pings(Pieces pieces) {
   Script script;
   std::vector<Frame> pings;
+  pings.reserve(10);
   for (int i = 0; i < 10; ++i) pings.push_back(ping("payload-" + std::to_string(i)));
   script.send(pings, pieces);
   for (const Frame& sent : pings) script.expect(pong(sent.payload));

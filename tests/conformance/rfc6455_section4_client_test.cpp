@@ -54,28 +54,32 @@ TEST(Rfc6455_4_1, TheKeyIsSixteenBytes) {
 
 // "The client MUST validate the server's response as follows", step 1.
 TEST(Rfc6455_4_1, OtherStatusesAreNoConnection) {
-  for (const char* line : {"200 OK", "301 Moved", "401 Unauthorized", "426 Upgrade Required"}) {
-    const std::string answer =
-        "HTTP/1.1 " + std::string(line) + "\r\n" + kUpgrade + kConnection + kAccept;
-    EXPECT_EQ(verdict(answer), Verdict::kRefused) << line;
+  const std::string fields = kUpgrade + kConnection + kAccept;
+  for (const std::string line :
+       {"HTTP/1.1 200 OK\r\n", "HTTP/1.1 301 Moved\r\n", "HTTP/1.1 401 Unauthorized\r\n",
+        "HTTP/1.1 426 Upgrade Required\r\n", "HTTP/1.0 101 x\r\n"}) {
+    EXPECT_EQ(verdict(line + fields), Verdict::kRefused) << line;
   }
-  EXPECT_EQ(verdict("HTTP/1.0 101 x\r\n" + kUpgrade + kConnection + kAccept), Verdict::kRefused);
 }
 
 // Steps 2 to 4: "the client MUST _Fail the WebSocket Connection_".
 TEST(Rfc6455_4_1, FieldsOfTheAnswerThatMustBeThere) {
   EXPECT_EQ(with_fields(""), Verdict::kAccepted);
   const std::string digest = kAccept.substr(0, kAccept.size() - 2);
-  for (const std::string& fields :
-       {kConnection + kAccept, "Upgrade: websocket2\r\n" + kConnection + kAccept,
-        "Upgrade: websocket, h2c\r\n" + kConnection + kAccept,
-        "Upgrade:\r\n" + kConnection + kAccept, kUpgrade + kAccept,
-        kUpgrade + "Connection: close\r\n" + kAccept,
-        kUpgrade + "Connection: Upgraded\r\n" + kAccept, kUpgrade + kConnection,
-        kUpgrade + kConnection + "Sec-WebSocket-Accept:\r\n",
-        kUpgrade + kConnection + digest + "=\r\n",
-        kUpgrade + kConnection + "Sec-WebSocket-Accept: S3PPLMBITXAQ9KYGZZHZRBK+XOO=\r\n",
-        kUpgrade + kConnection + kAccept + kAccept}) {
+  const std::vector<std::string> wrong = {
+      kConnection + kAccept,
+      "Upgrade: websocket2\r\n" + kConnection + kAccept,
+      "Upgrade: websocket, h2c\r\n" + kConnection + kAccept,
+      "Upgrade:\r\n" + kConnection + kAccept,
+      kUpgrade + kAccept,
+      kUpgrade + "Connection: close\r\n" + kAccept,
+      kUpgrade + "Connection: Upgraded\r\n" + kAccept,
+      kUpgrade + kConnection,
+      kUpgrade + kConnection + "Sec-WebSocket-Accept:\r\n",
+      kUpgrade + kConnection + digest + "=\r\n",
+      kUpgrade + kConnection + "Sec-WebSocket-Accept: S3PPLMBITXAQ9KYGZZHZRBK+XOO=\r\n",
+      kUpgrade + kConnection + kAccept + kAccept};
+  for (const std::string& fields : wrong) {
     EXPECT_EQ(verdict(kStatus + fields), Verdict::kRefused) << fields;
   }
 }
