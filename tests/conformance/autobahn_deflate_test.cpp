@@ -133,9 +133,9 @@ TEST_P(AutobahnDeflate, WithDedicatedCompressors) {
       GetParam());
 }
 
-// Our client offers what browsers do, and what Autobahn's server asks it for.
+// Our client offers what browsers do, and what Autobahn's server is going to ask it for.
 DeflateTerms agreed_with(const Parameters& asked) {
-  const DeflateTerms offer = {false, true, 0, 15};
+  const DeflateTerms offer = {false, asked.no_context_takeover, 0, 15};
   std::string answer = "permessage-deflate";
   if (asked.no_context_takeover) answer += "; client_no_context_takeover";
   if (asked.max_window_bits != 0) {

@@ -78,7 +78,8 @@ TEST(Rfc6455_4_1, FieldsOfTheAnswerThatMustBeThere) {
       kUpgrade + kConnection + "Sec-WebSocket-Accept:\r\n",
       kUpgrade + kConnection + digest + "=\r\n",
       kUpgrade + kConnection + "Sec-WebSocket-Accept: S3PPLMBITXAQ9KYGZZHZRBK+XOO=\r\n",
-      kUpgrade + kConnection + kAccept + kAccept};
+      kUpgrade + kConnection + kAccept + kAccept,
+      kUpgrade + kUpgrade + kConnection + kAccept};
   for (const std::string& fields : wrong) {
     EXPECT_EQ(verdict(kStatus + fields), Verdict::kRefused) << fields;
   }
