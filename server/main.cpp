@@ -4,125 +4,169 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
-#include <vector>
+#include <thread>
 
-#include "server/engine/listener.hpp"
+#include "server/access_log.hpp"
+#include "server/allocations.hpp"
+#include "server/control/control_socket.hpp"
+#include "server/echo_handler.hpp"
+#include "server/engine/engines.hpp"
 #include "server/error.hpp"
+#include "server/handover.hpp"
 #include "server/options.hpp"
-#include "server/session/cpus.hpp"
-#include "server/session/worker.hpp"
-#include "server/tls/context.hpp"
+#include "server/server.hpp"
 
 namespace epulse::server {
 namespace {
 
 constexpr int kSetUpStatus = 2;
+constexpr std::chrono::seconds kSuccessorPatience{30};
+constexpr std::chrono::milliseconds kPollInterval{20};
 
-// Blocked in every thread, so that sigwait() here is what takes them. Without TLS, SIGHUP ends the
-// program as it always does.
+// Blocked in every thread, so that sigwait() here is what takes them. SIGHUP
+// ends the program, as it always does, when there is nothing to reload.
 sigset_t block_signals(bool with_hangup) {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGUSR2);
   if (with_hangup) sigaddset(&signals, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
   return signals;
 }
 
-struct Running {
-  Address address;
-  FileDescriptor claim;
-  std::vector<std::unique_ptr<Worker>> workers;
-};
-
-void stop(SharedState& shared) {
-  shared.draining.store(true);
-  for (std::size_t k = 0; k < shared.hub.workers(); ++k) shared.hub.waker(k).wake();
+// Whether sigwait() would say so.
+bool is_asked_to_stop() {
+  sigset_t pending;
+  sigpending(&pending);
+  return sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1;
 }
 
 // The line that scripts read: where we listen, and which thread runs where.
-std::string start_line(Running& running, const std::vector<int>& worker_cpus, EngineKind engine,
-                       bool tls) {
+std::string start_line(const Server& server, bool tls) {
   std::string threads;
-  for (std::size_t k = 0; k < running.workers.size(); ++k) {
-    const pid_t tid = running.workers[k]->wait_started();
-    threads += fmt::format("{}tid {}", k == 0 ? "" : ", ", tid);
-    if (worker_cpus[k] >= 0) threads += fmt::format(" on CPU {}", worker_cpus[k]);
+  for (const Server::Thread& thread : server.threads()) {
+    threads += fmt::format("{}tid {}", threads.empty() ? "" : ", ", thread.tid);
+    if (thread.cpu >= 0) threads += fmt::format(" on CPU {}", thread.cpu);
   }
+  const std::size_t count = server.threads().size();
   return fmt::format("epulse-ws: listening on {}, {} worker{} ({}), {}{}, pid {}\n",
-                     running.address.text(), running.workers.size(),
-                     running.workers.size() == 1 ? "" : "s", threads, engine_name(engine),
-                     tls ? ", tls" : "", getpid());
+                     server.address().text(), count, count == 1 ? "" : "s", threads,
+                     engine_name(server.engine()), tls ? ", tls" : "", getpid());
 }
 
-// epoll where the other cannot be had.
-EngineOptions choose_engine(const EngineOptions& wanted) {
-  EngineOptions chosen = wanted;
-  const std::string reason = why_unavailable(wanted);
-  if (!reason.empty()) {
-    spdlog::warn("{}; using epoll", reason);
-    chosen.kind = EngineKind::kEpoll;
+// What SIGHUP asks for.
+void reload(Server& server, const Options& options, AccessLog* access_log) {
+  if (options.server.tls) {
+    try {
+      server.reload_certificate();
+      spdlog::info("reloaded the certificate '{}'", options.server.tls->certificate_file);
+    } catch (const Error& error) {
+      spdlog::error("{}; going on with the certificate loaded before", error.what());
+    }
   }
-  return chosen;
+  if (access_log != nullptr) {
+    try {
+      access_log->reopen();
+    } catch (const Error& error) {
+      spdlog::error("{}; going on in the file opened before", error.what());
+    }
+  }
 }
 
-void reload(tls::Context& tls) {
+// How the program was started, to start it again.
+struct Invocation {
+  std::string program;  // as it lies on the disk, perhaps newer than what runs
+  char** arguments;
+};
+
+// Whether the new process serves; if not, because we are to stop. Throws Error.
+bool hand_over(const Invocation& invocation, const Server& server) {
+  Successor successor(invocation.program, invocation.arguments, server.listeners());
+  const auto deadline = std::chrono::steady_clock::now() + kSuccessorPatience;
+  while (successor.wait(kPollInterval) == Successor::State::kStarting) {
+    if (is_asked_to_stop()) return false;
+    if (std::chrono::steady_clock::now() > deadline) {
+      fail("process {} does not serve after {} s", successor.pid(), kSuccessorPatience.count());
+    }
+  }
+  if (successor.wait({}) == Successor::State::kFailed) {
+    fail("process {} has ended without serving; its messages say why", successor.pid());
+  }
+  spdlog::info("process {} has taken over", successor.pid());
+  return true;
+}
+
+// Those who are there, or on their way, are served for a while by the old process.
+void linger(Server& server, std::chrono::milliseconds time) {
+  server.stop_accepting();
+  const auto end = std::chrono::steady_clock::now() + time;
+  while (std::chrono::steady_clock::now() < end && !is_asked_to_stop()) {
+    std::this_thread::sleep_for(kPollInterval);
+  }
+}
+
+// Whether it was done; if not, all goes on as before.
+bool restart(const Invocation& invocation, Server& server, std::chrono::milliseconds linger_time) {
   try {
-    tls.reload();
-    spdlog::info("reloaded the certificate '{}'", tls.options().certificate_file);
+    if (!hand_over(invocation, server)) return false;
   } catch (const Error& error) {
-    spdlog::error("{}; going on with the certificate loaded before", error.what());
+    spdlog::error("cannot hand over: {}; going on as before", error.what());
+    return false;
   }
+  linger(server, linger_time);
+  return true;
 }
 
 // Returns when it is time to stop.
-void wait_for_stop(const sigset_t& signals, tls::Context* tls) {
-  int received = SIGHUP;
-  while (received == SIGHUP) {
+void wait_for_stop(const sigset_t& signals, Server& server, const Options& options,
+                   const Invocation& invocation, AccessLog* access_log) {
+  while (true) {
+    int received = 0;
     sigwait(&signals, &received);
-    if (received == SIGHUP) reload(*tls);
+    if (received == SIGTERM || received == SIGINT) return;
+    if (received == SIGHUP) reload(server, options, access_log);
+    if (received == SIGUSR2 && restart(invocation, server, options.linger)) return;
   }
 }
 
-void serve(const Options& options) {
-  const sigset_t signals = block_signals(options.tls.has_value());
-  const auto tls = options.tls ? std::make_unique<tls::Context>(*options.tls) : nullptr;
-  const std::vector<int> cpus = allowed_cpus();
-  const std::size_t count = options.workers == 0 ? cpus.size() : options.workers;
-  const std::size_t file_limit = raise_file_limit();
-  const EngineOptions engine = choose_engine(options.engine);
-  SessionOptions session = options.session;
-  if (session.max_connections == 0) {
-    session.max_connections = connections_that_fit(file_limit, engine.kind, count);
+void serve(const Options& options, const Invocation& invocation) {
+  const sigset_t signals =
+      block_signals(options.server.tls.has_value() || !options.access_log.empty());
+  ServerOptions server_options = options.server;
+  server_options.session.allocations = allocations_of_this_thread;
+  server_options.inherited = inherited_listeners();
+  if (!options.token_key_file.empty()) {
+    server_options.session.gate.token_key = read_token_key(options.token_key_file);
   }
-  if (!options.token_key_file.empty())
-    session.gate.token_key = read_token_key(options.token_key_file);
-  Listeners listeners = open_listeners(parse_address(options.listen), count);
-  SharedState shared(session, count);
-  Running running{listeners.address, std::move(listeners.claim), {}};
-  std::vector<int> worker_cpus;
-  try {
-    for (std::size_t k = 0; k < count; ++k) {
-      worker_cpus.push_back(options.pin ? cpus[k % cpus.size()] : -1);
-      running.workers.push_back(
-          std::make_unique<Worker>(WorkerOptions{k, worker_cpus.back(), engine, tls.get()}, shared,
-                                   std::move(listeners.sockets[k])));
-    }
-    fmt::print("{}", start_line(running, worker_cpus, engine.kind, tls != nullptr));
-    std::fflush(stdout);
-  } catch (...) {
-    stop(shared);  // The destructors wait for those that did start.
-    throw;
+  std::optional<AccessLog> access_log;
+  if (!options.access_log.empty()) {
+    AccessLog& log = access_log.emplace(options.access_log);
+    server_options.session.on_access = [&log](const AccessRecord& record) { log.write(record); };
   }
-  wait_for_stop(signals, tls.get());
-  stop(shared);
-  for (const auto& worker : running.workers) worker->join();
+  Server server(server_options, [&options](std::size_t) {
+    return std::make_unique<EchoHandler>(options.handler_delay_ns);
+  });
+  std::optional<ControlSocket> control;
+  if (!options.control_socket.empty()) {
+    control.emplace(options.control_socket, server.tunables(),
+                    server_options.inherited.has_value());
+  }
+  fmt::print("{}", start_line(server, options.server.tls.has_value()));
+  std::fflush(stdout);
+  report_ready();
+  wait_for_stop(signals, server, options, invocation, access_log ? &*access_log : nullptr);
+  server.drain();
+  server.join();
 }
 
 }  // namespace
@@ -135,7 +179,7 @@ int main(int argc, char** argv) {
   spdlog::set_default_logger(spdlog::stderr_color_mt("epulse-ws"));
   spdlog::set_pattern("%n: %v");
   try {
-    serve(*parsed.options);
+    serve(*parsed.options, {std::filesystem::read_symlink("/proc/self/exe"), argv});
     return 0;
   } catch (const std::exception& error) {
     fmt::print(stderr, "epulse-ws: {}\n", error.what());

@@ -1,7 +1,6 @@
 #include "server/options.hpp"
 
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
@@ -21,8 +20,6 @@ namespace epulse::server {
 namespace {
 
 constexpr int kUsageStatus = 2;
-constexpr std::size_t kReservedFiles = 64;  // ours, besides those of connections
-constexpr std::size_t kFilesPerWorker = 4;
 
 std::string check_subprotocol(const std::string& name) {
   if (name.size() > ws::kMaxProtocolChars) return "sub-protocol longer than 64 characters";
@@ -66,7 +63,7 @@ std::string check_origin(const std::string& origin) {
 }
 
 void add_access_options(CLI::App& app, Options& options) {
-  app.add_option("--origin", options.session.gate.origins,
+  app.add_option("--origin", options.server.session.gate.origins,
                  "Origin whose pages may connect (others: 403); may be given several times; "
                  "without it all may")
       ->type_name("ORIGIN")
@@ -75,9 +72,9 @@ void add_access_options(CLI::App& app, Options& options) {
   app.add_option("--token-key-file", options.token_key_file,
                  "Ask for an access token, 'Authorization: Bearer TOKEN' or ?token=TOKEN, signed "
                  "with the key in this file (else: 401); docs/server.md says how to make one");
-  app.add_option("--max-per-address", options.session.address_limits.connections,
+  app.add_option("--max-per-address", options.server.session.address_limits.connections,
                  "Connections at once of one IPv4 address or IPv6 /64 (more: 429); 0: no limit");
-  app.add_option("--connect-rate", options.session.address_limits.connects_per_second,
+  app.add_option("--connect-rate", options.server.session.address_limits.connects_per_second,
                  "Connections per second of one address (more: 429), twice as many in a burst; "
                  "0: no limit")
       ->check(CLI::Range(0.0, 1e6));
@@ -111,6 +108,7 @@ ParsedOptions parse_options(int argc, char** argv) {
   double idle_seconds = 300;
   double handshake_seconds = 10;
   double lifetime_seconds = 0;
+  double linger_seconds = 1;
   std::uint64_t handler_delay_us = 0;
   tls::Options tls;
   std::string tls_minimum = "1.3";
@@ -120,26 +118,39 @@ ParsedOptions parse_options(int argc, char** argv) {
       "GET /healthz answers ok, GET /metrics what Prometheus reads, GET /stats the bare counters.");
   app.name("epulse-ws");
   app.option_defaults()->always_capture_default();
-  app.add_option("--listen", options.listen, "ADDRESS:PORT to listen on; port 0 picks one");
-  app.add_option("--workers", options.workers, "Worker threads; 0: one per allowed CPU")
+  app.add_option("--listen", options.server.listen, "ADDRESS:PORT to listen on; port 0 picks one");
+  app.add_option("--workers", options.server.workers, "Worker threads; 0: one per allowed CPU")
       ->check(CLI::Range(0, 4096));
-  app.add_flag("!--no-pin", options.pin, "Do not pin each worker to a CPU");
-  app.add_option("--max-message", options.session.max_message_bytes,
+  app.add_flag("!--no-pin", options.server.pin, "Do not pin each worker to a CPU");
+  app.add_option("--max-message", options.server.session.max_message_bytes,
                  "Largest message taken, bytes (larger: close 1009)")
       ->check(CLI::Range(1U, ws::kMaxMessageBytes));
-  app.add_option("--max-connections", options.session.max_connections,
+  app.add_option("--max-connections", options.server.session.max_connections,
                  "Connections served at once (more: 503); 0: as many as the limit of open files "
                  "lets be, per process with epoll, per worker with io_uring");
-  app.add_option("--backlog-cap", options.session.backlog_cap_bytes,
-                 "Bytes that may wait for a slow subscriber before it is closed");
+  app.add_option("--backlog-cap", options.server.session.backlog_cap_bytes,
+                 "Bytes that may wait for a slow subscriber");
+  const std::map<std::string, SlowPolicy> policies = {{"drop", SlowPolicy::kDrop},
+                                                      {"skip", SlowPolicy::kSkip}};
+  app.add_option("--slow-subscriber", options.server.session.slow_policy,
+                 "With more than that: drop, it is reset; skip, it misses what is published until "
+                 "it has caught up")
+      ->transform(CLI::CheckedTransformer(policies).description("{drop,skip}"))
+      ->default_str("drop");
   const std::map<std::string, EngineKind> engines = {
       {engine_name(EngineKind::kEpoll), EngineKind::kEpoll},
       {engine_name(EngineKind::kUring), EngineKind::kUring}};
-  app.add_option("--engine", options.engine.kind, "Falls back to epoll without io_uring")
+  app.add_option("--engine", options.server.engine.kind, "Falls back to epoll without io_uring")
       ->transform(CLI::CheckedTransformer(engines).description("{epoll,io_uring}"))
-      ->default_str(engine_name(options.engine.kind));
-  app.add_option("--epoll-batch", options.engine.epoll_batch, "Events taken per epoll_wait")
+      ->default_str(engine_name(options.server.engine.kind));
+  app.add_option("--epoll-batch", options.server.engine.epoll_batch, "Events taken per epoll_wait")
       ->check(CLI::Range(1, 65536));
+  const std::map<std::string, EpollMode> modes = {
+      {"level", EpollMode::kLevel}, {"edge", EpollMode::kEdge}, {"one-shot", EpollMode::kOneShot}};
+  app.add_option("--epoll-mode", options.server.engine.epoll_mode,
+                 "When epoll tells of a socket: docs/server.md says what each costs")
+      ->transform(CLI::CheckedTransformer(modes).description("{level,edge,one-shot}"))
+      ->default_str("level");
   app.add_option("--handshake-timeout", handshake_seconds, "Seconds to send the request in")
       ->check(CLI::Range(0.1, 3600.0));
   app.add_option("--idle-timeout", idle_seconds,
@@ -148,13 +159,27 @@ ParsedOptions parse_options(int argc, char** argv) {
   app.add_option("--max-lifetime", lifetime_seconds,
                  "Seconds after which a connection is closed with 1001; 0: no limit")
       ->check(CLI::Range(0.0, 1e9));
-  app.add_option("--subprotocol", options.session.subprotocols,
+  app.add_option("--access-log", options.access_log,
+                 "File that gets a line per connection when it has ended; SIGHUP opens it anew")
+      ->type_name("FILE");
+  app.add_option("--access-log-sample", options.server.session.access_sample,
+                 "A line for one in so many connections of each worker only")
+      ->check(CLI::Range(1U, 1'000'000'000U));
+  app.add_option("--control-socket", options.control_socket,
+                 "Unix socket on which root and our own user read and change settings: "
+                 "docs/server.md has the protocol")
+      ->type_name("PATH");
+  app.add_option("--linger", linger_seconds,
+                 "After a hot restart (SIGUSR2), seconds for which the old process serves its "
+                 "connections before it closes them with 1001")
+      ->check(CLI::Range(0.0, 1e9));
+  app.add_option("--subprotocol", options.server.session.subprotocols,
                  "Sub-protocol that clients may ask for; may be given several times")
       ->type_name("NAME")
       ->allow_extra_args(false)
       ->check(CLI::Validator(check_subprotocol, ""));
   add_access_options(app, options);
-  add_compression_options(app, options.session.compression);
+  add_compression_options(app, options.server.session.compression);
   app.add_option("--handler-delay-us", handler_delay_us,
                  "Burn this much CPU per message, for demonstrations");
   app.allow_config_extras(CLI::config_extras_mode::error);
@@ -168,12 +193,13 @@ ParsedOptions parse_options(int argc, char** argv) {
     fmt::print(stderr, "epulse-ws: {}; see epulse-ws --help\n", error.what());
     return {std::nullopt, kUsageStatus};
   }
-  options.session.idle_timeout_ns = static_cast<std::uint64_t>(idle_seconds * 1e9);
-  options.session.handshake_timeout_ns = static_cast<std::uint64_t>(handshake_seconds * 1e9);
-  options.session.max_lifetime_ns = static_cast<std::uint64_t>(lifetime_seconds * 1e9);
-  options.session.handler_delay_ns = handler_delay_us * 1000;
+  options.server.session.idle_timeout_ns = static_cast<std::uint64_t>(idle_seconds * 1e9);
+  options.server.session.handshake_timeout_ns = static_cast<std::uint64_t>(handshake_seconds * 1e9);
+  options.server.session.max_lifetime_ns = static_cast<std::uint64_t>(lifetime_seconds * 1e9);
+  options.linger = std::chrono::milliseconds(static_cast<std::int64_t>(linger_seconds * 1e3));
+  options.handler_delay_ns = handler_delay_us * 1000;
   tls.allow_tls12 = tls_minimum == "1.2";
-  if (!tls.certificate_file.empty()) options.tls = tls;
+  if (!tls.certificate_file.empty()) options.server.tls = tls;
   return {options, 0};
 }
 
@@ -192,21 +218,6 @@ std::string read_token_key(const std::string& file) {
          file, key.size(), kMinKeyBytes);
   }
   return key;
-}
-
-std::size_t raise_file_limit() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024;
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
-  getrlimit(RLIMIT_NOFILE, &limit);
-  return limit.rlim_cur;
-}
-
-std::size_t connections_that_fit(std::size_t file_limit, EngineKind engine, std::size_t workers) {
-  const std::size_t reserved = kReservedFiles + kFilesPerWorker * workers;
-  const std::size_t fit = file_limit > 2 * reserved ? file_limit - reserved : reserved;
-  return engine == EngineKind::kUring ? fit * workers : fit;
 }
 
 }  // namespace epulse::server

@@ -53,6 +53,7 @@ std::size_t Connection::answer(std::string_view buffer, Engine& engine, Applicat
     const ws::UpgradeResponse response =
         ws::upgrade_response(head.request.key, agree(head.request, verdict));
     send_part(engine, id_, response.view());
+    application.on_open(*this, head.request);
   } else {
     send_part(engine, id_, part_of(ws::http_response(verdict.status, verdict.body)));
     finish(engine);
@@ -93,15 +94,11 @@ void Connection::handle(const ws::Event& event, Engine& engine, Application& app
     case ws::Event::Kind::kClose:
       // 5.5.1: the answer has the code of the question. Then the server ends the stream first
       // (7.1.1).
-      if (phase_ == Phase::kOpen) {
-        send_part(engine, id_, ws::encode_close(event.code, {}).view());
-      }
+      if (phase_ == Phase::kOpen) say_close(event.code, {}, engine);
       return finish(engine);
     case ws::Event::Kind::kViolation:
       application.on_violation(*this);
-      if (phase_ == Phase::kOpen) {
-        send_part(engine, id_, ws::encode_close(event.code, event.reason).view());
-      }
+      if (phase_ == Phase::kOpen) say_close(event.code, event.reason, engine);
       return finish(engine);
     case ws::Event::Kind::kPong:
     case ws::Event::Kind::kNeedMore:
@@ -124,8 +121,13 @@ void Connection::ping(Engine& engine) {
 
 void Connection::close(ws::CloseCode code, std::string_view reason, Engine& engine) {
   if (phase_ != Phase::kOpen) return;
-  send_part(engine, id_, ws::encode_close(code, reason).view());
+  say_close(code, reason, engine);
   phase_ = Phase::kClosing;
+}
+
+void Connection::say_close(ws::CloseCode code, std::string_view reason, Engine& engine) {
+  close_code_ = code;
+  send_part(engine, id_, ws::encode_close(code, reason).view());
 }
 
 void Connection::drop(Engine& engine) {

@@ -28,6 +28,8 @@ class Application {
   virtual ~Application() = default;
   // `status` is what the request itself deserves: 101 when it is a right one.
   virtual Answer on_request(Connection& conn, const ws::Request& request, int status) = 0;
+  // The answer to the request, which is gone after the call, was 101 and is on its way.
+  virtual void on_open(Connection& conn, const ws::Request& request) = 0;
   // A whole message; `payload` may be changed, and is gone after the call.
   virtual void on_message(Connection& conn, ws::Opcode opcode, std::span<std::uint8_t> payload) = 0;
   // The peer broke RFC 6455; the connection is being failed.
@@ -66,6 +68,8 @@ class Connection {
 
   ConnId id() const { return id_; }
   Phase phase() const { return phase_; }
+  // Of the first close frame, of whichever side; kAbnormal while there was none.
+  ws::CloseCode close_code() const { return close_code_; }
 
  private:
   void shake_hands(std::span<std::uint8_t> input, Engine& engine, Application& application);
@@ -73,12 +77,14 @@ class Connection {
   ws::Agreement agree(const ws::Request& request, const Application::Answer& answer);
   void read_frames(std::span<std::uint8_t> input, Engine& engine, Application& application);
   void handle(const ws::Event& event, Engine& engine, Application& application);
+  void say_close(ws::CloseCode code, std::string_view reason, Engine& engine);
   void finish(Engine& engine);
 
   ConnId id_;
   std::unique_ptr<std::string> request_;  // only while a request arrives in pieces
   ws::Parser parser_;
   ws::DeflateSender sender_;
+  ws::CloseCode close_code_ = ws::CloseCode::kAbnormal;
   Phase phase_ = Phase::kHandshake;
 };
 

@@ -11,7 +11,7 @@
 
 #define EPULSE_STATS_NAME_FORMAT "/epulse-ws.%d"
 #define EPULSE_STATS_MAGIC 0x53574c5055504521ULL
-#define EPULSE_STATS_VERSION 2
+#define EPULSE_STATS_VERSION 3
 #define EPULSE_STATS_PAGE_BYTES 4096
 #define EPULSE_STATS_HANDSHAKE_BUCKETS 16
 
@@ -46,6 +46,7 @@ struct epulse_stats_worker {
   __u64 handshake_ns;    /* sum over all accepted, from accept to the answer */
   __u64
       handshake_buckets[EPULSE_STATS_HANDSHAKE_BUCKETS]; /* handshake_buckets.hpp has the bounds */
+  __u64 slow_skipped; /* topic messages not queued to a client whose backlog was past the cap */
 };
 
 #ifdef __cplusplus

@@ -66,6 +66,9 @@ class Engine {
   // The clock (CLOCK_MONOTONIC) as read at the start of this turn of the loop.
   virtual std::uint64_t now_ns() const = 0;
 
+  // Events to take from the kernel in one turn, from the next on; for who asks it for so many.
+  virtual void set_batch(std::size_t /*events*/) {}
+
   // Operations on a connection that is gone do nothing.
 
   // Takes the bytes over before it returns. All that a connection is given in one turn leaves by

@@ -17,8 +17,10 @@ std::unique_ptr<Engine> make_engine(const EngineOptions& options, Handler& handl
                              .buffers = options.buffers};
     return std::make_unique<UringEngine>(uring, handler, stats);
   }
-  const EpollOptions epoll{
-      .listen_fd = options.listen_fd, .wake_fd = options.wake_fd, .batch = options.epoll_batch};
+  const EpollOptions epoll{.listen_fd = options.listen_fd,
+                           .wake_fd = options.wake_fd,
+                           .batch = options.epoll_batch,
+                           .mode = options.epoll_mode};
   return std::make_unique<EpollEngine>(epoll, handler, stats);
 }
 

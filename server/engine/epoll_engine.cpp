@@ -24,6 +24,7 @@ constexpr std::size_t kCorkBytes = std::size_t{64} * 1024;
 constexpr std::size_t kDirectBytes = std::size_t{8} * 1024;
 constexpr std::size_t kPartsPerSend = 64;
 constexpr int kSendFlags = MSG_NOSIGNAL | MSG_DONTWAIT;
+constexpr int kReadsPerEvent = 16;   // edge-triggered, of kInputBytes each
 constexpr int kAcceptsPerTurn = 64;  // so that a storm of connections does not starve the others
 
 // Values of epoll_data that are no connection: no slot is that high.
@@ -96,6 +97,7 @@ void EpollEngine::run() {
     for (const epoll_event& event : std::span(events_).first(ready)) dispatch(event);
     end_turn();
     count_turn(ready);
+    if (options_.batch != events_.size()) events_.resize(options_.batch);
   }
 }
 
@@ -113,30 +115,54 @@ void EpollEngine::dispatch(const epoll_event& event) {
 }
 
 void EpollEngine::handle_conn(Conn& conn, std::uint32_t events) {
+  if (options_.mode == EpollMode::kOneShot) conn.armed = false;
   if ((events & EPOLLOUT) != 0) {
     flush_output(conn);
     if (conn.open && !conn.blocked) handler_.on_drained(conn.id());
   }
   if (!conn.open) return;
-  if ((events & EPOLLIN) != 0 && !conn.paused) return receive(conn);
-  // Reported although a paused connection asks for no input; nobody is left to answer to.
-  if ((events & (EPOLLERR | EPOLLHUP)) != 0) close_conn(conn, CloseReason::kError);
+  if ((events & EPOLLIN) != 0 && !conn.paused) {
+    receive_all(conn, (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0);
+  } else if ((events & (EPOLLERR | EPOLLHUP)) != 0) {
+    // Reported although a paused connection asks for no input; nobody is left to answer to.
+    close_conn(conn, CloseReason::kError);
+  }
+  if (conn.open && !conn.armed) arm(conn);
 }
 
-void EpollEngine::receive(Conn& conn) {
+// All that one event tells of. Level-triggered, what is left is told again; edge-triggered it is
+// not, so there the socket is read until it has less than there is room for, and to the end of the
+// stream when that `ends`; who sends without end is armed again, so that the others get their turn.
+void EpollEngine::receive_all(Conn& conn, bool ends) {
+  if (options_.mode != EpollMode::kEdge) {
+    receive(conn);
+    return;
+  }
+  for (int i = 0; i < kReadsPerEvent; ++i) {
+    const bool full = receive(conn);
+    if (!conn.open || conn.paused || !(full || ends)) return;
+  }
+  conn.armed = false;
+}
+
+// Whether there may be more.
+bool EpollEngine::receive(Conn& conn) {
   const ssize_t n = recv(conn.fd, input_.data(), input_.size(), 0);
   if (n < 0) {
-    // Level-triggered: if there is something after all we are told again.
-    if (errno == EAGAIN || errno == EINTR) return;
-    return close_conn(conn, CloseReason::kError);
+    if (errno != EAGAIN && errno != EINTR) close_conn(conn, CloseReason::kError);
+    return false;
   }
-  if (n == 0) return stream_ended(conn);
+  if (n == 0) {
+    stream_ended(conn);
+    return false;
+  }
   const auto bytes = static_cast<std::size_t>(n);
   stat_add(stats_.bytes_in, bytes);
   current_ = &conn;
   handler_.on_data(conn.id(), std::span(input_).first(bytes));
   flush_cork(conn);
   current_ = nullptr;
+  return bytes == input_.size();
 }
 
 void EpollEngine::stream_ended(Conn& conn) {
@@ -144,7 +170,7 @@ void EpollEngine::stream_ended(Conn& conn) {
     // It says no more but still listens, and what it was promised has not left.
     conn.fin_seen = true;
     conn.paused = true;  // The end of the stream would be reported in every turn.
-    return update_interest(conn);
+    return arm(conn);
   }
   close_conn(conn, conn.fin_sent ? CloseReason::kFinished : CloseReason::kPeer);
 }
@@ -210,17 +236,13 @@ void EpollEngine::adopt(int fd) {
     conns_.emplace_back().slot = free_slots_.back();
   }
   Conn& conn = conns_[free_slots_.back()];
-  epoll_event event{EPOLLIN, {.u64 = tag(conn.id())}};
-  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
-    // ENOSPC: fs.epoll.max_user_watches; ENOMEM. This connection cannot be served.
-    back_off(errno);
-    ::close(fd);
-    return;
-  }
   free_slots_.pop_back();
   conn.fd = fd;
   conn.open = true;
   handler_.on_accept(conn.id());
+  // Its request may have come with it.
+  if (conn.open && !conn.paused) receive(conn);
+  if (conn.open && !conn.armed) arm(conn);
 }
 
 void EpollEngine::watch_listener(bool on) {
@@ -403,31 +425,39 @@ bool EpollEngine::blocked(ConnId id) const {
 void EpollEngine::set_blocked(Conn& conn, bool blocked) {
   if (conn.blocked == blocked) return;
   conn.blocked = blocked;
-  update_interest(conn);
+  arm(conn);
 }
 
-void EpollEngine::update_interest(Conn& conn) {
+// Tells epoll what to wait for; whatever has come until now is reported.
+void EpollEngine::arm(Conn& conn) {
   epoll_event event{0, {.u64 = tag(conn.id())}};
   if (!conn.paused) event.events |= EPOLLIN;
   if (conn.blocked) event.events |= EPOLLOUT;
-  // Fails for ENOMEM only; without it the connection would hang for ever.
-  if (epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, conn.fd, &event) != 0) {
-    close_conn(conn, CloseReason::kError);
+  if (options_.mode == EpollMode::kEdge) event.events |= EPOLLET | EPOLLRDHUP;
+  if (options_.mode == EpollMode::kOneShot) event.events |= EPOLLONESHOT;
+  const int operation = conn.watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+  if (epoll_ctl(epoll_.get(), operation, conn.fd, &event) != 0) {
+    // ENOSPC: fs.epoll.max_user_watches; ENOMEM. Unwatched it would hang for ever.
+    if (!conn.watched) back_off(errno);
+    return close_conn(conn, CloseReason::kError);
   }
+  conn.watched = true;
+  conn.armed = true;
 }
 
 void EpollEngine::pause_reading(ConnId id) {
   Conn* conn = find(id);
   if (conn == nullptr || conn->paused) return;
   conn->paused = true;
-  update_interest(*conn);
+  // Edge-triggered, what comes meanwhile is told once, and again when it is armed.
+  if (conn->watched && options_.mode != EpollMode::kEdge) arm(*conn);
 }
 
 void EpollEngine::resume_reading(ConnId id) {
   Conn* conn = find(id);
   if (conn == nullptr || !conn->paused) return;
   conn->paused = false;
-  update_interest(*conn);
+  arm(*conn);
 }
 
 void EpollEngine::finish(ConnId id) {

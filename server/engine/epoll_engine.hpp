@@ -11,6 +11,7 @@
 #include "server/contract/stats_page.h"
 #include "server/engine/accept_errors.hpp"
 #include "server/engine/engine.hpp"
+#include "server/engine/engine_options.hpp"
 #include "server/engine/file_descriptor.hpp"
 #include "server/engine/output_queue.hpp"
 
@@ -20,10 +21,12 @@ struct EpollOptions {
   int listen_fd = -1;       // not owned
   int wake_fd = -1;         // an eventfd, not owned
   std::size_t batch = 512;  // maxevents of epoll_wait
+  EpollMode mode = EpollMode::kLevel;
 };
 
-// Level-triggered epoll. An idle connection owns no buffer: all read into one, and write from one
-// while their input is handled; only what the kernel does not take is queued.
+// epoll. A socket is watched from when it is first waited for, and for output only while it takes
+// no more. An idle connection owns no buffer: all read into one, and write from one while their
+// input is handled; only what the kernel does not take is queued.
 class EpollEngine final : public Engine {
  public:
   // Throws Error. `stats` is written by the thread that runs the engine, and nobody else.
@@ -34,6 +37,7 @@ class EpollEngine final : public Engine {
   void stop() override { running_ = false; }
   void stop_accepting() override;
   std::uint64_t now_ns() const override { return now_ns_; }
+  void set_batch(std::size_t events) override { options_.batch = events; }
 
   void send(ConnId id, std::span<const Part> parts) override;
   void send_shared(ConnId id, SharedBytes bytes) override;
@@ -54,6 +58,8 @@ class EpollEngine final : public Engine {
     std::uint32_t generation = 0;
     CloseReason reason = CloseReason::kPeer;
     bool open = false;
+    bool watched = false;    // known to epoll,
+    bool armed = false;      // which will tell what it is to wait for
     bool paused = false;     // not to be read
     bool blocked = false;    // EPOLLOUT is armed
     bool dirty = false;      // in dirty_
@@ -77,7 +83,8 @@ class EpollEngine final : public Engine {
   // The loop.
   void dispatch(const epoll_event& event);
   void handle_conn(Conn& conn, std::uint32_t events);
-  void receive(Conn& conn);
+  bool receive(Conn& conn);
+  void receive_all(Conn& conn, bool ends);
   void stream_ended(Conn& conn);
   void tick();
   void end_turn();
@@ -95,7 +102,7 @@ class EpollEngine final : public Engine {
   void mark_dirty(Conn& conn);
 
   void set_blocked(Conn& conn, bool blocked);
-  void update_interest(Conn& conn);
+  void arm(Conn& conn);
   void close_conn(Conn& conn, CloseReason reason);
   void release_closed();
 

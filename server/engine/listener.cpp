@@ -4,6 +4,8 @@
 #include <netinet/tcp.h>
 #include <sys/un.h>
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
@@ -71,6 +73,12 @@ FileDescriptor listening_socket(const Address& address) {
   return fd;
 }
 
+bool listens(int fd) {
+  int on = 0;
+  socklen_t size = sizeof on;
+  return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &size) == 0 && on != 0;
+}
+
 }  // namespace
 
 Listeners open_listeners(const Address& address, std::size_t count) {
@@ -86,6 +94,32 @@ Listeners open_listeners(const Address& address, std::size_t count) {
     // kernel takes an io_uring apart, and lets go of its listener, a moment after its process
     // ended.
     bound_socket(address, false, kPatience);
+  }
+  while (listeners.sockets.size() < count) {
+    listeners.sockets.push_back(listening_socket(listeners.address));
+  }
+  return listeners;
+}
+
+Listeners adopt_listeners(const Address& address, std::size_t count,
+                          const InheritedListeners& inherited) {
+  Listeners listeners;
+  listeners.claim = FileDescriptor(inherited.claim);
+  for (const int fd : inherited.sockets) {
+    if (!listens(fd)) fail("cannot take over descriptor {}: it is no listening socket", fd);
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    listeners.sockets.emplace_back(fd);
+  }
+  fcntl(inherited.claim, F_SETFD, FD_CLOEXEC);
+  if (listeners.sockets.empty() || listeners.sockets.size() > count) {
+    fail("cannot take over {} listening sockets with {} workers; give --workers {}",
+         listeners.sockets.size(), count, listeners.sockets.size());
+  }
+  listeners.address = local_address(listeners.sockets[0].get());
+  const std::string wanted = address.text();
+  if (address.port() != 0 && listeners.address.text() != wanted) {
+    fail("cannot take over {} to listen on {}; stop epulse-ws and start it again to change that",
+         listeners.address.text(), wanted);
   }
   while (listeners.sockets.size() < count) {
     listeners.sockets.push_back(listening_socket(listeners.address));

@@ -22,4 +22,16 @@ struct Listeners {
 // SO_REUSEPORT alone would let share it silently.
 Listeners open_listeners(const Address& address, std::size_t count);
 
+// Descriptors of another process's Listeners, as this process has inherited them.
+struct InheritedListeners {
+  std::vector<int> sockets;
+  int claim = -1;
+};
+
+// Takes them over, and opens more where `count` is greater. Connections that wait in their queues
+// are accepted by either process. Throws Error when they are no listening sockets, or more than
+// `count`, so that one would be without a worker, or not on `address`, unless that has port 0.
+Listeners adopt_listeners(const Address& address, std::size_t count,
+                          const InheritedListeners& inherited);
+
 }  // namespace epulse::server

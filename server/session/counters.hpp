@@ -17,7 +17,7 @@ struct Counter {
   double unit = 1;  // what one of the field's is in the metric's unit
 };
 
-constexpr std::array<Counter, 17> kCounters = {{
+constexpr std::array<Counter, 18> kCounters = {{
     {"connections", "connections", "gauge", "WebSocket connections open now",
      &epulse_stats_worker::connections},
     {"accepted", "handshakes_total", "counter", "Opening handshakes completed",
@@ -48,6 +48,9 @@ constexpr std::array<Counter, 17> kCounters = {{
      &epulse_stats_worker::protocol_errors},
     {"slow_closed", "slow_closed_total", "counter",
      "Connections closed because their backlog passed the cap", &epulse_stats_worker::slow_closed},
+    {"slow_skipped", "slow_skipped_total", "counter",
+     "Topic messages not queued to a subscriber whose backlog was past the cap",
+     &epulse_stats_worker::slow_skipped},
     {"published", "published_total", "counter", "Topic messages taken from clients",
      &epulse_stats_worker::published},
     {"delivered", "delivered_total", "counter", "Topic messages queued to subscribers",

@@ -31,20 +31,50 @@ Hub::Hub(std::size_t workers) {
   for (std::size_t k = 0; k < workers; ++k) stations_.push_back(std::make_unique<Station>());
 }
 
-std::shared_ptr<Topic> Hub::topic(std::string_view name) {
+TopicPtr Hub::topic(std::string_view name) {
   const std::lock_guard lock(topics_mutex_);
-  std::weak_ptr<Topic>& entry = topics_[std::string(name)];
-  std::shared_ptr<Topic> topic = entry.lock();
-  if (!topic) {
-    topic = std::make_shared<Topic>(std::string(name), stations_.size());
-    entry = topic;
-  }
-  // Names whose last subscriber has gone; at a growing distance, so that it costs little per call.
-  if (topics_.size() >= sweep_at_) {
-    std::erase_if(topics_, [](const auto& item) { return item.second.expired(); });
-    sweep_at_ = 64 + 2 * topics_.size();
-  }
+  return find_or_add(topics_, name);
+}
+
+TopicPtr Hub::prefix(std::string_view text) {
+  const std::lock_guard lock(topics_mutex_);
+  return find_or_add(prefixes_, text);
+}
+
+TopicPtr Hub::find_or_add(Topics& topics, std::string_view name) {
+  TopicPtr topic = topics.find(std::string(name));
+  if (topic) return topic;
+  topic = std::make_shared<Topic>(std::string(name), stations_.size());
+  topics.add(topic);
+  if (&topics == &prefixes_) prefixes_version_.fetch_add(1);
   return topic;
+}
+
+TopicPtr Hub::Topics::find(const std::string& name) const {
+  const auto found = by_name.find(name);
+  return found == by_name.end() ? nullptr : found->second.lock();
+}
+
+// Names whose last subscriber has gone leave at a growing distance, so that it costs little per
+// call.
+void Hub::Topics::add(const TopicPtr& topic) {
+  by_name[topic->name()] = topic;
+  if (by_name.size() < sweep_at) return;
+  std::erase_if(by_name, [](const auto& item) { return item.second.expired(); });
+  sweep_at = 64 + 2 * by_name.size();
+}
+
+std::span<const TopicPtr> Hub::prefixes_of(Topic& topic, std::size_t worker) {
+  Topic::Members& local = topic.workers_[worker];
+  if (local.prefixes_version == prefixes_version_.load()) return local.prefixes;
+  const std::lock_guard lock(topics_mutex_);
+  local.prefixes_version = prefixes_version_.load();
+  local.prefixes.clear();
+  for (std::size_t length = 0; length <= topic.name().size(); ++length) {
+    TopicPtr prefix = prefixes_.find(topic.name().substr(0, length));
+    if (prefix) local.prefixes.push_back(std::move(prefix));
+  }
+  return local.prefixes;
 }
 
 bool Hub::offer(std::size_t to, PublicationPtr& publication) {

@@ -22,8 +22,9 @@ class Publication {
   Publication(std::shared_ptr<Topic> topic, ws::Opcode opcode,
               std::span<const std::uint8_t> payload);
 
-  const Topic& topic() const { return *topic_; }
+  Topic& topic() const { return *topic_; }
   const Bytes& frame() const { return frame_; }
+  std::span<const std::uint8_t> payload() const { return std::span(frame_).subspan(header_bytes_); }
 
   // For who takes windows of up to 2^`window_bits_max` bytes, 9 to 15; refers to no other message.
   // The plain frame when the message is not to be compressed, or would not become smaller.
@@ -35,7 +36,6 @@ class Publication {
     Bytes frame;  // empty: the plain one is better
   };
 
-  std::span<const std::uint8_t> payload() const { return std::span(frame_).subspan(header_bytes_); }
   Bytes compress(ws::Compression& compression, std::uint8_t window_bits_max) const;
 
   std::shared_ptr<Topic> topic_;

@@ -1,13 +1,11 @@
 #include "server/session/session.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <ctime>
 #include <limits>
 #include <string>
 #include <utility>
 
-#include "server/allocations.hpp"
 #include "server/contract/handshake_buckets.hpp"
 #include "server/contract/stats_writer.hpp"
 #include "server/engine/clock.hpp"
@@ -23,23 +21,10 @@ constexpr std::uint64_t kSlowCheckNs = 1'000'000'000;
 constexpr std::uint64_t kRefusedNs = 1'000'000'000;  // for whom there is only a refusal
 constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
 constexpr std::uint32_t kWheelSlots = 512;  // two minutes: longer times are looked at again
-constexpr std::string_view kTopicPrefix = "/topic/";
-constexpr int kPublicationsPerTurn = 256;  // so that other workers do not starve our clients
-constexpr std::size_t kMaxTopicChars = 128;
+constexpr int kPublicationsPerTurn = 256;   // so that other workers do not starve our clients
 
-// The unreserved characters of RFC 3986, 2.3: nothing that could be escaped in two ways.
-bool is_topic_name(std::string_view name) {
-  return !name.empty() && name.size() <= kMaxTopicChars &&
-         std::all_of(name.begin(), name.end(), [](char c) {
-           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                  c == '-' || c == '.' || c == '_' || c == '~';
-         });
-}
-
-void burn(std::uint64_t ns) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::nanoseconds(ns);
-  while (std::chrono::steady_clock::now() < end) {
-  }
+std::uint64_t relaxed(const std::atomic<std::uint64_t>& value) {
+  return value.load(std::memory_order_relaxed);
 }
 
 Application::Answer refusal(int status, std::string_view why = {}) {
@@ -54,19 +39,34 @@ std::uint64_t wall_clock_s() {
 
 }  // namespace
 
-Session::Session(SharedState& shared, std::size_t worker)
+Session::Session(SharedState& shared, std::size_t worker, SocketHandler& handler)
     : shared_(shared),
       worker_(worker),
+      handler_(handler),
       stats_(shared.pages.worker(worker)),
-      waiting_(shared.hub.workers()),
+      outbox_(shared.hub, worker),
       wheel_(kTickNs, kWheelSlots, clock_ns()) {
   const ws::CompressionOptions& compression = shared.options.compression;
   if (compression.mode != ws::CompressionOptions::Mode::kOff) compression_.emplace(compression);
 }
 
+std::uint64_t Session::backlog_cap() const {
+  return relaxed(shared_.tunables.backlog_cap_bytes);
+}
+
+std::uint64_t Session::idle_timeout_ns() const {
+  return relaxed(shared_.tunables.idle_timeout_ns);
+}
+
 Session::Client* Session::find(ConnId id) {
   Client* client = clients_.find(id.slot);
   return client != nullptr && client->connection.id() == id ? client : nullptr;
+}
+
+Session::Client* Session::find_open(ConnId id) {
+  Client* client = find(id);
+  return client != nullptr && client->connection.phase() == Connection::Phase::kOpen ? client
+                                                                                     : nullptr;
 }
 
 // Connections.
@@ -78,7 +78,7 @@ void Session::on_accept(ConnId id) {
   client.due_ns = kNever;
   if (!within_address_limits(client)) {
     client.refusal = 429;  // and takes no place from others
-  } else if (shared_.connections.fetch_add(1) >= shared_.options.max_connections) {
+  } else if (shared_.connections.fetch_add(1) >= relaxed(shared_.tunables.max_connections)) {
     client.refusal = 503;
   }
   enter_phase(client);
@@ -106,29 +106,36 @@ void Session::on_data(ConnId id, std::span<std::uint8_t> input) {
   const Connection::Phase before = client->connection.phase();
   receiving_ = client;
   client->connection.receive(input, *engine_, *this);
+  receiving_ = nullptr;
   if (client->connection.phase() != before) enter_phase(*client);
   if (client->connection.phase() != Connection::Phase::kOpen || !engine_->blocked(id)) return;
-  // Who does not read its echo is not read either. A subscriber is, up to the cap of its backlog:
-  // it may be sending pings and reading none of the pongs.
-  if (!client->subscription) {
-    engine_->pause_reading(id);
-  } else {
+  // Who does not read what it is sent is not read either. A subscriber is, up to the cap of its
+  // backlog: it may be sending pings and reading none of the pongs.
+  if (client->subscriptions && shared_.options.slow_policy == SlowPolicy::kDrop) {
     drop_if_slow(*client);
+  } else if (!client->subscriptions || is_slow(*client)) {
+    engine_->pause_reading(id);
   }
 }
 
 void Session::on_drained(ConnId id) {
   const Client* client = find(id);
-  if (client != nullptr && !client->throttled) engine_->resume_reading(id);
+  if (client == nullptr) return;
+  if (!client->throttled) engine_->resume_reading(id);
+  if (client->connection.phase() == Connection::Phase::kOpen) handler_.on_writable({*this, id});
 }
 
 void Session::on_closed(ConnId id, CloseReason /*reason*/) {
   Client* client = find(id);
   if (client == nullptr) return;
   unsubscribe(*client);
-  if (client->counted) stat_set(stats_.connections, stats_.connections - 1);
+  if (client->counted) {
+    stat_set(stats_.connections, stats_.connections - 1);
+    handler_.on_close({*this, id}, client->connection.close_code());
+  }
   if (client->refusal != 429) shared_.connections.fetch_sub(1);
   if (client->limited) shared_.address_limits.leave(peers_[id.slot], engine_->now_ns());
+  note_end(*client);
   wheel_.clear(id.slot);
   clients_.erase(id.slot);
   --live_;
@@ -148,7 +155,8 @@ Session::Answer Session::on_request(Connection& /*conn*/, const ws::Request& req
   if (plain && !limited && path == "/stats") return {200, shared_.pages.text(), {}};
   if (plain && !limited && path == "/metrics")
     return {200, prometheus_text(shared_.pages.read()), {}};
-  if (status == 101 || limited) answer = route(client, request, path);
+  if (status == 101 || limited) answer = route(client, request);
+  note_request(client, request, answer.status);
   if (answer.status != 101) {
     stat_add(stats_.refused, 1);
     return answer;
@@ -161,6 +169,24 @@ Session::Answer Session::on_request(Connection& /*conn*/, const ws::Request& req
   return answer;
 }
 
+void Session::note_request(Client& client, const ws::Request& request, int status) {
+  if (!shared_.options.on_access || ++requests_unnoted_ < shared_.options.access_sample) return;
+  requests_unnoted_ = 0;
+  client.access = std::make_unique<AccessRecord>();
+  const Address peer = engine_->peer_address(client.connection.id());
+  if (peer.size != 0) client.access->peer = peer.text();
+  client.access->method = request.method;
+  client.access->target = request.target;
+  client.access->status = status;
+}
+
+void Session::note_end(Client& client) {
+  if (!client.access) return;
+  client.access->duration_ns = engine_->now_ns() - client.accepted_ns;
+  client.access->close_code = client.connection.close_code();
+  shared_.options.on_access(*client.access);
+}
+
 void Session::count_handshake(const Client& client) {
   const std::uint64_t ns = engine_->now_ns() - client.accepted_ns;
   stat_add(stats_.accepted, 1);
@@ -168,73 +194,141 @@ void Session::count_handshake(const Client& client) {
   stat_add(stats_.handshake_buckets[handshake_bucket(ns)], 1);
 }
 
-Session::Answer Session::route(Client& client, const ws::Request& request, std::string_view path) {
+Session::Answer Session::route(const Client& client, const ws::Request& request) {
   if (client.refusal != 0) return refusal(client.refusal);
   if (drain_deadline_ns_ != 0) return refusal(503);
   const GateVerdict verdict = check_gate(shared_.options.gate, request, wall_clock_s());
   if (verdict.status != 101) return refusal(verdict.status, verdict.why);
-  if (!path.starts_with(kTopicPrefix)) return {};
-  return subscribe(client, path.substr(kTopicPrefix.size())) ? Answer{} : refusal(404);
+  const SocketHandler::Reply reply = handler_.on_request(request);
+  return reply.status == 101 ? Answer{} : refusal(reply.status, reply.why);
 }
 
-bool Session::subscribe(Client& client, std::string_view name) {
-  if (!is_topic_name(name)) return false;
-  const std::shared_ptr<Topic> topic = shared_.hub.topic(name);
-  const std::uint32_t index = topic->add(worker_, client.connection.id());
-  client.subscription = std::make_unique<Subscription>(Subscription{topic, index});
-  return true;
-}
-
-void Session::unsubscribe(Client& client) {
-  const std::unique_ptr<Subscription> subscription = std::move(client.subscription);
-  if (!subscription) return;
-  const std::uint32_t index = subscription->index;
-  subscription->topic->remove(worker_, index);
-  const std::vector<ConnId>& members = subscription->topic->members(worker_);
-  if (index < members.size()) find(members[index])->subscription->index = index;
+void Session::on_open(Connection& conn, const ws::Request& request) {
+  handler_.on_open({*this, conn.id()}, request);
 }
 
 // Messages.
 
 void Session::on_message(Connection& conn, ws::Opcode opcode, std::span<std::uint8_t> payload) {
   stat_add(stats_.messages_in, 1);
-  if (shared_.options.handler_delay_ns != 0) burn(shared_.options.handler_delay_ns);
-  if (receiving_->subscription) return publish(*receiving_, opcode, payload);
-  conn.send(opcode, payload, *engine_);
-  stat_add(stats_.messages_out, 1);
+  if (AccessRecord* const access = receiving_->access.get()) {
+    ++access->messages_in;
+    access->bytes_in += payload.size();
+  }
+  handler_.on_message({*this, conn.id()}, opcode, payload);
 }
 
 void Session::on_violation(Connection& /*conn*/) {
   stat_add(stats_.protocol_errors, 1);
 }
 
-void Session::publish(Client& client, ws::Opcode opcode, std::span<const std::uint8_t> payload) {
-  const auto publication =
-      std::make_shared<const Publication>(client.subscription->topic, opcode, payload);
-  stat_add(stats_.published, 1);
-  hand_over(publication);
-  deliver(publication);
-  const bool stalled = std::any_of(waiting_.begin(), waiting_.end(),
-                                   [](const auto& queue) { return !queue.empty(); });
-  if (stalled) throttle(client);
+void Session::send(ConnId id, ws::Opcode opcode, std::span<const std::uint8_t> message) {
+  Client* client = find_open(id);
+  if (client == nullptr) return;
+  client->connection.send(opcode, message, *engine_);
+  count_sent(*client, message.size());
 }
 
-void Session::hand_over(const PublicationPtr& publication) {
-  for (std::size_t k = 0; k < waiting_.size(); ++k) {
-    if (k == worker_ || !publication->topic().has_members(k)) continue;
-    PublicationPtr copy = publication;
-    if (!waiting_[k].empty() || !shared_.hub.offer(k, copy)) waiting_[k].push_back(std::move(copy));
+void Session::count_sent(Client& client, std::size_t bytes) {
+  stat_add(stats_.messages_out, 1);
+  if (client.access) {
+    ++client.access->messages_out;
+    client.access->bytes_out += bytes;
   }
 }
 
+void Session::close(ConnId id, ws::CloseCode code, std::string_view reason) {
+  Client* client = find_open(id);
+  if (client == nullptr) return;
+  client->connection.close(code, reason, *engine_);
+  if (client != receiving_) enter_phase(*client);  // or else on_data() does
+  engine_->resume_reading(id);                     // for the answer
+}
+
+void Session::set_state(ConnId id, std::unique_ptr<SocketState> state) {
+  if (Client* client = find(id)) client->state = std::move(state);
+}
+
+SocketState* Session::state(ConnId id) {
+  const Client* client = find(id);
+  return client == nullptr ? nullptr : client->state.get();
+}
+
+// Topics.
+
+TopicPtr Session::subscribe(ConnId id, std::string_view topic) {
+  TopicPtr found = shared_.hub.topic(topic);
+  if (Client* client = find_open(id)) add_subscription(*client, found);
+  return found;
+}
+
+void Session::subscribe_prefix(ConnId id, std::string_view prefix) {
+  if (Client* client = find_open(id)) add_subscription(*client, shared_.hub.prefix(prefix));
+}
+
+void Session::add_subscription(Client& client, const TopicPtr& topic) {
+  if (!client.subscriptions) {
+    client.subscriptions = std::make_unique<std::vector<Subscription>>();
+    client.subscriptions->reserve(1);
+  }
+  client.subscriptions->push_back({topic, topic->add(worker_, client.connection.id())});
+}
+
+void Session::unsubscribe(Client& client) {
+  if (!client.subscriptions) return;
+  // One by one: it may have subscribed to one topic twice.
+  for (std::vector<Subscription>& left = *client.subscriptions; !left.empty();) {
+    const Subscription subscription = std::move(left.back());
+    left.pop_back();
+    remove_member(subscription);
+  }
+  client.subscriptions.reset();
+}
+
+// The last member takes its place, and has to know.
+void Session::remove_member(const Subscription& subscription) {
+  const TopicPtr& topic = subscription.topic;
+  const auto last = static_cast<std::uint32_t>(topic->members(worker_).size() - 1);
+  topic->remove(worker_, subscription.index);
+  if (subscription.index == last) return;
+  const Client* moved = find(topic->members(worker_)[subscription.index]);
+  for (Subscription& other : *moved->subscriptions) {
+    if (other.topic == topic && other.index == last) other.index = subscription.index;
+  }
+}
+
+void Session::publish(ConnId id, const TopicPtr& topic, ws::Opcode opcode,
+                      std::span<const std::uint8_t> message) {
+  Client* client = find(id);
+  if (client == nullptr) return;
+  const auto publication = std::make_shared<const Publication>(topic, opcode, message);
+  stat_add(stats_.published, 1);
+  outbox_.hand_over(publication);
+  deliver(publication);
+  if (!outbox_.empty()) throttle(*client);
+}
+
 void Session::deliver(const PublicationPtr& publication) {
-  for (const ConnId member : publication->topic().members(worker_)) {
+  Topic& topic = publication->topic();
+  deliver_to(topic, publication);
+  for (const TopicPtr& prefix : shared_.hub.prefixes_of(topic, worker_)) {
+    deliver_to(*prefix, publication);
+  }
+}
+
+void Session::deliver_to(const Topic& topic, const PublicationPtr& publication) {
+  const bool skip = shared_.options.slow_policy == SlowPolicy::kSkip;
+  for (const ConnId member : topic.members(worker_)) {
     Client* client = find(member);
     if (client->connection.phase() != Connection::Phase::kOpen) continue;
+    if (skip && is_slow(*client)) {
+      stat_add(stats_.slow_skipped, 1);
+      continue;
+    }
     engine_->send_shared(member, frame_for(*client, publication));
     stat_add(stats_.delivered, 1);
-    stat_add(stats_.messages_out, 1);
-    drop_if_slow(*client);
+    count_sent(*client, publication->payload().size());
+    if (!skip) drop_if_slow(*client);
   }
 }
 
@@ -246,12 +340,16 @@ SharedBytes Session::frame_for(Client& client, const PublicationPtr& publication
   return {publication, &frame};
 }
 
+bool Session::is_slow(const Client& client) const {
+  const ConnId id = client.connection.id();
+  return engine_->queued_bytes(id) > backlog_cap() && engine_->blocked(id);
+}
+
 // A turn may be rich; what counts is what the socket does not take, as its end tells.
 void Session::drop_if_slow(Client& client) {
   const ConnId id = client.connection.id();
-  if (engine_->queued_bytes(id) <= shared_.options.backlog_cap_bytes) return;
+  if (engine_->queued_bytes(id) <= backlog_cap()) return;
   if (!engine_->blocked(id)) return schedule(client, engine_->now_ns() + kSlowCheckNs);
-  // A close frame would stand at the end of the backlog that is not being read.
   client.connection.drop(*engine_);
   enter_phase(client);  // Its timer may be due before the engine lets go of it.
   stat_add(stats_.slow_closed, 1);
@@ -267,10 +365,10 @@ void Session::throttle(Client& client) {
   shared_.hub.waker(worker_).wake();  // The second attempt that announce_stall() asks for.
 }
 
-void Session::retry_waiting() {
-  if (!offer_waiting()) {
+void Session::retry_outbox() {
+  if (!outbox_.retry()) {
     shared_.hub.announce_stall(worker_);
-    if (!offer_waiting()) return;
+    if (!outbox_.retry()) return;
   }
   for (const ConnId id : std::exchange(throttled_, {})) {
     if (Client* client = find(id)) {
@@ -278,17 +376,6 @@ void Session::retry_waiting() {
       engine_->resume_reading(id);
     }
   }
-}
-
-// Whether nothing waits any more.
-bool Session::offer_waiting() {
-  bool empty = true;
-  for (std::size_t k = 0; k < waiting_.size(); ++k) {
-    std::deque<PublicationPtr>& queue = waiting_[k];
-    while (!queue.empty() && shared_.hub.offer(k, queue.front())) queue.pop_front();
-    empty = empty && queue.empty();
-  }
-  return empty;
 }
 
 void Session::on_wake() {
@@ -302,15 +389,20 @@ void Session::on_wake() {
   publication.reset();
   if (taken == kPublicationsPerTurn) shared_.hub.waker(worker_).wake();  // for the rest
   if (taken != 0) shared_.hub.wake_stalled(worker_);
-  if (!throttled_.empty()) retry_waiting();
-  if (shared_.draining.load() && drain_deadline_ns_ == 0) begin_drain();
+  if (!throttled_.empty()) retry_outbox();
+  const Stage stage = shared_.stage.load();
+  if (stage != Stage::kServing) engine_->stop_accepting();
+  if (stage == Stage::kDraining && drain_deadline_ns_ == 0) begin_drain();
 }
 
 // Time.
 
 void Session::on_tick() {
   const std::uint64_t now = engine_->now_ns();
-  stat_set(stats_.allocations, allocations_of_this_thread());
+  if (shared_.options.allocations != nullptr) {
+    stat_set(stats_.allocations, shared_.options.allocations());
+  }
+  engine_->set_batch(relaxed(shared_.tunables.epoll_batch));
   if (drain_deadline_ns_ != 0 && now >= drain_deadline_ns_) return engine_->stop();
   wheel_.advance(now, [this](std::uint32_t slot) { on_due(slot); });
 }
@@ -322,7 +414,7 @@ void Session::enter_phase(Client& client) {
     case Connection::Phase::kHandshake:
       return schedule(client, handshake_end(client));
     case Connection::Phase::kOpen:
-      return schedule(client, std::min(lifetime_end(client), now + options.idle_timeout_ns / 2));
+      return schedule(client, std::min(lifetime_end(client), now + idle_timeout_ns() / 2));
     case Connection::Phase::kClosing:
     case Connection::Phase::kFinished:
       client.closing =
@@ -386,19 +478,19 @@ std::uint64_t Session::check_open(Client& client) {
     engine_->resume_reading(client.connection.id());
     return kNever;  // enter_phase() has seen to it
   }
-  if (client.subscription) drop_if_slow(client);
-  const std::uint64_t silent_end = client.heard_ns + options.idle_timeout_ns;
+  if (client.subscriptions && options.slow_policy == SlowPolicy::kDrop) drop_if_slow(client);
+  const std::uint64_t silent_end = client.heard_ns + idle_timeout_ns();
   if (client.pinged && now >= silent_end) {
     engine_->abort(client.connection.id());
     return kNever;
   }
-  if (now < client.heard_ns + options.idle_timeout_ns / 2) {
-    return std::min(end, client.heard_ns + options.idle_timeout_ns / 2);
+  if (now < client.heard_ns + idle_timeout_ns() / 2) {
+    return std::min(end, client.heard_ns + idle_timeout_ns() / 2);
   }
   if (client.pinged) return std::min(end, silent_end);
   client.pinged = true;  // Who is still there answers, and is heard; also when we were held up.
   client.connection.ping(*engine_);
-  return std::min(end, std::max(silent_end, now + options.idle_timeout_ns / 2));
+  return std::min(end, std::max(silent_end, now + idle_timeout_ns() / 2));
 }
 
 // Its close frame stands behind all that it has not read yet: the peer's time to answer begins when
@@ -410,15 +502,13 @@ bool Session::close_is_stuck(Client& client) {
   if (unsent < closing.unsent) closing.moved_ns = now;
   closing.unsent = unsent;
   return now - closing.moved_ns >= shared_.options.close_timeout_ns ||
-         now - closing.since_ns >=
-             std::max(shared_.options.idle_timeout_ns, shared_.options.close_timeout_ns);
+         now - closing.since_ns >= std::max(idle_timeout_ns(), shared_.options.close_timeout_ns);
 }
 
 // Ending.
 
 void Session::begin_drain() {
   drain_deadline_ns_ = engine_->now_ns() + shared_.options.drain_timeout_ns;
-  engine_->stop_accepting();
   clients_.for_each([this](Client& client) {
     if (client.connection.phase() == Connection::Phase::kHandshake) {
       engine_->abort(client.connection.id());

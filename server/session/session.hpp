@@ -2,60 +2,56 @@
 
 #include <atomic>
 #include <cstdint>
-#include <deque>
 #include <memory>
-#include <string>
 #include <string_view>
 #include <vector>
 
 #include "server/access/address_limits.hpp"
-#include "server/access/gate.hpp"
 #include "server/conn/connection.hpp"
 #include "server/engine/engine.hpp"
 #include "server/session/hub.hpp"
+#include "server/session/outbox.hpp"
+#include "server/session/session_options.hpp"
 #include "server/session/slab.hpp"
+#include "server/session/socket.hpp"
 #include "server/session/stats_pages.hpp"
 #include "server/session/timer_wheel.hpp"
+#include "server/session/tunables.hpp"
 #include "server/ws/compression.hpp"
 
 namespace epulse::server {
 
-struct SessionOptions {
-  std::uint32_t max_message_bytes = 16 * 1024 * 1024;  // at most ws::kMaxMessageBytes
-  std::size_t max_connections = 0;                     // of the whole process
-  std::size_t backlog_cap_bytes = std::size_t{1024} * 1024;
-  std::uint64_t handshake_timeout_ns = 10'000'000'000;
-  std::uint64_t close_timeout_ns = 2'000'000'000;  // for a closing peer that takes and says nothing
-  std::uint64_t idle_timeout_ns = 300'000'000'000;
-  std::uint64_t max_lifetime_ns = 0;  // of a connection; 0: no limit
-  std::uint64_t drain_timeout_ns = 2'000'000'000;
-  std::uint64_t handler_delay_ns = 0;  // burnt per message, for demonstrations
-  ws::CompressionOptions compression{};
-  std::vector<std::string> subprotocols{};  // tokens of at most ws::kMaxProtocolChars
-  GateOptions gate{};
-  AddressLimitOptions address_limits{};
+enum class Stage : std::uint8_t {
+  kServing,
+  kNoNewcomers,  // those who are there are served
+  kDraining,     // those who are there are asked to go
 };
 
 // What the workers of one process share.
 struct SharedState {
-  SharedState(const SessionOptions& session_options, std::size_t workers)
+  SharedState(const SessionOptions& session_options, const EngineOptions& engine,
+              std::size_t workers)
       : address_limits(session_options.address_limits),
         options(session_options),
+        tunables(session_options, engine),
         pages(workers),
         hub(workers) {}
 
   AddressLimits address_limits;  // first, for the sake of its alignment
   const SessionOptions options;
+  Tunables tunables;  // which hold instead of options, where they have the same name
   StatsPages pages;
   Hub hub;
   std::atomic<std::size_t> connections{0};
-  std::atomic<bool> draining{false};
+  std::atomic<Stage> stage{Stage::kServing};
 };
 
-// The clients of one worker: echo, or publish and subscribe under /topic/NAME.
+// The clients of one worker: their limits, their time, their topics. What their messages mean is
+// for the SocketHandler to say.
 class Session final : public Handler, public Application {
  public:
-  Session(SharedState& shared, std::size_t worker);
+  // Both outlive it.
+  Session(SharedState& shared, std::size_t worker, SocketHandler& handler);
 
   // The engine that calls us; before it runs.
   void attach(Engine& engine) { engine_ = &engine; }
@@ -68,12 +64,25 @@ class Session final : public Handler, public Application {
   void on_tick() override;
 
   Answer on_request(Connection& conn, const ws::Request& request, int status) override;
+  void on_open(Connection& conn, const ws::Request& request) override;
   void on_message(Connection& conn, ws::Opcode opcode, std::span<std::uint8_t> payload) override;
   void on_violation(Connection& conn) override;
 
+  // For Socket, which tells what they do.
+  void send(ConnId id, ws::Opcode opcode, std::span<const std::uint8_t> message);
+  TopicPtr subscribe(ConnId id, std::string_view topic);
+  void subscribe_prefix(ConnId id, std::string_view prefix);
+  void publish(ConnId id, const TopicPtr& topic, ws::Opcode opcode,
+               std::span<const std::uint8_t> message);
+  void close(ConnId id, ws::CloseCode code, std::string_view reason);
+  std::size_t queued_bytes(ConnId id) const { return engine_->queued_bytes(id); }
+  Address peer_address(ConnId id) { return engine_->peer_address(id); }
+  void set_state(ConnId id, std::unique_ptr<SocketState> state);
+  SocketState* state(ConnId id);
+
  private:
   struct Subscription {
-    std::shared_ptr<Topic> topic;
+    TopicPtr topic;
     std::uint32_t index;  // of the client in topic->members()
   };
   struct Closing {
@@ -86,8 +95,10 @@ class Session final : public Handler, public Application {
     Client(ConnId id, std::uint32_t max_message_bytes) : connection(id, max_message_bytes) {}
 
     Connection connection;
-    std::unique_ptr<Subscription> subscription;
+    std::unique_ptr<std::vector<Subscription>> subscriptions;
+    std::unique_ptr<SocketState> state;
     std::unique_ptr<Closing> closing;
+    std::unique_ptr<AccessRecord> access;
     std::uint64_t accepted_ns = 0;
     std::uint64_t heard_ns = 0;
     std::uint64_t due_ns = 0;   // when the wheel calls next
@@ -97,23 +108,29 @@ class Session final : public Handler, public Application {
     bool pinged = false;        // since it was last heard
     bool throttled = false;     // in throttled_
   };
-  static_assert(sizeof(Client) <= 176, "most of what an idle connection costs");
+  static_assert(sizeof(Client) <= 192, "most of what an idle connection costs");
 
+  std::uint64_t backlog_cap() const;
+  std::uint64_t idle_timeout_ns() const;
   Client* find(ConnId id);
+  Client* find_open(ConnId id);
   bool within_address_limits(Client& client);
-  Answer route(Client& client, const ws::Request& request, std::string_view path);
+  Answer route(const Client& client, const ws::Request& request);
   void count_handshake(const Client& client);
-  bool subscribe(Client& client, std::string_view name);
-  void unsubscribe(Client& client);
+  void note_request(Client& client, const ws::Request& request, int status);
+  void note_end(Client& client);
 
-  void publish(Client& client, ws::Opcode opcode, std::span<const std::uint8_t> payload);
-  void hand_over(const PublicationPtr& publication);
+  void count_sent(Client& client, std::size_t bytes);
+  void add_subscription(Client& client, const TopicPtr& topic);
+  void unsubscribe(Client& client);
+  void remove_member(const Subscription& subscription);
   void deliver(const PublicationPtr& publication);
+  void deliver_to(const Topic& topic, const PublicationPtr& publication);
   SharedBytes frame_for(Client& client, const PublicationPtr& publication);
+  bool is_slow(const Client& client) const;
   void drop_if_slow(Client& client);
   void throttle(Client& client);
-  void retry_waiting();
-  bool offer_waiting();
+  void retry_outbox();
 
   void begin_drain();
   void enter_phase(Client& client);
@@ -128,16 +145,18 @@ class Session final : public Handler, public Application {
 
   SharedState& shared_;
   std::size_t worker_;
+  SocketHandler& handler_;
   epulse_stats_worker& stats_;
   std::optional<ws::Compression> compression_;  // before clients_, who use it to their end
   Engine* engine_ = nullptr;
   Slab<Client> clients_;         // by slot
-  Client* receiving_ = nullptr;  // whose input is being handled: its messages come meanwhile
+  Client* receiving_ = nullptr;  // whose input is being handled
   std::vector<PeerKey> peers_;   // by slot, with limits per address only
   std::size_t live_ = 0;
-  std::vector<std::deque<PublicationPtr>> waiting_;  // by worker: its mailbox was full
-  std::vector<ConnId> throttled_;                    // publishers not read until waiting_ is empty
-  std::uint64_t drain_deadline_ns_ = 0;              // 0: not draining
+  std::uint32_t requests_unnoted_ = 0;  // since the last that on_access will be told of
+  Outbox outbox_;
+  std::vector<ConnId> throttled_;        // publishers not read until outbox_ is empty
+  std::uint64_t drain_deadline_ns_ = 0;  // 0: not draining
   TimerWheel wheel_;
 };
 

@@ -16,9 +16,11 @@
 
 namespace epulse::server {
 
-Worker::Worker(const WorkerOptions& options, SharedState& shared, FileDescriptor listener)
+Worker::Worker(const WorkerOptions& options, SharedState& shared, HandlerFactory make_handler,
+               FileDescriptor listener)
     : options_(options),
       shared_(shared),
+      make_handler_(std::move(make_handler)),
       listener_(std::move(listener)),
       thread_([this] { run(); }) {}
 
@@ -36,7 +38,8 @@ void Worker::run() {
   try {
     const pid_t tid = set_up();
     // Built here, after pinning, so that its memory is near this CPU.
-    Session session(shared_, options_.index);
+    const std::unique_ptr<SocketHandler> handler = make_handler_(options_.index);
+    Session session(shared_, options_.index, *handler);
     std::optional<TlsEngine> tls;
     if (options_.tls != nullptr) tls.emplace(*options_.tls, session);
     const std::unique_ptr<Engine> engine =

@@ -23,7 +23,8 @@ struct WorkerOptions {
 // One thread with its own listener, loop, connections and buffers.
 class Worker {
  public:
-  Worker(const WorkerOptions& options, SharedState& shared, FileDescriptor listener);
+  Worker(const WorkerOptions& options, SharedState& shared, HandlerFactory make_handler,
+         FileDescriptor listener);
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
   ~Worker();
@@ -39,6 +40,7 @@ class Worker {
 
   WorkerOptions options_;
   SharedState& shared_;
+  HandlerFactory make_handler_;
   FileDescriptor listener_;
   std::promise<pid_t> started_;
   std::promise<void> ended_;

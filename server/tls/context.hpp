@@ -2,20 +2,12 @@
 
 #include <atomic>
 #include <memory>
-#include <string>
-#include <vector>
 
 #include "server/tls/openssl.hpp"
+#include "server/tls/options.hpp"
 #include "server/tls/ticket_keys.hpp"
 
 namespace epulse::tls {
-
-struct Options {
-  std::string certificate_file;          // PEM: the server's own, then those that vouch for it
-  std::string key_file;                  // PEM
-  bool allow_tls12 = false;              // or else TLS 1.3 only
-  std::vector<std::string> early_paths;  // that early data may ask for; none: no early data
-};
 
 // What the server is to its TLS clients: certificate, versions, tickets; one for all workers.
 class Context {

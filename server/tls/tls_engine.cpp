@@ -104,6 +104,7 @@ void TlsEngine::after_input(Conn& conn) {
 }
 
 void TlsEngine::on_drained(ConnId id) {
+  if (Conn* conn = find(id); conn != nullptr && !conn->ended) seal(*conn);
   handler_.on_drained(id);
   seal_all();
 }
@@ -133,20 +134,20 @@ void TlsEngine::send(ConnId id, std::span<const Part> parts) {
   Conn* conn = find_writable(id);
   if (conn == nullptr) return;
   for (const Part part : parts) {
-    conn == current_ ? add(*conn, part) : plain_of(*conn).append(part);
+    is_corked(*conn) ? add(*conn, part) : plain_of(*conn).append(part);
   }
 }
 
 void TlsEngine::send_shared(ConnId id, SharedBytes bytes) {
   Conn* conn = find_writable(id);
   if (conn == nullptr) return;
-  if (conn == current_) return add(*conn, *bytes);
+  if (is_corked(*conn)) return add(*conn, *bytes);
   plain_of(*conn).append_shared(std::move(bytes));
 }
 
 std::size_t TlsEngine::unsealed_bytes(const Conn& conn) const {
-  if (&conn == current_) return corked_;
-  return conn.plain ? conn.plain->bytes() : 0;
+  if (conn.plain) return conn.plain->bytes();
+  return &conn == current_ ? corked_ : 0;
 }
 
 std::size_t TlsEngine::queued_bytes(ConnId id) const {
@@ -233,12 +234,8 @@ void TlsEngine::flush_cork(Conn& conn) {
 
 // Encrypts all that was sent to it.
 void TlsEngine::seal(Conn& conn) {
-  if (&conn == current_) {
-    flush_cork(conn);
-  } else if (conn.plain) {
-    if (current_ != nullptr) flush_cork(*current_);
-    seal_queue(conn);
-  }
+  if (current_ != nullptr) flush_cork(*current_);
+  if (conn.plain) seal_queue(conn);
 }
 
 void TlsEngine::seal_queue(Conn& conn) {
@@ -256,12 +253,14 @@ void TlsEngine::seal_queue(Conn& conn) {
   queues_.give_back(std::move(queue));
 }
 
-// At the end of each callback.
+// At the end of each callback. What a full socket does not take yet stays as it is: subscribers
+// share it, while records are of one connection, and cost time that may be spent in vain.
 void TlsEngine::seal_all() {
-  if (current_ != nullptr) seal(*current_);
+  if (current_ != nullptr) flush_cork(*current_);
   current_ = nullptr;
   for (const ConnId id : unsealed_) {
-    if (Conn* conn = find(id)) seal(*conn);
+    Conn* conn = find(id);
+    if (conn != nullptr && !transport().blocked(id)) seal(*conn);
   }
   unsealed_.clear();
 }

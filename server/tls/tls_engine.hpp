@@ -35,6 +35,7 @@ class TlsEngine final : public Engine, public Handler {
   void stop() override { transport().stop(); }
   void stop_accepting() override { transport().stop_accepting(); }
   std::uint64_t now_ns() const override { return transport().now_ns(); }
+  void set_batch(std::size_t events) override { transport().set_batch(events); }
 
   void send(ConnId id, std::span<const Part> parts) override;
   void send_shared(ConnId id, SharedBytes bytes) override;
@@ -58,7 +59,7 @@ class TlsEngine final : public Engine, public Handler {
   struct Conn {
     ConnId id;
     std::optional<tls::Stream> stream;     // from the first byte on
-    std::unique_ptr<OutputQueue> plain;    // only while a callback runs
+    std::unique_ptr<OutputQueue> plain;    // only while a callback runs, or the socket is full
     std::unique_ptr<tls::EarlyGate> gate;  // only during a handshake that may have early data
     CloseReason reason = CloseReason::kFinished;  // why finish() was called on the transport
     bool live = false;
@@ -89,6 +90,8 @@ class TlsEngine final : public Engine, public Handler {
   void end(Conn& conn, CloseReason reason);
   void report_failure(const std::string& why);
 
+  // Whether what it is sent goes to the cork: nothing is before it.
+  bool is_corked(const Conn& conn) const { return &conn == current_ && !conn.plain; }
   OutputQueue& plain_of(Conn& conn);
   std::size_t unsealed_bytes(const Conn& conn) const;
   void add(Conn& conn, Part part);

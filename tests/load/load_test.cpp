@@ -1,21 +1,20 @@
 // The real load generator against the real server, and against servers that misbehave.
 #include <gtest/gtest.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <csignal>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <string_view>
 #include <thread>
 #include <vector>
 
-#include "server/ws/handshake.hpp"
-#include "server/ws/parser.hpp"
+#include "tests/load/fake_server.hpp"
 #include "tests/load/load_child.hpp"
+#include "tests/load/server_counts.hpp"
 #include "tests/server/child.hpp"
 #include "tests/server/test_client.hpp"
 
@@ -27,22 +26,6 @@ std::vector<std::string> lines_of(const std::string& text) {
   std::istringstream stream(text);
   for (std::string line; std::getline(stream, line);) lines.push_back(line);
   return lines;
-}
-
-// A counter of the server, over all its workers.
-std::uint64_t server_count(int port, const std::string& name) {
-  std::istringstream stats(TestClient(port).request("GET /stats HTTP/1.1\r\nHost: x\r\n\r\n"));
-  const std::string key = " " + name + " ";
-  std::uint64_t sum = 0;
-  for (std::string line; std::getline(stats, line);) {
-    const std::size_t at = line.find(key);
-    if (at != std::string::npos) sum += std::stoull(line.substr(at + key.size()));
-  }
-  return sum;
-}
-
-std::uint64_t messages_in(int port) {
-  return server_count(port, "messages_in");
 }
 
 TEST(Load, OpenLoopSendsExactlyWhatIsDue) {
@@ -216,38 +199,10 @@ TEST(Load, AServerThatDiesIsCounted) {
 // Serves one connection, until it ends, answering every message with what `spoil` makes of it.
 template <typename Spoil>
 void serve_one(const Listener& listener, Spoil spoil) {
-  const int fd = listener.accept_one();
-  Bytes buffer(65536);
-  ws::Parser parser(ws::Role::kServer, 1U << 20U);
-  std::string request;
-  bool open = false;
-  while (true) {
-    const ssize_t n = recv(fd, buffer.data(), buffer.size(), 0);
-    if (n <= 0) break;
-    std::span<std::uint8_t> input = std::span(buffer).first(static_cast<std::size_t>(n));
-    if (!open) {
-      request += text_of(input);
-      const ws::RequestHead head = ws::parse_request(request);
-      if (head.size == 0) continue;
-      say(fd, ws::upgrade_response(head.request.key).view());
-      open = true;
-      continue;
-    }
-    for (ws::Event event = parser.next(input); event.kind != ws::Event::Kind::kNeedMore;
-         event = parser.next(input)) {
-      if (event.kind != ws::Event::Kind::kMessage) break;
-      const Bytes answer = spoil(Bytes(event.payload.begin(), event.payload.end()));
-      say(fd, answer);
-    }
+  FakeConnection connection(listener);
+  while (const std::optional<std::vector<Bytes>> messages = connection.read()) {
+    for (const Bytes& message : *messages) say(connection.fd(), spoil(message));
   }
-  close(fd);
-}
-
-Bytes server_frame(ws::Opcode opcode, const Bytes& payload) {
-  const ws::HeaderBytes header = ws::encode_header({opcode, payload.size(), true, {}});
-  Bytes frame(header.view().begin(), header.view().end());
-  frame.insert(frame.end(), payload.begin(), payload.end());
-  return frame;
 }
 
 template <typename Spoil>
@@ -321,6 +276,13 @@ TEST(LoadProgram, UsageErrorsAreOneLineAndStatus2) {
                                                   {"-r", "-5"},
                                                   {"-d", "x"},
                                                   {"-r", "5", "--pipeline", "2"},
+                                                  {"--broadcast", "--handshakes"},
+                                                  {"--broadcast", "--pipeline", "2"},
+                                                  {"--broadcast", "-r", "5", "--window", "2"},
+                                                  {"--broadcast", "-c", "2", "--publishers", "3"},
+                                                  {"--broadcast", "-s", "19"},
+                                                  {"--publishers", "2"},
+                                                  {"--window", "2"},
                                                   {"--handshakes", "--pipeline", "2"}}) {
     Child load(load_command("ws://127.0.0.1:1/", options));
     EXPECT_EQ(load.wait(), 2);

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/load/load_child.hpp"
 #include "tests/server/child.hpp"
 #include "tests/server/tls_testing.hpp"
 
@@ -44,6 +45,17 @@ TEST_F(LoadTls, EveryByteOfEveryEchoIsChecked) {
     EXPECT_EQ(result.status, 0) << result.out << result.err;
     EXPECT_THAT(result.out, HasSubstr("\"opened\":7,"));
     EXPECT_THAT(result.out, HasSubstr("\"errors_total\":0,"));
+  }
+}
+
+TEST_F(LoadTls, EveryDeliveryOfABroadcastIsChecked) {
+  for (const char* size : {"20", "16384"}) {
+    const Result result =
+        load(url() + "topic/x", {"--tls-ca", files.certificate(), "--broadcast", "-c", "7", "-t",
+                                 "2", "--publishers", "2", "--window", "2", "-s", size});
+    EXPECT_EQ(result.status, 0) << result.out << result.err;
+    EXPECT_GT(number(result.out, "sent"), 4) << result.out;
+    EXPECT_EQ(number(result.out, "received"), 7 * number(result.out, "sent")) << result.out;
   }
 }
 

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "server/allocations.hpp"
+#include "server/echo_handler.hpp"
 #include "server/engine/engines.hpp"
 #include "server/engine/listener.hpp"
 #include "server/session/session.hpp"
@@ -81,13 +82,13 @@ class CountedServer {
                          const tls::Context* tls = nullptr)
       : engine_(engine),
         tls_(tls),
-        shared_(options, 1),
+        shared_(options, {}, 1),
         listeners_(open_listeners(parse_address("127.0.0.1:0"), 1)),
         thread_([this] { serve(); }) {}
   CountedServer(const CountedServer&) = delete;
   CountedServer& operator=(const CountedServer&) = delete;
   ~CountedServer() {
-    shared_.draining.store(true);
+    shared_.stage.store(Stage::kDraining);
     shared_.hub.waker(0).wake();
     thread_.join();
   }
@@ -99,7 +100,8 @@ class CountedServer {
 
  private:
   void serve() {
-    Session session(shared_, 0);
+    EchoHandler handler(0);
+    Session session(shared_, 0, handler);
     std::optional<TlsEngine> tls;
     if (tls_ != nullptr) tls.emplace(*tls_, session);
     Counting counting(tls ? static_cast<Handler&>(*tls) : session, counts_);

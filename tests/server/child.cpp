@@ -122,15 +122,17 @@ const std::string& Child::err_so_far() {
 }
 
 int Child::wait(milliseconds deadline) {
+  constexpr milliseconds kLook(5);
   const auto end = Clock::now() + deadline;
-  while (pump(until(end))) {
-  }
   int status = 0;
   while (waitpid(pid_, &status, WNOHANG) != pid_) {
     if (Clock::now() >= end) return -1;
-    std::this_thread::sleep_for(milliseconds(1));
+    if (!pump(kLook)) std::this_thread::sleep_for(milliseconds(1));
   }
   reaped_ = true;
+  // Not to the end of its output: it may have left children that have it, too.
+  while (pump(milliseconds(0))) {
+  }
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 

@@ -15,17 +15,26 @@ namespace {
 using testing::bytes_of;
 using testing::TestClient;
 
-class EachEngine : public ::testing::TestWithParam<EngineKind> {
+struct Variant {
+  const char* name;
+  EngineOptions options;
+};
+
+class EachEngine : public ::testing::TestWithParam<Variant> {
  protected:
   void SetUp() override {
     const std::string reason = why_unavailable(options());
     if (!reason.empty()) GTEST_SKIP() << reason;
   }
-  static EngineOptions options() { return {.kind = GetParam()}; }
+  static EngineOptions options() { return GetParam().options; }
 };
 
-INSTANTIATE_TEST_SUITE_P(All, EachEngine, ::testing::Values(EngineKind::kEpoll, EngineKind::kUring),
-                         [](const auto& test) { return engine_name(test.param); });
+INSTANTIATE_TEST_SUITE_P(
+    All, EachEngine,
+    ::testing::Values(Variant{"epoll", {}}, Variant{"epoll_edge", {.epoll_mode = EpollMode::kEdge}},
+                      Variant{"epoll_one_shot", {.epoll_mode = EpollMode::kOneShot}},
+                      Variant{"io_uring", {.kind = EngineKind::kUring}}),
+    [](const auto& test) { return test.param.name; });
 
 TEST_P(EachEngine, AnIdThatIsGoneNamesNobody) {
   Recorder recorder(options());
@@ -166,6 +175,21 @@ TEST_P(EachEngine, FinishWithNothingToSayIsJustFin) {
   std::string received;
   EXPECT_TRUE(
       recorder.run_until([&] { return !read_available(client, received) && received.empty(); }));
+}
+
+// More than one turn reads of one connection, and the end right behind it.
+TEST_P(EachEngine, ALotOfInputAndTheEndOfTheStream) {
+  Recorder recorder(options());
+  TestClient client(recorder.port());
+  const std::string text = pattern(5'000'003);
+  std::size_t sent = 0;
+  ASSERT_TRUE(recorder.run_busily_until([&] {
+    sent += client.send_some(bytes_of(text.substr(sent, 3'000'000)));
+    if (sent == text.size()) shutdown(client.fd(), SHUT_WR);
+    return !recorder.closed.empty();
+  }));
+  EXPECT_TRUE(recorder.data == text);
+  EXPECT_EQ(recorder.closed[0].second, CloseReason::kPeer);
 }
 
 TEST_P(EachEngine, APausedConnectionIsNotRead) {

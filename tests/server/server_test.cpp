@@ -18,6 +18,7 @@
 
 #include "server/contract/stats_page.h"
 #include "tests/server/child.hpp"
+#include "tests/server/counters.hpp"
 #include "tests/server/test_client.hpp"
 
 namespace epulse::testing {
@@ -26,33 +27,6 @@ namespace {
 using Kind = ws::Event::Kind;
 using ws::CloseCode;
 using ws::Opcode;
-
-std::string get(int port, const std::string& path) {
-  TestClient client(port);
-  return client.request("GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n");
-}
-
-// Sum of a counter over the workers, as /stats tells it.
-std::uint64_t stat(int port, const std::string& name) {
-  std::istringstream text(get(port, "/stats"));
-  std::uint64_t sum = 0;
-  for (std::string line; std::getline(text, line);) {
-    std::istringstream words(line);
-    std::string word;
-    std::string index;
-    std::string key;
-    std::uint64_t value = 0;
-    if (words >> word >> index >> key >> value && word == "worker" && key == name) sum += value;
-  }
-  return sum;
-}
-
-std::uint64_t stat_of_worker(int port, std::size_t worker, const std::string& name) {
-  const std::string text = get(port, "/stats");
-  const std::string key = "worker " + std::to_string(worker) + " " + name + " ";
-  const std::size_t at = text.find(key);
-  return at == std::string::npos ? 0 : std::stoull(text.substr(at + key.size()));
-}
 
 TEST(Echo, SizesAroundEveryLengthForm) {
   ServerChild server;
@@ -272,50 +246,6 @@ TEST(Idle, PingedThenClosed) {
   EXPECT_TRUE(client.ended());  // It never answered.
 }
 
-// Subscribers until each worker has some: SO_REUSEPORT decides who gets which.
-std::vector<TestClient> subscribers_on_both_workers(int port, const std::string& path) {
-  std::vector<TestClient> clients;
-  const bool both = eventually([&] {
-    clients.push_back(TestClient::open(port, path));
-    return clients.size() >= 8 && stat_of_worker(port, 0, "connections") > 0 &&
-           stat_of_worker(port, 1, "connections") > 0;
-  });
-  if (!both) throw std::runtime_error("one worker gets no connections");
-  return clients;
-}
-
-TEST(Topic, EveryoneGetsEverythingInOrderAcrossWorkers) {
-  ServerChild server({"--workers", "2"});
-  std::vector<TestClient> clients = subscribers_on_both_workers(server.port(), "/topic/news");
-  TestClient stranger = TestClient::open(server.port(), "/topic/other");
-  constexpr std::size_t kPublishers = 4;
-  constexpr std::size_t kMessages = 251;
-  for (std::size_t i = 0; i < kMessages; ++i) {
-    for (std::size_t p = 0; p < kPublishers; ++p) {
-      clients[p].send(Opcode::kText, std::to_string(p) + " " + std::to_string(i));
-    }
-  }
-  for (TestClient& client : clients) {
-    std::vector<std::size_t> next(kPublishers, 0);
-    for (std::size_t i = 0; i < kPublishers * kMessages; ++i) {
-      const Received message = client.receive();
-      ASSERT_EQ(message.kind, Kind::kMessage);
-      ASSERT_EQ(message.opcode, Opcode::kText);
-      std::istringstream words(text_of(message.payload));
-      std::size_t publisher = 0;
-      std::size_t number = 0;
-      words >> publisher >> number;
-      ASSERT_LT(publisher, kPublishers);
-      ASSERT_EQ(number, next[publisher]) << "order of publisher " << publisher;
-      ++next[publisher];
-    }
-  }
-  stranger.send(Opcode::kBinary, "mine");
-  EXPECT_EQ(text_of(stranger.receive().payload), "mine");  // and nothing of the others before it
-  EXPECT_EQ(stat(server.port(), "published"), kPublishers * kMessages + 1);
-  EXPECT_EQ(stat(server.port(), "delivered"), kPublishers * kMessages * clients.size() + 1);
-}
-
 Bytes sixteen_frames() {
   Bytes input;
   for (int i = 0; i < 16; ++i) {
@@ -383,58 +313,6 @@ TEST(Limits, WithoutDescriptorsItWaitsSaysSoAndGoesOn) {
   server.signal(SIGTERM);
   EXPECT_EQ(server.wait(), 0);
   EXPECT_LE(complaints(server.err()), 6U) << server.err();
-}
-
-TEST(Topic, ASlowSubscriberIsClosedAndHoldsUpNobody) {
-  ServerChild server({"--workers", "2", "--backlog-cap", "200000"});
-  std::vector<TestClient> clients = subscribers_on_both_workers(server.port(), "/topic/t");
-  std::vector<TestClient> slow;
-  slow.reserve(4);
-  for (int i = 0; i < 4; ++i) {
-    slow.push_back(TestClient::open(server.port(), "/topic/t", 4096));
-  }
-  const std::string payload(50'000, 'x');
-  std::size_t published = 0;
-  // What the kernel buffers for the slow ones is its own affair; publish until they are over the
-  // cap.
-  ASSERT_TRUE(eventually([&] {
-    clients[0].send(Opcode::kBinary, payload);
-    ++published;
-    for (TestClient& client : clients) {
-      if (client.receive().payload.size() != payload.size()) return false;
-    }
-    return stat(server.port(), "slow_closed") == slow.size();
-  })) << published;
-  EXPECT_EQ(stat(server.port(), "slow_closed"), 4U);
-  // The count comes first, the connection goes at the end of the turn.
-  EXPECT_TRUE(eventually([&] { return stat(server.port(), "connections") == clients.size(); }));
-  for (TestClient& client : slow) EXPECT_TRUE(client.ended());
-}
-
-// More than the mailbox of the other worker holds: its publisher is held back, and nothing is lost.
-TEST(Topic, AFloodBetweenWorkersLosesNothing) {
-  ServerChild server({"--workers", "2", "--backlog-cap", "2000000000"});
-  std::vector<TestClient> clients = subscribers_on_both_workers(server.port(), "/topic/flood");
-  constexpr int kMessages = 30'011;
-  Bytes input;
-  for (int i = 0; i < kMessages; ++i) {
-    const Bytes frame = client_frame(Opcode::kText, bytes_of(std::to_string(i)));
-    input.insert(input.end(), frame.begin(), frame.end());
-  }
-  std::thread publisher([&] { clients[0].send_raw(input); });
-  std::vector<std::thread> readers;
-  std::vector<int> right(clients.size(), 0);
-  for (std::size_t c = 0; c < clients.size(); ++c) {
-    readers.emplace_back([&, c] {
-      while (right[c] < kMessages &&
-             text_of(clients[c].receive().payload) == std::to_string(right[c])) {
-        ++right[c];
-      }
-    });
-  }
-  publisher.join();
-  for (std::thread& reader : readers) reader.join();
-  for (const int count : right) EXPECT_EQ(count, kMessages);
 }
 
 TEST(Program, APortInUseIsAlwaysAnError) {

@@ -1,48 +1,14 @@
 // What a session does when things happen in one turn of its engine, which is made up here.
 #include <gtest/gtest.h>
 
-#include <map>
 #include <set>
-#include <string>
 
-#include "server/engine/clock.hpp"
+#include "server/echo_handler.hpp"
 #include "server/session/session.hpp"
-#include "server/ws/client_handshake.hpp"
-#include "tests/server/test_client.hpp"
+#include "tests/server/turn.hpp"
 
 namespace epulse::server {
 namespace {
-
-class Turn final : public Engine {
- public:
-  void run() override {}
-  void stop() override {}
-  void stop_accepting() override {}
-  std::uint64_t now_ns() const override { return now; }
-  void send(ConnId conn, std::span<const Part> parts) override {
-    for (const Part part : parts) sent[conn.slot].append(part.begin(), part.end());
-  }
-  void send_shared(ConnId conn, SharedBytes bytes) override {
-    sent[conn.slot].append(bytes->begin(), bytes->end());
-  }
-  std::size_t queued_bytes(ConnId conn) const override {
-    const auto found = queued.find(conn.slot);
-    return found == queued.end() ? 0 : found->second;
-  }
-  bool blocked(ConnId conn) const override { return full.contains(conn.slot); }
-  void pause_reading(ConnId /*conn*/) override {}
-  void resume_reading(ConnId /*conn*/) override {}
-  std::size_t unacknowledged_bytes(ConnId conn) override { return queued_bytes(conn); }
-  Address peer_address(ConnId /*conn*/) override { return {}; }
-  void finish(ConnId /*conn*/) override {}
-  void abort(ConnId conn) override { aborted.insert(conn.slot); }
-
-  std::uint64_t now = clock_ns();
-  std::map<std::uint32_t, std::string> sent;
-  std::map<std::uint32_t, std::size_t> queued;
-  std::set<std::uint32_t> full;  // sockets that take no more
-  std::set<std::uint32_t> aborted;
-};
 
 class SessionTime : public ::testing::Test {
  protected:
@@ -50,14 +16,15 @@ class SessionTime : public ::testing::Test {
 
   void subscribe(std::uint32_t slot) {
     session.on_accept({slot, 0});
-    hear(slot, testing::bytes_of(ws::upgrade_request("x", "/topic/a", "dGhlIHNhbXBsZSBub25jZQ==")));
+    hear(slot, request_for("/topic/a"));
     EXPECT_TRUE(engine.sent[slot].starts_with("HTTP/1.1 101 "));
   }
   void hear(std::uint32_t slot, testing::Bytes bytes) { session.on_data({slot, 0}, bytes); }
 
   Turn engine;
-  SharedState shared{{.max_connections = 10, .backlog_cap_bytes = 1000}, 1};
-  Session session{shared, 0};
+  SharedState shared{{.max_connections = 10, .backlog_cap_bytes = 1000}, {}, 1};
+  EchoHandler handler{0};
+  Session session{shared, 0, handler};
 };
 
 const testing::Bytes kMessage = testing::client_frame(ws::Opcode::kText, testing::bytes_of("x"));

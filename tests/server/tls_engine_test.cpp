@@ -201,6 +201,7 @@ TEST_F(TlsEngineTest, WhatIsSentToTwoAtOnceIsKeptApart) {
     say(kFirst, "three");
     EXPECT_FALSE(engine.blocked(kFirst));
     EXPECT_TRUE(engine.blocked(kSecond));
+    transport.blocked_conns.clear();  // or else its part would wait
   };
   client.write("x");
   exchange(0);
@@ -288,6 +289,41 @@ TEST_F(TlsEngineTest, WhoReadsNoAnswersIsNotRead) {
   transport.blocked_conns = {0};
   ask_for_new_keys();
   EXPECT_TRUE(transport.paused);
+}
+
+// Subscribers share what they have to wait for, as long as it is not encrypted.
+TEST_F(TlsEngineTest, WhatAFullSocketHasToWaitForIsEncryptedWhenItTakesMore) {
+  MemoryClient& client = open(0);
+  transport.sent.clear();
+  transport.blocked_conns = {0};
+  const auto frame = std::make_shared<const Bytes>(bytes_of(std::string(1000, 'f')));
+  application.on_woken = [&] { engine.send_shared(kFirst, frame); };
+  engine.on_wake();
+  engine.on_wake();
+  application.on_input = [&](ConnId conn, const std::string&) { say(conn, "behind it"); };
+  client.write("x");
+  up(0);
+  EXPECT_TRUE(transport.sent[0].empty());
+  EXPECT_EQ(frame.use_count(), 3);  // two that wait, and ours
+  EXPECT_EQ(engine.queued_bytes(kFirst), 2009U);
+  transport.blocked_conns.clear();
+  engine.on_drained(kFirst);
+  EXPECT_EQ(application.log, "accept 0\ndrained\n");
+  EXPECT_EQ(frame.use_count(), 1);
+  down(0);
+  EXPECT_EQ(client.read(), std::string(2000, 'f') + "behind it");
+}
+
+TEST_F(TlsEngineTest, FinishEncryptsWhatStillWaits) {
+  MemoryClient& client = open(0);
+  transport.blocked_conns = {0};
+  application.on_woken = [&] { say(kFirst, "first"); };
+  engine.on_wake();
+  application.on_woken = [&] { engine.finish(kFirst); };
+  engine.on_wake();
+  down(0);
+  EXPECT_EQ(client.read(), "first");
+  EXPECT_TRUE(client.ended());
 }
 
 TEST_F(TlsEngineTest, AbortSaysNothing) {

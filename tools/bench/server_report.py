@@ -36,15 +36,15 @@ def heading(results):
             f"{machine['congestion_control']}, {machine['date']}\n"
             f"windows of {chosen['seconds']:g} s, up to {chosen['rounds']} rounds; server on CPU 0, "
             "load on CPU 1\n"
-            "us: the server's CPU time per message or handshake; spread: middle half of the windows; ratio: of "
-            "that time to another server's in the same round, median [95 % interval]")
+            "us: the server's CPU time per message, delivery or handshake; spread: middle half of the windows; "
+            "ratio: of that time to another server's in the same round, median [95 % interval]")
 
 
 def case_table(case):
     names = references(list(case["summary"]))
     row = "{:20} {:>8} {:>7} {:>6} {:>12} {:>9} {:>9} {:>9}" + " {:>24}" * len(names)
     lines = ["", f"{case['title']}",
-             row.format("server", "us", "spread", "busy", f"{case['unit']}s/s", "p99 us", "rounds",
+             row.format("server", "us", "spread", "busy", f"{case['units']}/s", "p99 us", "rounds",
                         "rejected", *(f"to {name}" for name in names))]
     for server, figures in case["summary"].items():
         lines.append(row.format(

@@ -13,6 +13,7 @@
 
 #include "tools/load/clock.hpp"
 #include "tools/load/error.hpp"
+#include "tools/load/opening_failure.hpp"
 #include "tools/load/payload.hpp"
 #include "tools/load/tls.hpp"
 
@@ -44,23 +45,8 @@ std::string random_key(ClientContext& context) {
   return ws::make_key(nonce);
 }
 
-std::string why_not_open(ErrorKind kind, const Target& target, std::string_view why) {
-  if (kind == ErrorKind::kConnect) {
-    return fmt::format("cannot connect to {}: {}; is the server running?", target.authority, why);
-  }
-  if (kind == ErrorKind::kTls) {
-    return fmt::format(
-        "cannot speak TLS with {}: {}; is it a TLS server? If its certificate is in doubt: "
-        "--tls-ca FILE, or --tls-insecure",
-        target.authority, why);
-  }
-  if (target.raw) {
-    return fmt::format("cannot use {}: {}; does the server echo all that it receives?",
-                       target.authority, why);
-  }
-  return fmt::format(
-      "cannot open a WebSocket on {}{}: {}; is it a WebSocket server, and the path right?",
-      target.authority, target.path, why);
+bool has_our_form(const ws::Event& event, const ClientContext& context) {
+  return event.opcode == ws::Opcode::kBinary && event.payload.size() == context.options.size_bytes;
 }
 
 }  // namespace
@@ -72,6 +58,11 @@ Client::Client(std::uint32_t index, std::uint32_t tag, std::uint32_t size_bytes,
 
 Client::~Client() {
   if (fd_ >= 0) ::close(fd_);
+}
+
+void Client::take_part(Broadcast& broadcast) {
+  subscriber_.emplace(broadcast, index_);
+  if (index_ < broadcast.publishers()) publication_ = &broadcast.publication(index_);
 }
 
 // Opening.
@@ -146,6 +137,7 @@ void Client::opened(const std::optional<ws::DeflateTerms>& deflate, ClientContex
   counted_ = true;
   context.counters.connected.fetch_add(1, std::memory_order_relaxed);
   context.counters.opened.fetch_add(1, std::memory_order_relaxed);
+  if (subscriber_) subscriber_->join();
   if (!deflate) return;
   context.counters.compressed.fetch_add(1, std::memory_order_relaxed);
   sender_ = ws::DeflateSender(context.compression, ws::client_side(*deflate));
@@ -175,7 +167,7 @@ void Client::reopen(ClientContext& context) {
 void Client::fail_opening(ErrorKind kind, std::string_view why, ClientContext& context) {
   context.counters.error(kind);
   if (context.first_failure.empty()) {
-    context.first_failure = why_not_open(kind, context.target, why);
+    context.first_failure = opening_failure(kind, context.target, why);
   }
   die(context);
 }
@@ -244,7 +236,7 @@ void Client::read_frames(std::span<std::uint8_t> input, ClientContext& context) 
 void Client::handle(const ws::Event& event, ClientContext& context) {
   switch (event.kind) {
     case ws::Event::Kind::kMessage:
-      return check_answer(event, context);
+      return subscriber_ ? take_delivery(event, context) : check_answer(event, context);
     case ws::Event::Kind::kPing:
       return send_control(ws::Opcode::kPong, event.payload, context);
     case ws::Event::Kind::kClose:
@@ -260,6 +252,7 @@ void Client::handle(const ws::Event& event, ClientContext& context) {
 
 void Client::abandon_answers(ClientContext& context) {
   context.now_ns = clock_ns();
+  if (publication_ != nullptr) publication_->abandon(context.now_ns, context.counters);
   for (const std::uint64_t due : due_) count_latency(due, context);
   if (!due_.empty()) context.counters.error(ErrorKind::kTimeout, due_.size());
   due_.clear();
@@ -271,8 +264,7 @@ void Client::check_answer(const ws::Event& event, ClientContext& context) {
   if (due_.empty()) return counters.error(ErrorKind::kWrongEcho);
   const std::uint64_t due = due_.front();
   due_.pop_front();
-  const bool right = event.opcode == ws::Opcode::kBinary &&
-                     event.payload.size() == context.options.size_bytes &&
+  const bool right = has_our_form(event, context) &&
                      is_payload(event.payload, index_, next_answer_, context.options.compression);
   ++next_answer_;
   if (right) {
@@ -283,6 +275,12 @@ void Client::check_answer(const ws::Event& event, ClientContext& context) {
   }
   if (!due_.empty() || context.now_ns >= context.send_until_ns) return;
   for (std::uint32_t k = 0; k < context.options.pipeline; ++k) add_message(context.now_ns, context);
+}
+
+void Client::take_delivery(const ws::Event& event, ClientContext& context) {
+  if (!context.counting) return;
+  if (!has_our_form(event, context)) return context.counters.error(ErrorKind::kWrongEcho);
+  subscriber_->take(event.payload, context.now_ns, context.options.compression, context.counters);
 }
 
 void Client::count_latency(std::uint64_t due_ns, ClientContext& context) {
@@ -301,8 +299,7 @@ void Client::add_message(std::uint64_t due_ns, ClientContext& context) {
   if (unsent_.size() > kMaxUnsentBytes) {
     return context.counters.error(ErrorKind::kTimeout);
   }
-  context.message.resize(context.options.size_bytes);
-  fill_payload(context.message, index_, next_sequence_, context.options.compression);
+  compose(due_ns, context);
   const ws::DeflateSender::Payload encoded = sender_.encode(context.message);
   const ws::MaskKey mask = random_mask(context);
   write(
@@ -314,9 +311,15 @@ void Client::add_message(std::uint64_t due_ns, ClientContext& context) {
   const auto payload = std::span(context.output).subspan(start);
   std::copy(encoded.bytes.begin(), encoded.bytes.end(), payload.begin());
   ws::apply_mask(payload, mask);
-  ++next_sequence_;
-  due_.push_back(due_ns);
   context.counters.sent.fetch_add(1, std::memory_order_relaxed);
+}
+
+// The next message, and when it was due.
+void Client::compose(std::uint64_t due_ns, ClientContext& context) {
+  context.message.resize(context.options.size_bytes);
+  if (publication_ != nullptr) return publication_->compose(context.message, due_ns);
+  fill_payload(context.message, index_, next_sequence_++, context.options.compression);
+  due_.push_back(due_ns);
 }
 
 void Client::send_control(ws::Opcode opcode, std::span<const std::uint8_t> payload,
@@ -409,13 +412,15 @@ void Client::close_and_lose(ws::CloseCode code, ErrorKind kind, ClientContext& c
 
 void Client::lose(ErrorKind kind, ClientContext& context) {
   context.counters.error(kind);
-  if (!due_.empty()) context.counters.error(ErrorKind::kLost, due_.size());
+  const std::uint64_t missing = subscriber_ ? subscriber_->missing() : due_.size();
+  if (missing != 0) context.counters.error(ErrorKind::kLost, missing);
   die(context);
 }
 
 void Client::die(ClientContext& context) {
   if (counted_) context.counters.connected.fetch_sub(1, std::memory_order_relaxed);
   counted_ = false;
+  if (subscriber_) subscriber_->leave();
   due_.clear();
   state_ = State::kDead;
   if (fd_ >= 0) ::close(fd_);

@@ -13,9 +13,11 @@
 #include "server/ws/client_handshake.hpp"
 #include "server/ws/compression.hpp"
 #include "server/ws/parser.hpp"
+#include "tools/load/broadcast.hpp"
 #include "tools/load/counters.hpp"
 #include "tools/load/options.hpp"
 #include "tools/load/random.hpp"
+#include "tools/load/subscriber.hpp"
 #include "tools/load/target.hpp"
 
 namespace epulse::load {
@@ -54,6 +56,9 @@ class Client final : private tls::Sink {
   Client& operator=(const Client&) = delete;
   ~Client() override;
 
+  // Before connect(): what it sends and gets is part of a broadcast instead of an echo.
+  void take_part(Broadcast& broadcast);
+
   void connect(ClientContext& context);
   void on_event(std::uint32_t events, ClientContext& context);
   // Messages that leave together. `due_ns`: what their latency counts from.
@@ -67,10 +72,12 @@ class Client final : private tls::Sink {
   State state() const { return state_; }
   bool opening() const { return state_ == State::kConnecting || state_ == State::kHandshake; }
   std::uint32_t index() const { return index_; }
-  std::uint64_t messages() const { return next_sequence_; }
+  // Whether the socket has taken all that was sent so far.
+  bool idle() const { return state_ == State::kOpen && unsent_.empty(); }
   // The end has come: counts what is in flight as unanswered.
   void abandon_answers(ClientContext& context);
-  std::size_t in_flight() const { return due_.size(); }
+  // Messages that it sent and that are not answered, or not delivered to all.
+  std::size_t in_flight() { return publication_ ? publication_->in_flight() : due_.size(); }
 
  private:
   void connected(ClientContext& context);
@@ -85,7 +92,9 @@ class Client final : private tls::Sink {
   void read_frames(std::span<std::uint8_t> input, ClientContext& context);
   void handle(const ws::Event& event, ClientContext& context);
   void check_answer(const ws::Event& event, ClientContext& context);
+  void take_delivery(const ws::Event& event, ClientContext& context);
   void add_message(std::uint64_t due_ns, ClientContext& context);
+  void compose(std::uint64_t due_ns, ClientContext& context);
   void count_latency(std::uint64_t due_ns, ClientContext& context);
   void send_control(ws::Opcode opcode, std::span<const std::uint8_t> payload,
                     ClientContext& context);
@@ -106,12 +115,14 @@ class Client final : private tls::Sink {
   ws::Parser parser_;
   ws::DeflateSender sender_;
   std::optional<tls::Stream> tls_;
-  std::deque<std::uint64_t> due_;     // of the messages, or handshakes, not answered yet
-  std::vector<std::uint8_t> unsent_;  // what the socket did not take
-  std::string key_;                   // during the handshake
-  std::string response_;              //
-  std::uint64_t next_sequence_ = 0;   // to be sent
-  std::uint64_t next_answer_ = 0;     // to come
+  std::optional<Subscriber> subscriber_;  // broadcast
+  Publication* publication_ = nullptr;    // broadcast, if it publishes: its messages
+  std::deque<std::uint64_t> due_;         // of the messages, or handshakes, not answered yet
+  std::vector<std::uint8_t> unsent_;      // what the socket did not take
+  std::string key_;                       // during the handshake
+  std::string response_;                  //
+  std::uint64_t next_sequence_ = 0;       // to be sent
+  std::uint64_t next_answer_ = 0;         // to come
   int fd_ = -1;
   std::uint32_t index_;
   std::uint32_t tag_;

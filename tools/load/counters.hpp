@@ -18,11 +18,17 @@ enum class ErrorKind : std::uint8_t {
   kProtocol,   // the server broke RFC 6455
   kWrongEcho,  // a message came back changed, or uninvited
   kTimeout,    // not answered, or not even taken by the socket, until the end
-  kLost,       // in flight when its connection ended
+  kDuplicate,  // broadcast: came again
+  kOrder,      // broadcast: came after a later one of its publisher
+  kLost,       // in flight when its connection ended; broadcast: later ones came and it did not
   kUnsent,     // due, but its connection was not there
 };
-constexpr std::array<std::string_view, 9> kErrorNames = {
-    "connect", "tls", "handshake", "closed", "protocol", "wrong_echo", "timeout", "lost", "unsent"};
+constexpr std::array<std::string_view, 11> kErrorNames = {
+    "connect", "tls",       "handshake", "closed", "protocol", "wrong_echo",
+    "timeout", "duplicate", "order",     "lost",   "unsent"};
+constexpr std::size_t index_of(ErrorKind kind) {
+  return static_cast<std::size_t>(kind);
+}
 using ErrorCounts = std::array<std::uint64_t, kErrorNames.size()>;
 
 // What one thread has seen; another reads it meanwhile.
@@ -32,12 +38,14 @@ struct Counters {
   std::atomic<std::uint64_t> connected{0};   // open now
   std::atomic<std::uint64_t> opened{0};      // opened ever
   std::atomic<std::uint64_t> compressed{0};  // of these, with permessage-deflate
+  // What came out of order had been taken for lost, and still is here: so no count ever goes down
+  // while another thread reads. Totals makes it good.
   std::array<std::atomic<std::uint64_t>, kErrorNames.size()> errors{};
   LiveDistribution latency;
   LiveDistribution lag;  // open loop: how late messages left
 
   void error(ErrorKind kind, std::uint64_t count = 1) {
-    errors[static_cast<std::size_t>(kind)].fetch_add(count, std::memory_order_relaxed);
+    errors[index_of(kind)].fetch_add(count, std::memory_order_relaxed);
   }
 };
 

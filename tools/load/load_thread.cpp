@@ -20,6 +20,7 @@ constexpr std::uint64_t kOpenTimeoutNs = 10 * kSecondNs;
 constexpr std::uint64_t kAnswerTimeoutNs = 2 * kSecondNs;
 constexpr std::uint64_t kCloseTimeoutNs = kSecondNs / 2;
 constexpr std::uint64_t kLookAroundNs = kSecondNs / 50;  // so that Ctrl-C is noticed
+constexpr std::uint64_t kOthersDeliverNs = 50'000;
 constexpr std::uint64_t kNsPerMs = 1'000'000;
 constexpr int kSendsPerTurn = 256;  // before answers are looked at again
 
@@ -30,10 +31,10 @@ timespec to_timespec(std::uint64_t ns) {
 }  // namespace
 
 LoadThread::LoadThread(std::uint32_t index, const Options& options, const Target& target,
-                       SSL_CTX* tls, Course& course)
+                       SSL_CTX* tls, Course& course, Broadcast* broadcast)
     : options_(options),
       course_(course),
-      schedule_(options.open_loop() ? options.rate : 1, options.connections),
+      schedule_(options.open_loop() ? options.rate : 1, options.senders()),
       context_{options, target, tls, counters_, epoll_create1(EPOLL_CLOEXEC)} {
   if (context_.epoll_fd < 0) {
     fail("cannot create an epoll instance: {}; raise ulimit -n", errno_text(errno));
@@ -41,6 +42,8 @@ LoadThread::LoadThread(std::uint32_t index, const Options& options, const Target
   for (std::uint32_t c = index; c < options.connections; c += options.threads) {
     const auto tag = static_cast<std::uint32_t>(clients_.size());
     clients_.push_back(std::make_unique<Client>(c, tag, options.size_bytes, target.raw));
+    if (broadcast != nullptr) clients_.back()->take_part(*broadcast);
+    if (c < options.senders()) senders_.push_back(clients_.back().get());
   }
 }
 
@@ -54,7 +57,11 @@ void LoadThread::run() {
   open_all();
   course_.opened.fetch_add(1);
   wait_start();
-  options_.open_loop() ? send_open_loop() : send_closed_loop();
+  if (options_.open_loop()) {
+    send_open_loop();
+  } else {
+    options_.broadcast ? send_broadcast() : send_closed_loop();
+  }
   collect_answers();
   course_.finished.fetch_add(1);
   close_all();
@@ -114,10 +121,11 @@ void LoadThread::wait_start() {
 
 // Sends what is due; answers when the next message is.
 std::uint64_t LoadThread::send_due(std::uint64_t now) {
+  if (senders_.empty()) return end_ns_;
   for (int sends = 0;; ++sends) {
-    Client& client = *clients_[next_message_ % clients_.size()];
+    Client& client = *senders_[next_message_ % senders_.size()];
     const std::uint64_t due =
-        start_ns_ + schedule_.due_ns(client.index(), next_message_ / clients_.size());
+        start_ns_ + schedule_.due_ns(client.index(), next_message_ / senders_.size());
     if (due > now || due >= end_ns_ || sends == kSendsPerTurn) return due;
     ++next_message_;
     if (client.state() != Client::State::kOpen) {
@@ -148,10 +156,11 @@ void LoadThread::send_open_loop() {
 
 // Nobody is connected any more: what is still due is part of the result all the same.
 void LoadThread::give_up_schedule() {
+  if (senders_.empty()) return;
   for (;; ++next_message_) {
-    const Client& client = *clients_[next_message_ % clients_.size()];
+    const Client& client = *senders_[next_message_ % senders_.size()];
     const std::uint64_t due =
-        start_ns_ + schedule_.due_ns(client.index(), next_message_ / clients_.size());
+        start_ns_ + schedule_.due_ns(client.index(), next_message_ / senders_.size());
     if (due >= end_ns_) return;
     counters_.error(ErrorKind::kUnsent);
   }
@@ -174,6 +183,27 @@ void LoadThread::send_closed_loop() {
   context_.send_until_ns = 0;
 }
 
+// What a publisher's window has room for leaves in one piece.
+void LoadThread::send_broadcast() {
+  for (std::uint64_t now = clock_ns(); now < end_ns_ && !stopped() && anyone_open();
+       now = clock_ns()) {
+    for (Client* publisher : senders_) {
+      const std::size_t in_flight = publisher->in_flight();
+      if (in_flight < options_.window && publisher->idle()) {
+        const auto room = static_cast<std::uint32_t>(options_.window - in_flight);
+        publisher->send_messages(clock_ns(), room, context_);
+      }
+    }
+    poll(std::min(end_ns_ - now, window_poll_ns()));
+  }
+}
+
+// The last delivery that a window waits for may be another thread's, which wakes nobody.
+std::uint64_t LoadThread::window_poll_ns() const {
+  const bool alone = options_.threads == 1 || senders_.empty();
+  return alone ? kLookAroundNs : kOthersDeliverNs;
+}
+
 bool LoadThread::anyone_open() const {
   return counters_.connected.load(std::memory_order_relaxed) > 0;
 }
@@ -186,6 +216,10 @@ std::size_t LoadThread::in_flight() const {
   return sum;
 }
 
+bool LoadThread::all_threads(const std::atomic<std::uint32_t>& stage) const {
+  return stage.load() >= options_.threads;
+}
+
 void LoadThread::collect_answers() {
   const std::uint64_t deadline = clock_ns() + kAnswerTimeoutNs;
   std::size_t left = in_flight();
@@ -193,6 +227,9 @@ void LoadThread::collect_answers() {
     poll(kNsPerMs);
     left = in_flight();
   }
+  // Of a broadcast, others may wait for what our connections are to get.
+  course_.answered.fetch_add(1);
+  while (!all_threads(course_.answered)) poll(kNsPerMs);
   context_.counting = false;
   // Their age so far is a lower bound of their latency: without it the percentiles would not know
   // of a server that stalls until the end.
@@ -200,7 +237,7 @@ void LoadThread::collect_answers() {
 }
 
 void LoadThread::close_all() {
-  while (!course_.reported.load()) poll(kNsPerMs);
+  while (!course_.reported.load() || !all_threads(course_.finished)) poll(kNsPerMs);
   for (const auto& client : clients_) client->close(context_);
   const std::uint64_t deadline = clock_ns() + kCloseTimeoutNs;
   while (anyone_open() && clock_ns() < deadline) poll(kNsPerMs);

@@ -8,9 +8,11 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <vector>
 
+#include "tools/load/broadcast.hpp"
 #include "tools/load/clock.hpp"
 #include "tools/load/error.hpp"
 #include "tools/load/load_thread.hpp"
@@ -63,8 +65,10 @@ class Run {
  public:
   Run(const Options& options, const Target& target, SSL_CTX* tls, const sigset_t& signals)
       : options_(options), signals_(signals) {
+    if (options.broadcast) broadcast_.emplace(options);
+    Broadcast* broadcast = broadcast_ ? &*broadcast_ : nullptr;
     for (std::uint32_t k = 0; k < options.threads; ++k) {
-      loads_.push_back(std::make_unique<LoadThread>(k, options, target, tls, course_));
+      loads_.push_back(std::make_unique<LoadThread>(k, options, target, tls, course_, broadcast));
     }
   }
 
@@ -162,6 +166,7 @@ class Run {
   const Options& options_;
   sigset_t signals_;
   Course course_;
+  std::optional<Broadcast> broadcast_;
   std::vector<std::unique_ptr<LoadThread>> loads_;
   std::vector<std::thread> threads_;
   Totals last_;
@@ -173,6 +178,10 @@ class Run {
 
 int load(const Options& options) {
   Target target = parse_url(options.url);
+  if (options.broadcast && target.raw) {
+    fail("cannot broadcast over '{}': a server of tcp:// only echoes; use ws:// or wss://",
+         options.url);
+  }
   resolve(target);
   raise_file_limit(options);
   const TlsContext tls = make_tls_context(options, target);

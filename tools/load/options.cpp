@@ -5,10 +5,24 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "tools/load/stamp.hpp"
+
 namespace epulse::load {
 namespace {
 
 constexpr int kUsageStatus = 2;
+
+// Throws CLI::ParseError.
+void check_broadcast(const Options& options) {
+  if (!options.broadcast) return;
+  if (options.publishers > options.connections) {
+    throw CLI::ValidationError("--publishers", "at most as many as --connections");
+  }
+  if (options.size_bytes < kStampBytes) {
+    throw CLI::ValidationError(
+        "--size", fmt::format("at least {} with --broadcast, for what is checked", kStampBytes));
+  }
+}
 
 }  // namespace
 
@@ -20,6 +34,8 @@ ParsedOptions parse_options(int argc, char** argv) {
       "With --rate, messages leave on a fixed timetable and their latency counts from the moment\n"
       "they were due, so a server that stalls cannot hide it. Without, each connection sends its\n"
       "next message when the answer to the last has come.\n"
+      "With --broadcast, it is a topic to which all that is sent comes back on every connection:\n"
+      "order, loss and repetition are told by number, latency is that of each delivery.\n"
       "tcp:// instead of ws:// loads a server that echoes whatever it receives: the same bytes,\n"
       "without WebSocket.");
   app.name("epulse-load");
@@ -40,10 +56,24 @@ ParsedOptions parse_options(int argc, char** argv) {
                      "answered")
           ->check(CLI::Range(1, 65536))
           ->excludes(rate);
-  app.add_flag("--handshakes", options.handshakes,
-               "Each connection opens, closes and opens again; no messages")
-      ->excludes(rate)
-      ->excludes(pipeline);
+  CLI::Option* handshakes =
+      app.add_flag("--handshakes", options.handshakes,
+                   "Each connection opens, closes and opens again; no messages")
+          ->excludes(rate)
+          ->excludes(pipeline);
+  CLI::Option* broadcast =
+      app.add_flag("--broadcast", options.broadcast,
+                   "All connections subscribe to the topic that the URL names, some publish")
+          ->excludes(handshakes)
+          ->excludes(pipeline);
+  app.add_option("--publishers", options.publishers, "Of the connections, so many publish")
+      ->check(CLI::Range(std::uint32_t{1}, kMaxPublishers))
+      ->needs(broadcast);
+  app.add_option("--window", options.window,
+                 "Messages of a publisher that some subscriber does not have yet")
+      ->check(CLI::Range(1, 65536))
+      ->needs(broadcast)
+      ->excludes(rate);
   app.add_option("-t,--threads", options.threads, "Threads")->check(CLI::Range(1, 1024));
   const CLI::Option* progress =
       app.add_option("--progress", options.progress_s, "Seconds between progress lines; 0: none")
@@ -58,6 +88,7 @@ ParsedOptions parse_options(int argc, char** argv) {
   app.set_version_flag("--version", "epulse-load " EPULSE_VERSION);
   try {
     app.parse(argc, argv);
+    check_broadcast(options);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return {std::nullopt, app.exit(error)};
     fmt::print(stderr, "epulse-load: {}; see epulse-load --help\n", error.what());

@@ -12,9 +12,12 @@ struct Options {
   std::uint32_t connections = 100;
   std::uint32_t size_bytes = 20;  // at most ws::kMaxMessageBytes
   double duration_s = 10;
-  double rate = 0;             // messages per second; 0: closed loop
-  std::uint32_t pipeline = 1;  // closed loop: messages that leave together
-  bool handshakes = false;     // opens connections instead of sending messages
+  double rate = 0;               // messages per second; 0: closed loop
+  std::uint32_t pipeline = 1;    // closed loop: messages that leave together
+  bool handshakes = false;       // opens connections instead of sending messages
+  bool broadcast = false;        // all connections subscribe, the first ones publish
+  std::uint32_t publishers = 1;  // broadcast: at most the connections
+  std::uint32_t window = 1;      // broadcast, closed loop: messages in flight for each publisher
   std::uint32_t threads = 1;
   double progress_s = 1;  // 0: off
   bool json = false;
@@ -23,6 +26,8 @@ struct Options {
   bool tls_insecure = false;  // whoever the server is
 
   bool open_loop() const { return rate > 0; }
+  // Connections that send messages.
+  std::uint32_t senders() const { return broadcast ? publishers : connections; }
 };
 
 struct ParsedOptions {

@@ -18,19 +18,36 @@ double per_second(std::uint64_t count, double seconds) {
   return seconds > 0 ? static_cast<double>(count) / seconds : 0;
 }
 
-std::string mode_text(const Options& options) {
+std::string pace_text(const Options& options) {
   if (options.open_loop()) {
     return fmt::format("open loop, {:g} msg/s due, latency from the due time", options.rate);
   }
+  const std::uint32_t count = options.broadcast ? options.window : options.pipeline;
+  return fmt::format("closed loop, {} in flight per {}",
+                     count == 1 ? "one message" : fmt::format("{} messages", count),
+                     options.broadcast ? "publisher" : "connection");
+}
+
+std::string mode_text(const Options& options) {
   if (options.handshakes) return "handshakes, from connect to the server's answer; no messages";
-  return fmt::format(
-      "closed loop, {} in flight per connection",
-      options.pipeline == 1 ? "one message" : fmt::format("{} messages", options.pipeline));
+  return (options.broadcast ? "broadcast, " : "") + pace_text(options);
 }
 
 std::string_view mode_name(const Options& options) {
+  if (options.broadcast) return "broadcast";
   if (options.open_loop()) return "open";
   return options.handshakes ? "handshakes" : "closed";
+}
+
+std::string traffic_text(const Options& options, const Totals& totals, double elapsed_s) {
+  const double rate = per_second(totals.received_in_time, elapsed_s);
+  if (options.broadcast) {
+    return fmt::format("messages     {} published, {} delivered in {:.2f} s: {:.0f} deliveries/s\n",
+                       totals.sent, totals.received, elapsed_s, rate);
+  }
+  return fmt::format("{:13}{} sent, {} received in {:.2f} s: {:.0f} {}/s\n",
+                     options.handshakes ? "handshakes" : "messages", totals.sent, totals.received,
+                     elapsed_s, rate, options.handshakes ? "handshakes" : "msg");
 }
 
 }  // namespace
@@ -42,7 +59,10 @@ void Totals::add(const Counters& counters) {
   opened += counters.opened.load(std::memory_order_relaxed);
   compressed += counters.compressed.load(std::memory_order_relaxed);
   for (std::size_t kind = 0; kind < errors.size(); ++kind) {
-    errors[kind] += counters.errors[kind].load(std::memory_order_relaxed);
+    const std::uint64_t count = counters.errors[kind].load(std::memory_order_relaxed);
+    errors[kind] += count;
+    // These had been taken for lost when later ones came.
+    if (kind == index_of(ErrorKind::kOrder)) errors[index_of(ErrorKind::kLost)] -= count;
   }
   latency.add(counters.latency.snapshot());
   lag.add(counters.lag.snapshot());
@@ -92,14 +112,14 @@ std::string summary_text(const Options& options, const Totals& totals, double el
   fmt::format_to(append, "mode         {}\n", mode_text(options));
   fmt::format_to(append, "connections  {} of {} opened, {} bytes per message\n", totals.opened,
                  options.connections, options.size_bytes);
+  if (options.broadcast) {
+    fmt::format_to(append, "publishers   {} of the connections\n", options.publishers);
+  }
   if (options.compression) {
     fmt::format_to(append, "compression  permessage-deflate on {} of {} connections\n",
                    totals.compressed, totals.opened);
   }
-  fmt::format_to(append, "{:13}{} sent, {} received in {:.2f} s: {:.0f} {}/s\n",
-                 options.handshakes ? "handshakes" : "messages", totals.sent, totals.received,
-                 elapsed_s, per_second(totals.received_in_time, elapsed_s),
-                 options.handshakes ? "handshakes" : "msg");
+  out += traffic_text(options, totals, elapsed_s);
   fmt::format_to(append, "latency      p50 {}  p90 {}  p99 {}  p99.9 {}  max {}\n",
                  duration_text(latency.quantile_ns(0.5)), duration_text(latency.quantile_ns(0.9)),
                  duration_text(latency.quantile_ns(0.99)),
@@ -129,13 +149,15 @@ std::string summary_json(const Options& options, const Totals& totals, double el
   }
   return fmt::format(
       R"({{"schema_version":1,"type":"summary","mode":"{}","connections":{},"opened":{},)"
-      R"("compressed":{},"pipeline":{},"size_bytes":{},"elapsed_s":{:.3f},"rate_due":{:g},)"
+      R"("compressed":{},"pipeline":{},"publishers":{},"window":{},"size_bytes":{},)"
+      R"("elapsed_s":{:.3f},"rate_due":{:g},)"
       R"("sent":{},"received":{},)"
       R"("rate":{:.1f},"p50_us":{:.3f},"p90_us":{:.3f},"p99_us":{:.3f},"p999_us":{:.3f},)"
       R"("max_us":{:.3f},"lag_p99_us":{:.3f},"generator_late":{},"errors_total":{},)"
       R"("errors":{{{}}}}})"
       "\n",
       mode_name(options), options.connections, totals.opened, totals.compressed, options.pipeline,
+      options.broadcast ? options.publishers : 0, options.broadcast ? options.window : 0,
       options.size_bytes, elapsed_s, options.rate, totals.sent, totals.received,
       per_second(totals.received_in_time, elapsed_s), us(latency.quantile_ns(0.5)),
       us(latency.quantile_ns(0.9)), us(latency.quantile_ns(0.99)), us(latency.quantile_ns(0.999)),

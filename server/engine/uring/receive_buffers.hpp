@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "server/engine/uring/options.hpp"
 #include "server/engine/uring/ring.hpp"
 
 namespace epulse::server::uring {
@@ -27,18 +28,6 @@ class Mapping {
  private:
   std::uint8_t* base_ = nullptr;
   std::size_t bytes_ = 0;
-};
-
-struct BufferShape {
-  unsigned count = 0;     // a power of two
-  std::size_t bytes = 0;  // of each; together whole pages
-};
-
-struct BufferOptions {
-  // Where the kernel can fill a buffer bit by bit (Linux 6.12); count 0: not even there.
-  BufferShape incremental{16, std::size_t{64} * 1024};
-  // Where each receive uses up a buffer. About the size of an L2 cache.
-  BufferShape whole{256, std::size_t{4} * 1024};
 };
 
 // What the connections receive into: a ring of buffers that the kernel takes one after the other,

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "server/engine/uring/options.hpp"
+
 namespace epulse::server::uring {
 
 // What became of a request.
@@ -16,12 +18,6 @@ struct Completion {
   bool more() const { return (flags & IORING_CQE_F_MORE) != 0; }
   bool has_buffer() const { return (flags & IORING_CQE_F_BUFFER) != 0; }
   std::uint32_t buffer() const { return flags >> IORING_CQE_BUFFER_SHIFT; }
-};
-
-struct RingOptions {
-  unsigned submissions = 1024;
-  unsigned completions = 8192;
-  unsigned files = 0;  // places in the table of files; 0: as many as RLIMIT_NOFILE
 };
 
 // An io_uring that one thread makes, submits to and reads from, with a table of files whose places

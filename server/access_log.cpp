@@ -1,0 +1,75 @@
+#include "server/access_log.hpp"
+
+#include <fmt/format.h>
+#include <spdlog/async.h>
+#include <spdlog/sinks/basic_file_sink.h>
+
+#include <iterator>
+#include <utility>
+
+#include "server/error.hpp"
+
+namespace epulse::server {
+namespace {
+
+constexpr std::size_t kQueuedLines = 8192;
+
+std::string printable(const std::string& text) {
+  std::string safe;
+  for (const char c : text) {
+    if (c > ' ' && c < 0x7F && c != '"' && c != '\\') {
+      safe += c;
+    } else {
+      fmt::format_to(std::back_inserter(safe), "\\x{:02X}", static_cast<unsigned char>(c));
+    }
+  }
+  return safe;
+}
+
+}  // namespace
+
+std::string access_line(const AccessRecord& record) {
+  const std::string peer = record.peer.empty() ? "-" : record.peer;
+  std::string line = fmt::format("{} \"{} {}\" {} {:.6f}", peer, printable(record.method),
+                                 printable(record.target), record.status,
+                                 static_cast<double>(record.duration_ns) * 1e-9);
+  if (record.status == 101) {
+    fmt::format_to(std::back_inserter(line), " in={}/{} out={}/{} close={}", record.messages_in,
+                   record.bytes_in, record.messages_out, record.bytes_out,
+                   static_cast<int>(record.close_code));
+  }
+  return line;
+}
+
+AccessLog::AccessLog(std::string file)
+    : file_(std::move(file)),
+      pool_(std::make_shared<spdlog::details::thread_pool>(kQueuedLines, 1)),
+      logger_(open()) {}
+
+AccessLog::~AccessLog() = default;
+
+std::shared_ptr<spdlog::logger> AccessLog::open() const {
+  try {
+    auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(file_);
+    auto logger = std::make_shared<spdlog::async_logger>(
+        "access", std::move(sink), pool_, spdlog::async_overflow_policy::overrun_oldest);
+    logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %v");
+    logger->flush_on(spdlog::level::info);
+    return logger;
+  } catch (const spdlog::spdlog_ex& error) {
+    fail(
+        "cannot write the access log: {}; --access-log wants a file in a directory that is there "
+        "and writable",
+        error.what());
+  }
+}
+
+void AccessLog::write(const AccessRecord& record) {
+  logger_.load()->info(access_line(record));
+}
+
+void AccessLog::reopen() {
+  logger_.store(open());
+}
+
+}  // namespace epulse::server

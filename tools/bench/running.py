@@ -1,0 +1,90 @@
+"""What one window takes: a server, a load on it, and both ended afterwards."""
+
+import contextlib
+import json
+import os
+import re
+import socket
+import subprocess
+
+from children import SERVER_CPU, BenchError, free_port, read, wait_for
+from contenders import OFFERS
+from load import Load
+
+TRIAL = ("-c", "2", "-d", "0.1", "-j")
+
+
+class Running:
+    """A contender at work on one of its offers, and its load."""
+
+    def __init__(self, contender, offer, bench):
+        self.name = contender.name
+        self._offer, self._children, self._bin = OFFERS[offer], bench.children, bench.bin_dir
+        self._load = None
+        port = free_port()
+        self._url = contender.url(offer, port)
+        out = os.path.join(bench.scratch, "server.out")
+        with open(out, "w") as file:
+            self.process = self._children.start(
+                contender.command(offer, port=port, **bench.certificate), [SERVER_CPU], file)
+        self.pid = self.process.pid
+        wait_for(lambda: accepts(port), f"{self.name} does not start", 10, self.process, out)
+
+    def try_out(self):
+        """Whether it does what it offers: a load that is answered rightly."""
+        said = subprocess.run([f"{self._bin}/epulse-load", self._url, *self._offer.load, *TRIAL],
+                              capture_output=True, text=True, check=False)
+        if not said.stdout:
+            raise BenchError(said.stderr.strip())
+        result = json.loads(said.stdout)
+        if result["errors_total"]:
+            wrong = ", ".join(f"{kind} {n}" for kind, n in result["errors"].items() if n)
+            raise BenchError(f"it answers wrongly: {wrong}")
+        if self._offer.compressed and result["compressed"] != result["opened"]:
+            raise BenchError("it does not agree to compression")
+
+    def load(self, options):
+        """One more load; it has opened its connections when it has counted for the first time."""
+        load = Load(self._children, self._bin, self._url, [*self._offer.load, *options])
+        load.count()
+        return load
+
+    def start_load(self, options):
+        self._load = self.load(options)
+        return self._load.pid
+
+    def messages(self):
+        return self._load.count()
+
+    def p99_us(self, start, end):
+        return self._load.p99_us(start, end)
+
+    def load_running(self):
+        return self._load.running()
+
+    def errors(self):
+        return self._load.errors()
+
+    def anonymous_bytes(self):
+        """Memory that is the process's own: heap, stacks and buffers, without files and sharing."""
+        kib = re.search(r"(?m)^RssAnon:\s+(\d+) kB", read(f"/proc/{self.pid}/status"))
+        return 1024 * int(kib[1])
+
+    def close(self):
+        if self._load:
+            self._load.end()
+        self._children.end(self.process)
+
+
+def accepts(port):
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextlib.contextmanager
+def running(contender, offer, bench):
+    server = Running(contender, offer, bench)
+    try:
+        yield server
+    finally:
+        server.close()

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace epulse::load {
+
+// In which order one subscriber gets the messages of one publisher.
+class DeliveryOrder {
+ public:
+  enum class Turn : std::uint8_t { kNew, kLate, kRepeated };
+  struct Arrival {
+    Turn turn = Turn::kNew;
+    std::uint64_t skipped = 0;  // kNew: messages before it that have not come
+  };
+
+  Arrival take(std::uint64_t sequence);
+
+  // Above all that have come.
+  std::uint64_t next() const { return next_; }
+
+ private:
+  std::uint64_t next_ = 0;
+  std::vector<std::uint64_t> skipped_;  // ascending; those that come late are taken out
+};
+
+}  // namespace epulse::load
