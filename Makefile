@@ -2,7 +2,7 @@
 PRESET ?= release
 BIN    := build/$(PRESET)/bin
 
-.PHONY: build run test bench bench-overhead bench-server kernels fuzz lint clean setup
+.PHONY: build run test clients bench bench-overhead bench-server kernels fuzz lint clean setup
 build: setup
 	@test -f build/$(PRESET)/build.ninja || cmake --preset $(PRESET)
 	cmake --build --preset $(PRESET)
@@ -17,6 +17,11 @@ test:
 	@tools/setup build test
 	@$(MAKE) --no-print-directory build
 	ctest --preset $(PRESET)
+
+clients:
+	@tools/setup build clients
+	@$(MAKE) --no-print-directory build
+	@EPULSE_BIN=$(BIN) tools/clients
 
 bench: bench-overhead bench-server
 

@@ -166,7 +166,7 @@ Session::Answer Session::on_request(Connection& /*conn*/, const ws::Request& req
   Client& client = *receiving_;
   Answer answer = refusal(status);
   // Without an Upgrade field it is a plain request, and may be one that we know.
-  const bool plain = status == 426 && request.upgrade.empty();
+  const bool plain = status == 426 && request.upgrade.absent();
   const std::string_view path = request.target.substr(0, request.target.find('?'));
   if (plain && path == "/healthz") return {200, "ok\n", {}};
   const bool limited = client.refusal == 429;  // and is told nothing else

@@ -25,14 +25,14 @@ int status_of(std::string_view line) {
 }
 
 struct Answer {
-  bool upgrade = false;
-  bool connection = false;
+  bool connection = false;  // some line of it has "Upgrade"
+  std::optional<std::string_view> upgrade;
   std::optional<std::string_view> accept;
   std::optional<std::string_view> protocol;
   std::optional<std::string_view> extensions;
 };
 
-// 11.3.2 to 11.3.4: none of these may come twice.
+// 4.1 and 11.3.2 to 11.3.4: none of these may come twice.
 bool set_once(std::optional<std::string_view>& member, std::string_view value) {
   if (member) return false;
   member = value;
@@ -41,10 +41,10 @@ bool set_once(std::optional<std::string_view>& member, std::string_view value) {
 
 bool read_field(const Field& field, Answer& answer) {
   const std::string_view name = field.name;
-  if (equal_ignoring_case(name, "Upgrade")) {
-    answer.upgrade = equal_ignoring_case(field.value, "websocket");
-  } else if (equal_ignoring_case(name, "Connection")) {
-    answer.connection = list_has(field.value, "upgrade");
+  if (equal_ignoring_case(name, "Connection")) {
+    answer.connection |= list_has(field.value, "upgrade");
+  } else if (equal_ignoring_case(name, "Upgrade")) {
+    return set_once(answer.upgrade, field.value);
   } else if (equal_ignoring_case(name, "Sec-WebSocket-Accept")) {
     return set_once(answer.accept, field.value);
   } else if (equal_ignoring_case(name, "Sec-WebSocket-Protocol")) {
@@ -125,7 +125,8 @@ ResponseHead check_response(std::string_view buffer, std::string_view key,
   if (status != 101) return refused(status, "upgrade refused");
   Answer answer;
   if (!read_answer(head, answer)) return refused(status, "malformed or repeated header field");
-  if (!answer.upgrade || !answer.connection) return refused(status, "not an upgrade to websocket");
+  const bool is_websocket = answer.upgrade && equal_ignoring_case(*answer.upgrade, "websocket");
+  if (!is_websocket || !answer.connection) return refused(status, "not an upgrade to websocket");
   const auto expected = accept_key(key);
   if (answer.accept != std::string_view(expected.data(), expected.size())) {
     return refused(status, "wrong Sec-WebSocket-Accept");

@@ -19,27 +19,48 @@ struct KnownField {
   std::string_view name;
   std::string_view Request::*member;
 };
-constexpr std::array<KnownField, 7> kKnownFields = {{{"Host", &Request::host},
-                                                     {"Upgrade", &Request::upgrade},
-                                                     {"Connection", &Request::connection},
+constexpr std::array<KnownField, 5> kKnownFields = {{{"Host", &Request::host},
                                                      {"Sec-WebSocket-Key", &Request::key},
                                                      {"Sec-WebSocket-Version", &Request::version},
                                                      {"Origin", &Request::origin},
                                                      {"Authorization", &Request::authorization}}};
 
-// Those that may come in several lines (RFC 6455, 11.3.2 and 11.3.4).
+// Those that may come in several lines (RFC 9110, 7.6.1 and 7.8; RFC 6455, 11.3.2 and 11.3.4).
 struct KnownList {
   std::string_view name;
   ListField Request::*member;
 };
-constexpr std::array<KnownList, 2> kKnownLists = {
-    {{"Sec-WebSocket-Extensions", &Request::extensions},
+constexpr std::array<KnownList, 4> kKnownLists = {
+    {{"Upgrade", &Request::upgrade},
+     {"Connection", &Request::connection},
+     {"Sec-WebSocket-Extensions", &Request::extensions},
      {"Sec-WebSocket-Protocol", &Request::protocols}}};
 
-bool is_target(std::string_view target) {
-  return target.starts_with('/') && std::all_of(target.begin(), target.end(), [](char c) {
+// A whole http or https URI may stand for its path and query (RFC 6455, 4.2.1). One whose path is
+// empty but not its query is refused: "/?query" does not stand in it.
+std::string_view resource_name(std::string_view target) {
+  const std::size_t scheme = target.find("://");
+  if (scheme == std::string_view::npos || target.starts_with('/')) return target;
+  const std::string_view name = target.substr(0, scheme);
+  if (!equal_ignoring_case(name, "http") && !equal_ignoring_case(name, "https")) return {};
+  const std::size_t authority = scheme + 3;
+  const std::size_t path = std::min(target.find_first_of("/?", authority), target.size());
+  if (path == authority) return {};
+  // An empty path is "/"; the one before the authority is as good as any.
+  return path == target.size() ? target.substr(authority - 1, 1) : target.substr(path);
+}
+
+bool is_resource_name(std::string_view name) {
+  return name.starts_with('/') && std::all_of(name.begin(), name.end(), [](char c) {
            return c > 0x20 && c < 0x7F && c != '#';  // A fragment never travels (RFC 6455, 3).
          });
+}
+
+// RFC 6455, 4.2.1: 1.1 or higher; another major version has another syntax.
+bool is_version(std::string_view version) {
+  constexpr std::string_view kMajor = "HTTP/1.";
+  return version.size() == kMajor.size() + 1 && version.starts_with(kMajor) &&
+         version.back() >= '1' && version.back() <= '9';
 }
 
 // Status of the request line, 0 when it is fine.
@@ -48,9 +69,9 @@ int read_request_line(std::string_view line, Request& request) {
   const std::size_t last = line.rfind(' ');
   if (first == std::string_view::npos || first == last) return 400;
   request.method = line.substr(0, first);
-  request.target = line.substr(first + 1, last - first - 1);
-  if (!is_token(request.method) || !is_target(request.target)) return 400;
-  if (line.substr(last + 1) != "HTTP/1.1") return 400;
+  request.target = resource_name(line.substr(first + 1, last - first - 1));
+  if (!is_token(request.method) || !is_resource_name(request.target)) return 400;
+  if (!is_version(line.substr(last + 1))) return 400;
   return request.method == "GET" ? 0 : 405;
 }
 

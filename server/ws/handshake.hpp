@@ -15,14 +15,14 @@ namespace epulse::ws {
 
 struct Request {
   std::string_view method;
-  std::string_view target;
+  std::string_view target;  // path and query, also of an absolute URI
   std::string_view host;
-  std::string_view upgrade;
-  std::string_view connection;
   std::string_view key;
   std::string_view version;
   std::string_view origin;
   std::string_view authorization;
+  ListField upgrade;
+  ListField connection;
   ListField extensions;
   ListField protocols;
 };

@@ -63,6 +63,11 @@ bool ListReader::take_parameter() {
   return rest_.starts_with('"') ? take_quoted(value_) : take_token(value_);
 }
 
+bool list_has(const ListField& list, std::string_view token) {
+  return std::any_of(list.lines().begin(), list.lines().end(),
+                     [token](std::string_view line) { return list_has(line, token); });
+}
+
 bool is_extension_list(const ListField& field) {
   if (field.absent()) return true;
   ListReader reader(field);

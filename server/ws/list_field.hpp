@@ -29,6 +29,9 @@ class ListField {
   std::size_t count_ = 0;
 };
 
+// Whether it holds `token`, in any case.
+bool list_has(const ListField& list, std::string_view token);
+
 // Walks a list of names with parameters: Sec-WebSocket-Extensions (RFC 6455, 9.1) and, without the
 // parameters, Sec-WebSocket-Protocol. Empty elements count for nothing and blanks may stand between
 // any two words, as the list rule of RFC 2616, 2.1, has it, which RFC 6455 refers to.

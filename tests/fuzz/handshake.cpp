@@ -34,8 +34,8 @@ void check_request(std::string_view text) {
           "what follows the head does not count");
   if (head.status != 0) return require(!status_phrase(head.status).empty(), "refusals have names");
   const Request& request = head.request;
-  for (const std::string_view part : {request.method, request.target, request.host, request.upgrade,
-                                      request.key, request.origin, request.authorization}) {
+  for (const std::string_view part : {request.method, request.target, request.host, request.key,
+                                      request.origin, request.authorization}) {
     require_in(part, buffer);
   }
   require(request.method == "GET" && request.target.starts_with('/'),

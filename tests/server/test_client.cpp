@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <stdexcept>
 #include <utility>
@@ -68,7 +69,8 @@ TestClient::TestClient(TestClient&& other) noexcept
       parser_(std::move(other.parser_)),
       buffer_(std::move(other.buffer_)),
       unread_(other.unread_),
-      end_(other.end_) {}
+      end_(other.end_),
+      reset_(other.reset_) {}
 
 TestClient::~TestClient() {
   if (fd_ >= 0) close(fd_);
@@ -76,8 +78,14 @@ TestClient::~TestClient() {
 
 TestClient TestClient::open(int port, std::string_view path, int receive_buffer,
                             const ws::UpgradeOffer& offer) {
+  return shake_hands(port, ws::upgrade_request("localhost", path, kKey, offer), offer,
+                     receive_buffer);
+}
+
+TestClient TestClient::shake_hands(int port, std::string_view request,
+                                   const ws::UpgradeOffer& offer, int receive_buffer) {
   TestClient client(port, receive_buffer);
-  const std::string answer = client.request(ws::upgrade_request("localhost", path, kKey, offer));
+  const std::string answer = client.request(request);
   const ws::ResponseHead head = ws::check_response(answer, kKey, offer);
   if (head.verdict != ws::ResponseHead::Verdict::kAccepted) {
     throw std::runtime_error("refused: " + answer);
@@ -85,8 +93,8 @@ TestClient TestClient::open(int port, std::string_view path, int receive_buffer,
   client.subprotocol_ = head.agreed.protocol;
   client.deflate_ = head.agreed.deflate;
   if (client.deflate_) {
-    client.compression_ =
-        std::make_unique<ws::Compression>(ws::CompressionOptions{.window_bits = 15});
+    client.compression_ = std::make_unique<ws::Compression>(
+        ws::CompressionOptions{.window_bits = 15, .min_bytes = 0});
     client.sender_ = ws::DeflateSender(*client.compression_, ws::client_side(*client.deflate_));
     client.parser_.expect_deflate(client.compression_->inflaters(),
                                   ws::server_side(*client.deflate_));
@@ -130,9 +138,21 @@ void TestClient::send(ws::Opcode opcode, std::string_view payload, bool fin) {
   send_raw(client_frame(opcode, bytes_of(payload), fin));
 }
 
-void TestClient::send_message(ws::Opcode opcode, std::span<const std::uint8_t> message) {
+void TestClient::send_message(ws::Opcode opcode, std::span<const std::uint8_t> message,
+                              std::size_t fragment) {
   const ws::DeflateSender::Payload encoded = sender_.encode(message);
-  send_raw(client_frame(opcode, encoded.bytes, true, encoded.compressed));
+  const std::size_t step = fragment == 0 ? encoded.bytes.size() : fragment;
+  Bytes frames;
+  std::size_t at = 0;
+  do {
+    const auto bytes = encoded.bytes.subspan(at, std::min(step, encoded.bytes.size() - at));
+    const bool first = at == 0;
+    at += bytes.size();
+    const Bytes frame = client_frame(first ? opcode : ws::Opcode::kContinuation, bytes,
+                                     at == encoded.bytes.size(), encoded.compressed && first);
+    frames.insert(frames.end(), frame.begin(), frame.end());
+  } while (at < encoded.bytes.size());
+  send_raw(frames);
 }
 
 bool TestClient::fill(Clock::time_point deadline) {
@@ -143,6 +163,7 @@ bool TestClient::fill(Clock::time_point deadline) {
   buffer_.resize(kReadBytes);
   const ssize_t n = recv(fd_, buffer_.data(), buffer_.size(), 0);
   end_ = n <= 0;
+  reset_ = n < 0;
   buffer_.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
   bytes_in_ += buffer_.size();
   unread_ = buffer_;
@@ -158,6 +179,13 @@ Received TestClient::receive(std::chrono::milliseconds deadline) {
     }
     if (!fill(end)) return {};
   }
+}
+
+Bytes TestClient::receive_raw(std::chrono::milliseconds deadline) {
+  if (unread_.empty() && !fill(Clock::now() + deadline)) return {};
+  Bytes bytes(unread_.begin(), unread_.end());
+  unread_ = {};
+  return bytes;
 }
 
 bool TestClient::ended(std::chrono::milliseconds deadline) {

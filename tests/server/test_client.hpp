@@ -53,6 +53,9 @@ class TestClient {
   // Connects and shakes hands; throws when refused. Offers nothing unless told.
   static TestClient open(int port, std::string_view path = "/", int receive_buffer = 0,
                          const ws::UpgradeOffer& offer = {});
+  // The same with a request of one's own, whose answer must fit `offer`.
+  static TestClient shake_hands(int port, std::string_view request, const ws::UpgradeOffer& offer,
+                                int receive_buffer = 0);
 
   // What the server answers to a request, head and body, until the stream ends or a whole 101 is
   // here.
@@ -60,14 +63,22 @@ class TestClient {
 
   void send_raw(std::span<const std::uint8_t> bytes);
   void send(ws::Opcode opcode, std::string_view payload, bool fin = true);
-  // A whole message, compressed where that was agreed on.
-  void send_message(ws::Opcode opcode, std::span<const std::uint8_t> message);
+  // A whole message, compressed where that was agreed on; in frames of `fragment` bytes unless that
+  // is 0.
+  void send_message(ws::Opcode opcode, std::span<const std::uint8_t> message,
+                    std::size_t fragment = 0);
   // Sends as much as the socket takes at once.
   std::size_t send_some(std::span<const std::uint8_t> bytes) const;
 
   Received receive(std::chrono::milliseconds deadline = std::chrono::milliseconds(10'000));
+  // What comes next, as it is on the wire; nothing at the end of the stream, or when it does not
+  // come in time.
+  Bytes receive_raw(std::chrono::milliseconds deadline = std::chrono::milliseconds(10'000));
   // Reads until the stream ends; false when it does not in time.
   bool ended(std::chrono::milliseconds deadline = std::chrono::milliseconds(10'000));
+
+  // Whether the stream ended with a reset and not with FIN.
+  bool was_reset() const { return reset_; }
 
   int fd() const { return fd_; }
   const std::optional<ws::DeflateTerms>& deflate() const { return deflate_; }
@@ -87,6 +98,7 @@ class TestClient {
   Bytes buffer_;
   std::span<std::uint8_t> unread_;
   bool end_ = false;
+  bool reset_ = false;
 };
 
 // Asks until it is so, or the time is over; whether it is.

@@ -31,14 +31,15 @@ ws::UpgradeOffer offer_of(const Options& options) {
 }
 
 ws::MaskKey random_mask(ClientContext& context) {
-  const std::uint64_t bits = context.random();
+  const std::uint32_t bits = context.random.next();
   ws::MaskKey mask;
   std::memcpy(mask.data(), &bits, mask.size());
   return mask;
 }
 
 std::string random_key(ClientContext& context) {
-  const std::array<std::uint64_t, 2> bits = {context.random(), context.random()};
+  std::array<std::uint32_t, 4> bits;
+  std::generate(bits.begin(), bits.end(), [&] { return context.random.next(); });
   std::array<std::uint8_t, 16> nonce{};
   std::memcpy(nonce.data(), bits.data(), nonce.size());
   return ws::make_key(nonce);
@@ -239,9 +240,10 @@ void Client::handle(const ws::Event& event, ClientContext& context) {
     case ws::Event::Kind::kPing:
       return send_control(ws::Opcode::kPong, event.payload, context);
     case ws::Event::Kind::kClose:
-      return state_ == State::kClosing ? die(context) : lose(ErrorKind::kClosed, context);
+      return state_ == State::kClosing ? die(context)
+                                       : close_and_lose(event.code, ErrorKind::kClosed, context);
     case ws::Event::Kind::kViolation:
-      return lose(ErrorKind::kProtocol, context);
+      return close_and_lose(event.code, ErrorKind::kProtocol, context);
     case ws::Event::Kind::kPong:
     case ws::Event::Kind::kNeedMore:
       return;
@@ -398,6 +400,15 @@ void Client::watch(int operation, bool output, ClientContext& context) const {
 }
 
 // Ending.
+
+// RFC 6455, 5.5.1 and 7.1.7: the server's close frame is answered, and a breach of its named.
+void Client::close_and_lose(ws::CloseCode code, ErrorKind kind, ClientContext& context) {
+  if (state_ == State::kOpen && !context.target.raw) {
+    write(ws::encode_close(code, {}, random_mask(context)).view(), context);
+    flush(context);
+  }
+  if (state_ != State::kDead) lose(kind, context);
+}
 
 void Client::lose(ErrorKind kind, ClientContext& context) {
   context.counters.error(kind);

@@ -4,7 +4,6 @@
 #include <deque>
 #include <memory>
 #include <optional>
-#include <random>
 #include <span>
 #include <string>
 #include <string_view>
@@ -17,6 +16,7 @@
 #include "tools/load/broadcast.hpp"
 #include "tools/load/counters.hpp"
 #include "tools/load/options.hpp"
+#include "tools/load/random.hpp"
 #include "tools/load/subscriber.hpp"
 #include "tools/load/target.hpp"
 
@@ -41,7 +41,7 @@ struct ClientContext {
   // Of the client being called: leaves in one piece at the end of the call.
   std::vector<std::uint8_t> output{};
   tls::Pipe pipe{};
-  std::mt19937_64 random{std::random_device{}()};
+  RandomBits random{};
 };
 
 // One connection to the server under load.
@@ -108,6 +108,7 @@ class Client final : private tls::Sink {
   void watch(int operation, bool output, ClientContext& context) const;
   ErrorKind handshake_error() const;
   void fail_opening(ErrorKind kind, std::string_view why, ClientContext& context);
+  void close_and_lose(ws::CloseCode code, ErrorKind kind, ClientContext& context);
   void lose(ErrorKind kind, ClientContext& context);
   void die(ClientContext& context);
 
