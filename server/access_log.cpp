@@ -65,11 +65,15 @@ std::shared_ptr<spdlog::logger> AccessLog::open() const {
 }
 
 void AccessLog::write(const AccessRecord& record) {
-  logger_.load()->info(access_line(record));
+  const std::string line = access_line(record);
+  const std::lock_guard lock(mutex_);
+  logger_->info(line);
 }
 
 void AccessLog::reopen() {
-  logger_.store(open());
+  std::shared_ptr<spdlog::logger> fresh = open();
+  const std::lock_guard lock(mutex_);
+  logger_ = std::move(fresh);
 }
 
 }  // namespace epulse::server

@@ -1,7 +1,7 @@
 #pragma once
 
-#include <atomic>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "server/session/access_record.hpp"
@@ -35,7 +35,8 @@ class AccessLog {
 
   std::string file_;
   std::shared_ptr<spdlog::details::thread_pool> pool_;
-  std::atomic<std::shared_ptr<spdlog::logger>> logger_;
+  std::mutex mutex_;  // of the pointer
+  std::shared_ptr<spdlog::logger> logger_;
 };
 
 // `127.0.0.1:51234 "GET /topic/a" 101 12.345678 in=3/60 out=3/60 close=1000`: seconds, then

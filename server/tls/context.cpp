@@ -159,7 +159,8 @@ void Context::reload() {
   SSL_CTX_set_tlsext_ticket_key_evp_cb(context.get(), ticket_key);
   use_certificate(*context, options_.certificate_file);
   use_key(*context, options_);
-  current_.store(context);
+  const std::lock_guard lock(mutex_);
+  current_ = context;
 }
 
 // SSL_CTX_set_tlsext_ticket_key_evp_cb(3): -1 error, 0 not ours, 1 done, 2 done and renew.

@@ -1,7 +1,7 @@
 #pragma once
 
-#include <atomic>
 #include <memory>
+#include <mutex>
 
 #include "server/tls/openssl.hpp"
 #include "server/tls/options.hpp"
@@ -22,7 +22,10 @@ class Context {
   void reload();
 
   // For a new connection. From any thread.
-  std::shared_ptr<SSL_CTX> current() const { return current_.load(); }
+  std::shared_ptr<SSL_CTX> current() const {
+    const std::lock_guard lock(mutex_);
+    return current_;
+  }
   const Options& options() const { return options_; }
 
  private:
@@ -31,7 +34,8 @@ class Context {
 
   Options options_;
   TicketKeys ticket_keys_;
-  std::atomic<std::shared_ptr<SSL_CTX>> current_;
+  mutable std::mutex mutex_;  // of the pointer
+  std::shared_ptr<SSL_CTX> current_;
 };
 
 }  // namespace epulse::tls
