@@ -47,13 +47,15 @@ TEST(AccessLine, CannotBeForged) {
 }
 
 class AccessLogTest : public ::testing::Test {
+ public:
+  ~AccessLogTest() override { std::filesystem::remove_all(directory); }
+
  protected:
   AccessLogTest() {
     std::string name = (std::filesystem::temp_directory_path() / "epulse-access-XXXXXX").string();
     directory = mkdtemp(name.data());
     file = directory + "/access.log";
   }
-  ~AccessLogTest() override { std::filesystem::remove_all(directory); }
 
   static std::string contents(const std::string& path) {
     std::ostringstream text;

@@ -59,13 +59,15 @@ TEST_F(Settings, WhatIsWrongChangesNothingAndIsToldNotRepeated) {
 // With the real program.
 
 class ControlTest : public ::testing::Test {
+ public:
+  ~ControlTest() override { std::filesystem::remove_all(directory); }
+
  protected:
   ControlTest() {
     std::string name = (std::filesystem::temp_directory_path() / "epulse-control-XXXXXX").string();
     directory = mkdtemp(name.data());
     path = directory + "/control";
   }
-  ~ControlTest() override { std::filesystem::remove_all(directory); }
 
   std::string directory;
   std::string path;
