@@ -4,12 +4,11 @@
 
 #include <atomic>
 #include <csignal>
-#include <filesystem>
-#include <fstream>
 #include <regex>
 #include <string>
 #include <thread>
 
+#include "tests/agent/temp_dir.hpp"
 #include "tests/server/child.hpp"
 #include "tests/server/counters.hpp"
 #include "tests/server/test_client.hpp"
@@ -107,12 +106,12 @@ TEST(HotRestart, WhoWaitsToBeAcceptedIsNotForgotten) {
 }
 
 TEST(HotRestart, ASuccessorThatFailsChangesNothing) {
-  const std::string config = std::filesystem::temp_directory_path() /
-                             ("epulse-handover-" + std::to_string(getpid()) + ".toml");
-  std::ofstream(config) << "workers = 2\n";
+  const TempDir directory;
+  const std::string config = directory.file("epulse-ws.toml");
+  write_text(config, "workers = 2\n");
   ServerChild server({"--config", config});
   TestClient client = TestClient::open(server.port());
-  std::ofstream(config) << "workers = 1\n";
+  write_text(config, "workers = 1\n");
   server.child().signal(SIGUSR2);
   EXPECT_TRUE(eventually(
       [&] { return server.child().err_so_far().find("going on as before") != std::string::npos; }));
@@ -121,7 +120,6 @@ TEST(HotRestart, ASuccessorThatFailsChangesNothing) {
   EXPECT_EQ(echo(client, "x"), "x");
   TestClient next = TestClient::open(server.port());
   EXPECT_EQ(echo(next, "y"), "y");
-  std::filesystem::remove(config);
 }
 
 }  // namespace
