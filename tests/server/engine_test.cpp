@@ -192,6 +192,31 @@ TEST_P(EachEngine, ALotOfInputAndTheEndOfTheStream) {
   EXPECT_EQ(recorder.closed[0].second, CloseReason::kPeer);
 }
 
+// What lies in the socket is more than one turn reads, and nothing comes after it that would tell
+// of it once more.
+TEST_P(EachEngine, ALotOfInputAndThenSilence) {
+  Recorder recorder(options());
+  TestClient client(recorder.port());
+  const testing::Bytes piece(1'000'000, 'x');
+  std::size_t sent = 0;
+  // The kernel's receive buffer grows with what is read out of it.
+  ASSERT_TRUE(recorder.run_busily_until([&] {
+    sent += client.send_some(std::span(piece).first(sent < 60'000'000 ? piece.size() : 0));
+    return sent >= 60'000'000 && recorder.data.size() == sent;
+  }));
+  recorder.engine().pause_reading(recorder.accepted[0]);
+  const std::size_t before = sent;
+  ASSERT_TRUE(recorder.run_busily_until([&] {
+    const std::size_t more = client.send_some(piece);
+    sent += more;
+    return more == 0;
+  }));
+  EXPECT_GT(sent - before, std::size_t{2'000'000});
+  recorder.engine().resume_reading(recorder.accepted[0]);
+  EXPECT_TRUE(recorder.run_until([&] { return recorder.data.size() == sent; }))
+      << recorder.data.size() << " of " << sent;
+}
+
 TEST_P(EachEngine, APausedConnectionIsNotRead) {
   Recorder recorder(options());
   TestClient client(recorder.port());

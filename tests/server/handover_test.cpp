@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <csignal>
+#include <filesystem>
 #include <regex>
 #include <string>
 #include <thread>
@@ -87,6 +88,31 @@ TEST(HotRestart, NobodyIsRefusedAndWhoIsThereIsServedUntilTheEnd) {
   ASSERT_TRUE(std::regex_search(stats, match, std::regex("worker 0 tid ([0-9]+)")));
   kill(std::stoi(match[1]), SIGTERM);  // The process whose thread that is.
   EXPECT_TRUE(last.ended());
+}
+
+// Whose thread the first worker of the server on this port is.
+bool serves(pid_t pid, int port) {
+  const std::string stats = get(port, "/stats");
+  std::smatch match;
+  return std::regex_search(stats, match, std::regex("worker 0 tid ([0-9]+)")) &&
+         std::filesystem::exists("/proc/" + std::to_string(pid) + "/task/" + match[1].str());
+}
+
+TEST(HotRestart, TheOldProcessAcceptsNobodyWhileItLingers) {
+  ServerChild server({"--workers", "1", "--linger", "60"});
+  TestClient old = TestClient::open(server.port());
+  server.child().signal(SIGUSR2);
+  const Heir heir(server.child().read_line());
+  EXPECT_TRUE(eventually([&] {
+    for (int i = 0; i < 50; ++i) {
+      if (!serves(heir.pid(), server.port())) return false;
+    }
+    return true;
+  }));
+  EXPECT_EQ(echo(old, "still here"), "still here");
+  server.child().signal(SIGTERM);  // ends the lingering
+  expect_close(old, CloseCode::kGoingAway);
+  EXPECT_EQ(server.child().wait(), 0);
 }
 
 TEST(HotRestart, WhoWaitsToBeAcceptedIsNotForgotten) {
