@@ -193,11 +193,10 @@ TEST_F(ControlTest, AfterAHotRestartTheNewProcessAnswers) {
   ServerChild server({"--workers", "1", "--control-socket", path, "--linger", "0.1"});
   EXPECT_NE(ControlClient(path).ask("set epoll-batch 7"), "");
   server.child().signal(SIGUSR2);
-  const std::string line = server.child().read_line();
-  const pid_t heir = std::stoi(line.substr(line.rfind(' ')));
+  const Heir heir(server.child().read_line());
   EXPECT_EQ(server.child().wait(), 0);
   EXPECT_NE(ControlClient(path).ask("get").find("\"epoll-batch\":512"), std::string::npos);
-  kill(heir, SIGTERM);
+  heir.signal(SIGTERM);
   EXPECT_TRUE(eventually([&] { return !std::filesystem::exists(path); }));
 }
 

@@ -21,26 +21,6 @@ using Kind = ws::Event::Kind;
 using ws::CloseCode;
 using ws::Opcode;
 
-// The process that has taken over, which is no child of ours.
-class Heir {
- public:
-  explicit Heir(const std::string& start_line) {
-    std::smatch match;
-    if (std::regex_search(start_line, match, std::regex(", pid ([0-9]+)$"))) {
-      pid_ = std::stoi(match[1]);
-    }
-  }
-  Heir(const Heir&) = delete;
-  Heir& operator=(const Heir&) = delete;
-  ~Heir() {
-    if (pid_ > 0) kill(pid_, SIGTERM);
-  }
-  pid_t pid() const { return pid_; }
-
- private:
-  pid_t pid_ = -1;
-};
-
 std::string echo(TestClient& client, const std::string& text) {
   client.send(Opcode::kText, text);
   return text_of(client.receive().payload);
@@ -49,11 +29,10 @@ std::string echo(TestClient& client, const std::string& text) {
 TEST(HotRestart, NobodyIsRefusedAndWhoIsThereIsServedUntilTheEnd) {
   ServerChild server({"--workers", "2", "--linger", "0.7"});
   TestClient old = TestClient::open(server.port());
-  std::atomic<bool> stop{false};
   std::atomic<int> served{0};
   std::atomic<int> failed{0};
-  std::thread newcomers([&] {
-    while (!stop) {
+  std::jthread newcomers([&](const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
       try {
         TestClient client = TestClient::open(server.port());
         echo(client, "new") == "new" ? ++served : ++failed;
@@ -74,19 +53,17 @@ TEST(HotRestart, NobodyIsRefusedAndWhoIsThereIsServedUntilTheEnd) {
   EXPECT_EQ(server.child().wait(), 0) << server.child().err();
   const int so_far = served;
   EXPECT_TRUE(eventually([&] { return served > so_far + 20; }));
-  stop = true;
+  newcomers.request_stop();
   newcomers.join();
   EXPECT_EQ(failed, 0);
   EXPECT_NE(server.child().err().find("has taken over"), std::string::npos);
   // And once more, by the one that has taken over.
-  kill(heir.pid(), SIGUSR2);
-  EXPECT_TRUE(eventually([&] { return kill(heir.pid(), 0) != 0; }));
+  heir.signal(SIGUSR2);
+  const Heir next(server.child().read_line());
+  EXPECT_TRUE(heir.ended());
   TestClient last = TestClient::open(server.port());
   EXPECT_EQ(echo(last, "x"), "x");
-  const std::string stats = get(server.port(), "/stats");
-  std::smatch match;
-  ASSERT_TRUE(std::regex_search(stats, match, std::regex("worker 0 tid ([0-9]+)")));
-  kill(std::stoi(match[1]), SIGTERM);  // The process whose thread that is.
+  next.signal(SIGTERM);
   EXPECT_TRUE(last.ended());
 }
 
