@@ -13,6 +13,7 @@
 
 #include "tools/load/clock.hpp"
 #include "tools/load/error.hpp"
+#include "tools/load/one_writer.hpp"
 #include "tools/load/opening_failure.hpp"
 #include "tools/load/payload.hpp"
 #include "tools/load/tls.hpp"
@@ -145,12 +146,12 @@ ws::ResponseHead Client::check_opening(const ClientContext& context) const {
 void Client::opened(const std::optional<ws::DeflateTerms>& deflate, ClientContext& context) {
   state_ = State::kOpen;
   counted_ = true;
-  context.counters.connected.fetch_add(1, std::memory_order_relaxed);
-  context.counters.opened.fetch_add(1, std::memory_order_relaxed);
+  add_to(context.counters.connected);
+  add_to(context.counters.opened);
   if (context.recording != nullptr) context.recording->opened(index_, fd_);
   if (subscriber_) subscriber_->join();
   if (!deflate) return;
-  context.counters.compressed.fetch_add(1, std::memory_order_relaxed);
+  add_to(context.counters.compressed);
   sender_ = ws::DeflateSender(context.compression, ws::client_side(*deflate));
   parser_.expect_deflate(context.compression.inflaters(), ws::server_side(*deflate));
 }
@@ -160,7 +161,7 @@ void Client::opened_again(ClientContext& context) {
   state_ = State::kOpen;
   const std::uint64_t due_ns = due_.front().due_ns;
   due_.pop_front();
-  context.counters.received.fetch_add(1, std::memory_order_relaxed);
+  add_to(context.counters.received);
   count_latency(due_ns, context);
   if (context.now_ns < context.send_until_ns) return reopen(context);
   die(context);
@@ -171,7 +172,7 @@ void Client::reopen(ClientContext& context) {
   ::close(fd_);
   tls_.reset();
   due_.push_back({clock_ns(), 0});
-  context.counters.sent.fetch_add(1, std::memory_order_relaxed);
+  add_to(context.counters.sent);
   connect(context);
 }
 
@@ -277,7 +278,7 @@ void Client::check_answer(const ws::Event& event, ClientContext& context) {
   const bool right = has_our_form(event, context) &&
                      is_payload(event.payload, index_, next_answer_, context.options.compression);
   if (right) {
-    counters.received.fetch_add(1, std::memory_order_relaxed);
+    add_to(counters.received);
     count_latency(message.due_ns, context);
     record(message, next_answer_, context.now_ns, context);
   } else {
@@ -336,7 +337,7 @@ void Client::add_message(std::uint64_t due_ns, ClientContext& context) {
   const auto payload = std::span(context.output).subspan(start);
   std::copy(encoded.bytes.begin(), encoded.bytes.end(), payload.begin());
   ws::apply_mask(payload, mask);
-  context.counters.sent.fetch_add(1, std::memory_order_relaxed);
+  add_to(context.counters.sent);
 }
 
 // The next message, and when it was due.

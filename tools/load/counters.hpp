@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "tools/load/distribution.hpp"
+#include "tools/load/one_writer.hpp"
 
 namespace epulse::load {
 
@@ -48,9 +49,7 @@ struct Counters {
   LiveDistribution latency;
   LiveDistribution lag;  // open loop: how late messages left
 
-  void error(ErrorKind kind, std::uint64_t count = 1) {
-    errors[index_of(kind)].fetch_add(count, std::memory_order_relaxed);
-  }
+  void error(ErrorKind kind, std::uint64_t count = 1) { add_to(errors[index_of(kind)], count); }
 };
 
 }  // namespace epulse::load

@@ -3,16 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "tools/load/one_writer.hpp"
+
 namespace epulse::load {
-namespace {
-
-// One writer: no need for an atomic addition.
-void add_one(std::atomic<std::uint64_t>& counter) {
-  counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-}
-
-}  // namespace
-
 std::uint64_t Distribution::total() const {
   std::uint64_t sum = 0;
   for (const std::uint64_t count : counts) sum += count;
@@ -22,8 +15,9 @@ std::uint64_t Distribution::total() const {
 std::uint64_t Distribution::quantile_ns(double q) const {
   const std::uint64_t all = total();
   if (all == 0) return 0;
-  const auto rank = std::max(std::uint64_t{1},
-                             static_cast<std::uint64_t>(std::ceil(q * static_cast<double>(all))));
+  const auto rank = std::max(
+      std::uint64_t{1},
+      static_cast<std::uint64_t>(std::ceil(std::nextafter(q * static_cast<double>(all), 0))));
   std::uint64_t seen = 0;
   for (std::size_t slot = 0; slot < kSlots; ++slot) {
     seen += counts[slot];
@@ -51,7 +45,7 @@ Distribution Distribution::since(const Distribution& earlier, std::uint64_t inte
 }
 
 void LiveDistribution::record(std::uint64_t ns) {
-  add_one(counts_[slot_of(ns)]);
+  load::add_to(counts_[slot_of(ns)]);
   if (ns > max_ns_.load(std::memory_order_relaxed)) {
     max_ns_.store(ns, std::memory_order_relaxed);
   }

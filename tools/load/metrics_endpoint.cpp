@@ -23,6 +23,7 @@ int listen_on(const std::string& address) {
   Target target;
   try {
     target = parse_url("tcp://" + address);
+    if (!address.ends_with(":" + target.port)) fail("no port");
     resolve(target);
   } catch (const Error&) {
     fail("cannot offer metrics on '{}': write it as ADDRESS:PORT", address);

@@ -107,7 +107,7 @@ void add_outputs(CLI::App& app, Options& options) {
            }
          },
          "What the result is to meet, or the exit status is 1: p99<2ms, max<50ms, errors=0, ...")
-      ->expected(1);
+      ->allow_extra_args(false);
   app.add_option("--hgrm", options.percentiles_file, "Write HdrHistogram's percentiles to a file");
   app.add_option("--hdr-log", options.hdr_log_file,
                  "Write each interval's histogram (HdrHistogram V2, base64) to a file");
