@@ -2,7 +2,7 @@
 PRESET ?= release
 BIN    := build/$(PRESET)/bin
 
-.PHONY: build run test clients bench bench-overhead bench-server kernels fuzz lint clean setup
+.PHONY: build run test clients bench bench-overhead bench-server load-proof load-hdr kernels fuzz lint clean setup
 build: setup
 	@test -f build/$(PRESET)/build.ninja || cmake --preset $(PRESET)
 	cmake --build --preset $(PRESET)
@@ -29,6 +29,17 @@ bench-overhead bench-server:
 	@tools/setup build bench
 	@$(MAKE) --no-print-directory build
 	@EPULSE_BIN=$(BIN) tools/bench/$(@:bench-%=%)
+
+# What epulse-load says of a server with known stalls, at full length; its histogram files, read by others.
+load-proof:
+	@tools/setup build
+	@$(MAKE) --no-print-directory build
+	@build/$(PRESET)/tests/load_test --gtest_also_run_disabled_tests --gtest_filter='Stall.DISABLED_*'
+
+load-hdr:
+	@tools/setup build
+	@$(MAKE) --no-print-directory build
+	@EPULSE_BIN=$(BIN) tools/check-hdr
 
 kernels:
 	@tools/setup build kernels
