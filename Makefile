@@ -2,7 +2,7 @@
 PRESET ?= release
 BIN    := build/$(PRESET)/bin
 
-.PHONY: build run test clients bench bench-overhead bench-server load-proof load-hdr kernels fuzz lint clean setup
+.PHONY: build run test clients bench bench-overhead bench-server bench-record load-proof load-hdr kernels fuzz lint clean setup
 build: setup
 	@test -f build/$(PRESET)/build.ninja || cmake --preset $(PRESET)
 	cmake --build --preset $(PRESET)
@@ -23,9 +23,9 @@ clients:
 	@$(MAKE) --no-print-directory build
 	@EPULSE_BIN=$(BIN) tools/clients
 
-bench: bench-overhead bench-server
+bench: bench-overhead bench-server bench-record
 
-bench-overhead bench-server:
+bench-overhead bench-server bench-record:
 	@tools/setup build bench
 	@$(MAKE) --no-print-directory build
 	@EPULSE_BIN=$(BIN) tools/bench/$(@:bench-%=%)
