@@ -93,7 +93,7 @@ TEST(BadInput, Arguments) {
   expect_error({EPULSE, "stat", "-p", "1", "nan"}, {"nan"});
   expect_error({EPULSE, "stat", "-p", "1", "1", "-3"}, {"count", "-3"});
   expect_error({EPULSE, "stat", "--sokets"}, {"--sokets", "did you mean --sockets?"});
-  expect_error({EPULSE, "tpo"}, {"tpo", "did you mean top?"});
+  expect_error({EPULSE, "topp"}, {"topp", "did you mean top?"});
   expect_error({EPULSE, "--bogus"}, {"--bogus"});
   expect_error({EPULSED, "-p", "1", "--mode", "foo"}, {"foo", "advise"});
   expect_error({EPULSE, "frobnicate"}, {"frobnicate"});
@@ -104,12 +104,12 @@ TEST(BadInput, Arguments) {
 // A full disk must not pass for an empty result.
 TEST(BadInput, AnOutputThatCannotBeWritten) {
   for (const char* command :
-       {"list", "doctor", "list --json", "stat -p $$ --backend procfs .1 1"}) {
+       {"list", "doctor", "list --json", "stat -p {} --backend procfs .1 1"}) {
     const Program server({EPULSE_WS, "--listen", "127.0.0.1:0", "--workers", "1"});
     ASSERT_TRUE(eventually([&] { return contains(server.out(), "listening on"); }));
     Program full({"sh", "-c",
-                  fmt::format("set -- {}; exec {} {} > /dev/full", server.pid(), EPULSE,
-                              std::regex_replace(command, std::regex("\\$\\$"), "$1"))});
+                  fmt::format("exec {} {} > /dev/full", EPULSE,
+                              fmt::format(fmt::runtime(command), server.pid()))});
     EXPECT_EQ(full.wait(), 2) << command;
     EXPECT_TRUE(contains(full.err(), "cannot write the output: No space left")) << full.err();
   }

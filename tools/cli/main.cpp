@@ -192,9 +192,11 @@ std::string explain(const CLI::App& app, const CLI::ParseError& error, int argc,
     return fmt::format("there is no command or option {}{}", argv[1], suggestion(app, argv[1]));
   }
   // "The following argument was not expected: --foo"
-  if (error.get_name() != "ExtrasError") return error.what();
+  constexpr std::string_view kUnexpected = "not expected: ";
   const std::string text = error.what();
-  const std::string all = text.substr(text.rfind(": ") + 2);
+  const size_t at = text.find(kUnexpected);
+  if (at == std::string::npos) return text;
+  const std::string all = text.substr(at + kUnexpected.size());
   const std::string word = all.substr(0, all.find(' '));
   return fmt::format("{} has no {} {}{}", app.get_subcommands().front()->get_name(),
                      word.starts_with('-') ? "option" : "further argument", word,

@@ -21,6 +21,12 @@ std::string padded(std::string_view text, size_t width, bool left) {
   return left ? field + blanks : blanks + field;
 }
 
+// Where nothing follows the last column, nor does its blank.
+std::string without_end(std::string line) {
+  line.erase(line.find_last_not_of(' ') + 1);
+  return line;
+}
+
 }  // namespace
 
 std::string Column::name() const {
@@ -97,13 +103,14 @@ std::vector<std::string> Layout::head(const Table& table) const {
   }
   std::string lower = line(table, titles, nullptr);
   if (remark_width_ != 0) lower += table.remark_title;
-  return {line(table, groups, nullptr), std::move(lower)};
+  return {without_end(line(table, groups, nullptr)), without_end(std::move(lower))};
 }
 
 std::vector<std::string> Layout::lines(const Table& table, const Row& row, bool colours) const {
   std::vector<std::string_view> texts;
   for (const Cell& cell : row.cells) texts.emplace_back(cell.text);
   std::vector<std::string> result{line(table, texts, colours ? &row : nullptr)};
+  if (row.remark.empty() || remark_width_ == 0) result[0] = without_end(std::move(result[0]));
   if (row.remark.empty()) return result;
   if (remark_width_ != 0) {
     result[0] += cut(row.remark, remark_width_);
