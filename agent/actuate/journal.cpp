@@ -30,14 +30,15 @@ std::string read_all(int fd, const std::string& path) {
 UniqueFd open_directory(const std::string& dir) {
   if (mkdir(dir.c_str(), 0700) < 0 && errno != EEXIST) {
     fail(
-        "cannot create the state directory {}: {}; {}; set agent.state_dir to a place that can be "
-        "written",
+        "cannot create the state directory {}: {}; {}; give a place that can be "
+        "written by --state-dir (agent.state_dir)",
         dir, errno_text(errno), kRemedy);
   }
   UniqueFd fd(open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd) {
-    fail("cannot open the state directory {}: {}; {}; set agent.state_dir to another", dir,
-         errno_text(errno), kRemedy);
+    fail(
+        "cannot open the state directory {}: {}; {}; give another by --state-dir (agent.state_dir)",
+        dir, errno_text(errno), kRemedy);
   }
   // Who can write here can make a later undo change threads of their choice.
   struct stat status {};

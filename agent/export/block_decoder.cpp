@@ -36,7 +36,7 @@ bool take_histograms(ByteReader& in, std::array<model::Histogram, N>& histograms
 
 void take_name(ByteReader& in, uint32_t id, ThreadNames& names) {
   const std::string_view name = in.text();
-  if (id != 0 && !name.empty()) names[id] = model::printable_text(name);
+  if (id != 0 && !name.empty()) names[id] = model::printable(name);
 }
 
 bool take_workers(ByteReader& in, model::EpollSnapshot& interval, ThreadNames& names) {
@@ -90,7 +90,7 @@ bool take_meta(ByteReader in, RecordVisitor& visitor) {
     const std::string_view key = in.text();
     const std::string_view value = in.text();
     if (!in.ok()) return false;
-    meta[model::printable_text(key)] = model::printable_text(value);
+    meta[model::printable(key)] = model::printable(value);
   }
   visitor.on_meta(meta);
   return true;

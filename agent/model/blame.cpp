@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "agent/model/text.hpp"
+
 namespace epulse::model {
 namespace {
 
@@ -56,8 +58,9 @@ std::string text_of(const std::vector<Blame>& blames, uint64_t duration_ns, size
     const double per_second = static_cast<double>(blame.ns) * 1e3 /
                               static_cast<double>(std::max<uint64_t>(duration_ns, 1));
     text += fmt::format("{}{} {:.1f} ms/s", text.empty() ? "" : ", ",
-                        blame.culprit == 0 ? "an idle CPU that was slow to wake"
-                                           : fmt::format("{}[{}]", blame.comm, blame.culprit),
+                        blame.culprit == 0
+                            ? "an idle CPU that was slow to wake"
+                            : fmt::format("{}[{}]", printable(blame.comm), blame.culprit),
                         per_second);
   }
   return text;

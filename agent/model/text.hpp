@@ -1,17 +1,23 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
 
-// Numbers as people read them, three significant digits.
+// Numbers as people read them, three significant digits, and text of others.
 namespace epulse::model {
 
-std::string duration_text(uint64_t ns);        // "640ns" "1.37us" "672us" "4.46ms" "12.0s"
-std::string count_text(double value);          // "0" "7" "4.18" "12.3k" "2.50M"
-std::string json_text(std::string_view text);  // quoted and escaped (RFC 8259 section 7)
-// What a stranger's text may do to a terminal, or to a reader of UTF-8, it no longer does: control
-// characters and bytes that are not UTF-8 (RFC 3629) become "?".
-std::string printable_text(std::string_view text);
+std::string duration_text(uint64_t ns);  // "640ns" "1.37us" "672us" "4.46ms" "12.0s"
+std::string count_text(double value);    // "0" "7" "4.18" "12.3k" "2.50M"
+// Quoted and escaped (RFC 8259 section 7); bytes that are no UTF-8 become U+FFFD.
+std::string json_text(std::string_view text);
+// What comes from others (process names, files) as it may reach a terminal: control characters and
+// bytes that are no UTF-8 are shown as "\x1b".
+std::string printable(std::string_view text);
+// The columns that `text` takes, of one to a code point; what is no UTF-8 counts by byte.
+size_t text_width(std::string_view text);
+// The start of `text` that fits in so many columns.
+std::string_view text_start(std::string_view text, size_t columns);
 
 }  // namespace epulse::model

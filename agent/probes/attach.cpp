@@ -24,7 +24,7 @@ Attached attach(const EpollProbeOptions& options, const std::string& wanted,
     Attached attached{plan(facts, refusals), nullptr};
     if (attached.plan.backend == Backend::kProcfs) {
       if (wanted != "auto" && wanted != to_string(Backend::kProcfs)) {
-        fail("no {} backend on this host: {}", wanted, attached.plan.why);
+        fail_unsupported("no {} backend on this host: {}", wanted, attached.plan.why);
       }
       return attached;
     }

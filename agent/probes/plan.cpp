@@ -86,7 +86,8 @@ DrainHook drain_hook(const kernel::Facts& facts, Backend backend) {
 }
 
 constexpr const char* kSocketsOnly =
-    "exact for sockets that become readable; other sources and write events have no readiness time";
+    "of sockets that become readable alone: other sources and write events have no readiness time "
+    "and are left out";
 
 std::vector<MetricPlan> bpf_metrics(Backend backend) {
   std::vector<MetricPlan> metrics;

@@ -1,6 +1,7 @@
 #include "agent/targets/resolver.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <map>
@@ -107,6 +108,14 @@ struct Find {
     }
     return processes_of_cgroup(*group, roots);
   }
+  std::vector<pid_t> operator()(const All&) const {
+    std::vector<pid_t> pids = kernel::all_pids(roots.proc);
+    std::erase_if(
+        pids, [&](pid_t pid) { return pid == getpid() || !kernel::has_epoll(pid, roots.proc); });
+    if (pids.empty()) fail("no process that we may look at has an epoll instance");
+    std::sort(pids.begin(), pids.end());
+    return pids;
+  }
 
   const Roots& roots;
 };
@@ -142,7 +151,8 @@ bool follows_children(const Selector& selector) {
 }
 
 bool is_open(const Selector& selector) {
-  return std::holds_alternative<Cgroup>(selector) || std::holds_alternative<Unit>(selector);
+  return std::holds_alternative<Cgroup>(selector) || std::holds_alternative<Unit>(selector) ||
+         std::holds_alternative<All>(selector);
 }
 
 }  // namespace epulse::targets

@@ -28,7 +28,9 @@ struct Cgroup {
 struct Unit {
   std::string name;  // ".service" when it has no suffix
 };
+// Whoever has an epoll instance, but for ourselves.
+struct All {};
 
-using Selector = std::variant<Pids, Thread, Name, Cgroup, Unit>;
+using Selector = std::variant<Pids, Thread, Name, Cgroup, Unit, All>;
 
 }  // namespace epulse::targets

@@ -21,15 +21,22 @@ struct StatOptions {
   std::string backend = "auto";  // or the name of one
   bool cost = false;             // also what the probes themselves cost
   bool sockets = false;          // also how full the socket queues are
+  bool stages = false;           // the five stages instead of the queue
+  bool per_thread = false;       // workers summed: by thread,
+  bool per_epoll = false;        // or by epoll instance
+  std::string separator;         // lines for programs, with it between the values; empty: a table
+  bool json = false;             // a JSON object per interval
   double budget_percent = 1;     // what the probes may cost, of one CPU per process; 0: no limit
 };
 
 struct TopOptions {
+  TargetOptions target;  // none: all epoll instances of the host, sampled
   double interval_s = 2;
   uint64_t count = 0;  // 0: until interrupted
   double hz = 10;      // passes a second
   size_t rows = 0;     // 0: what fits on the screen
   bool json = false;
+  double budget_percent = 1;  // as of `stat`
 };
 
 struct RecordOptions {

@@ -5,15 +5,14 @@
 #include <utility>
 
 #include "agent/error.hpp"
-#include "agent/model/text.hpp"
 #include "agent/probes/attach.hpp"
 #include "agent/probes/survey.hpp"
 #include "tools/cli/commands.hpp"
+#include "tools/cli/json.hpp"
+#include "tools/cli/output.hpp"
 
 namespace epulse::cli {
 namespace {
-
-using model::json_text;
 
 struct Fact {
   const char* name;
@@ -51,6 +50,23 @@ std::vector<Fact> describe(const kernel::Facts& facts) {
   };
 }
 
+constexpr int kUnsupported = 69;  // as main has it for commands that cannot do without BPF
+
+void print_json(const kernel::Facts& facts, const probes::Plan& plan,
+                const std::vector<probes::MetricPlan>& metrics) {
+  JsonLine line;
+  line.member("backend", probes::to_string(plan.backend)).member("why", plan.why);
+  line.key("facts").begin_object();
+  for (const Fact& fact : describe(facts)) line.member(fact.name, fact.value);
+  line.end_object().key("metrics").begin_array();
+  for (const probes::MetricPlan& metric : metrics) {
+    line.begin_object().member("name", metric.name);
+    line.member("quality", probes::to_string(metric.quality)).member("why", metric.why);
+    line.end_object();
+  }
+  print_text(line.end_array().finish());
+}
+
 }  // namespace
 
 int run_doctor(const DoctorOptions& options) {
@@ -67,21 +83,7 @@ int run_doctor(const DoctorOptions& options) {
   });
 
   if (options.json) {
-    fmt::print(R"({{"schema_version":1,"backend":"{}","why":{},"facts":{{)",
-               probes::to_string(plan.backend), json_text(plan.why));
-    const char* separator = "";
-    for (const Fact& fact : describe(facts)) {
-      fmt::print("{}{}:{}", separator, json_text(fact.name), json_text(fact.value));
-      separator = ",";
-    }
-    fmt::print("}},\"metrics\":[");
-    separator = "";
-    for (const auto& metric : metrics) {
-      fmt::print(R"({}{{"name":{},"quality":"{}","why":{}}})", separator, json_text(metric.name),
-                 probes::to_string(metric.quality), json_text(metric.why));
-      separator = ",";
-    }
-    fmt::print("]}}\n");
+    print_json(facts, plan, metrics);
   } else {
     fmt::print("facts\n");
     for (const Fact& fact : describe(facts)) fmt::print("  {:40} {}\n", fact.name, fact.value);
@@ -94,8 +96,7 @@ int run_doctor(const DoctorOptions& options) {
                  metric.why == plan.why && !metric.why.empty() ? "see above" : metric.why);
     }
   }
-  // As Nagios has it: fine, warning, critical.
-  if (plan.backend == probes::Backend::kProcfs) return 2;
+  if (plan.backend == probes::Backend::kProcfs) return kUnsupported;
   return absent == 0 ? 0 : 1;
 }
 

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <ctime>
 
 #include "agent/model/text.hpp"
 #include "agent/model/verdict.hpp"
@@ -11,16 +10,12 @@
 namespace epulse::cli {
 namespace {
 
-using model::count_text;
 using model::duration_text;
 
-constexpr size_t kHeaderEvery = 40;
-
-std::string clock_text() {
-  const time_t now = time(nullptr);
-  tm local{};
-  localtime_r(&now, &local);
-  return fmt::format("{:02}:{:02}:{:02}", local.tm_hour, local.tm_min, local.tm_sec);
+// "nginx[4711], epoll fd 9", without the descriptor where several were summed.
+std::string heading(const model::WorkerKey& key, const record::ThreadNames& names, bool processes) {
+  const std::string label = worker_label(key, names, processes);
+  return key.epfd < 0 ? label : fmt::format("{}, epoll fd {}", label, key.epfd);
 }
 
 }  // namespace
@@ -29,7 +24,7 @@ std::string worker_label(const model::WorkerKey& key, const record::ThreadNames&
                          bool process) {
   const auto label = [&](uint32_t id) {
     const auto name = names.find(id);
-    return fmt::format("{}[{}]", name == names.end() ? "?" : name->second, id);
+    return fmt::format("{}[{}]", name == names.end() ? "?" : model::printable(name->second), id);
   };
   // The main thread has the process's id.
   if (!process || key.tgid == key.tid) return label(key.tid);
@@ -40,73 +35,6 @@ bool several_processes(const std::vector<model::WorkerStats>& workers) {
   return std::any_of(workers.begin(), workers.end(), [&](const model::WorkerStats& worker) {
     return worker.key.tgid != workers[0].key.tgid;
   });
-}
-
-// Two lines: what the columns are about, then the columns.
-void EpollTable::print_header() {
-  fmt::print("\n{:8} {:{}} {:>4} {:>8} {:>8} {:>6} {:>17} {:>6} {:>44} {:>7}\n", "", "",
-             label_width_, "", "", "", "batch", "queue depth", "left", "p99 of each stage",
-             "empty");
-  fmt::print(
-      "{:8} {:{}} {:>4} {:>8} {:>8} {:>6} {:>5} {:>5} {:>5} {:>6} {:>8} {:>8} {:>8} {:>8} {:>8} "
-      "{:>7}\n",
-      "TIME", "WORKER", label_width_, "EPFD", "WAITS/s", "EVENTS/s", "MEAN", "P50", "P99", "MAX",
-      "MAX", "RDY>WOKE", "WOKE>RUN", "RUN>DLV", "RDY>DLV", "HANDLER", "WAKE/s");
-  header_printed_ = true;
-  lines_since_header_ = 0;
-}
-
-void EpollTable::print(const model::EpollSnapshot& interval, const record::ThreadNames& names) {
-  const auto label = [&](const model::WorkerStats& worker) {
-    return worker_label(worker.key, names, processes_);
-  };
-  size_t widest = label_width_;
-  for (const model::WorkerStats& worker : interval.workers) {
-    if (processes_ && worker.waits() != 0) widest = std::max(widest, label(worker).size());
-  }
-  if (!header_printed_ || lines_since_header_ >= kHeaderEvery || widest > label_width_) {
-    label_width_ = widest;
-    print_header();
-  }
-  const double seconds = static_cast<double>(interval.duration_ns) / 1e9;
-  const std::string time_text = clock_text();
-  // Where waits were only counted, the few samples are of an instant.
-  const auto measured = [&](const model::Histogram& histogram) {
-    return interval.detailed_ns != 0 && histogram.count() != 0;
-  };
-  bool any = false;
-  for (const model::WorkerStats& worker : interval.workers) {
-    if (worker.waits() == 0) continue;
-    any = true;
-    const auto& depth = worker.items[EPOLL_ITEMS_LISTED];
-    const auto& stages = worker.stages;
-    const auto per_second = [&](uint64_t n) {
-      return count_text(static_cast<double>(n) / seconds);
-    };
-    const auto items_text = [&](uint64_t n) {
-      return measured(depth) ? fmt::format("{}", n) : "-";
-    };
-    const auto p99_text = [&](const model::Histogram& stage) {
-      return measured(stage) ? duration_text(stage.quantile(0.99)) : "-";
-    };
-    fmt::print(
-        "{:8} {:{}} {:>4} {:>8} {:>8} {:>6.1f} {:>5} {:>5} {:>5} {:>6} {:>8} {:>8} {:>8} {:>8} "
-        "{:>8} "
-        "{:>7}\n",
-        time_text, label(worker), label_width_, worker.key.epfd, per_second(worker.waits()),
-        per_second(worker.events()), worker.items[EPOLL_ITEMS_BATCH].mean(),
-        items_text(depth.quantile(0.5)), items_text(depth.quantile(0.99)), items_text(depth.max()),
-        items_text(worker.items[EPOLL_ITEMS_LEFT].max()),
-        p99_text(stages[EPOLL_STAGE_READY_TO_WOKEN]),
-        p99_text(stages[EPOLL_STAGE_WOKEN_TO_RUNNING]),
-        p99_text(stages[EPOLL_STAGE_RUNNING_TO_DELIVERED]),
-        p99_text(stages[EPOLL_STAGE_READY_TO_DELIVERED]), p99_text(stages[EPOLL_STAGE_HANDLER]),
-        interval.detailed_ns == 0 ? "-" : per_second(worker.counters[EPOLL_COUNTER_EMPTY_WAKEUPS]));
-    ++lines_since_header_;
-  }
-  if (!any) fmt::print("{:8} no epoll_wait returned in this interval\n", time_text);
-  if (interval.losses.any()) print_losses(interval.losses);
-  std::fflush(stdout);
 }
 
 void print_summary(const model::EpollSnapshot& total, const record::ThreadNames& names) {
@@ -121,8 +49,7 @@ void print_summary(const model::EpollSnapshot& total, const record::ThreadNames&
   for (const model::WorkerStats& worker : total.workers) {
     if (worker.waits() == 0) continue;
     const auto counter = [&](epoll_counter which) { return worker.counters[which]; };
-    fmt::print("\n {}, epoll fd {}: {}\n", worker_label(worker.key, names, processes),
-               worker.key.epfd, model::verdict(worker));
+    fmt::print("\n {}: {}\n", heading(worker.key, names, processes), model::verdict(worker));
     fmt::print(
         "   {} waits, {} with events, {} saturated (maxevents {}), {} timed out, {} failed\n",
         worker.waits(), counter(EPOLL_COUNTER_DELIVERIES), counter(EPOLL_COUNTER_SATURATED),

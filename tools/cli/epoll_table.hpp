@@ -1,27 +1,12 @@
 #pragma once
 
-#include <cstdio>
+#include <string>
+#include <vector>
 
 #include "agent/export/record_format.hpp"
 #include "agent/model/epoll_stats.hpp"
 
 namespace epulse::cli {
-
-// The live table: a header now and then, a line per worker that was active in the interval.
-class EpollTable {
- public:
-  // `processes`: the rows say whose thread it is.
-  explicit EpollTable(bool processes) : processes_(processes) {}
-  void print(const model::EpollSnapshot& interval, const record::ThreadNames& names);
-
- private:
-  void print_header();
-
-  bool processes_;
-  size_t label_width_ = 24;
-  size_t lines_since_header_ = 0;
-  bool header_printed_ = false;
-};
 
 // The breakdown of a whole run: counters, stages and queue figures per worker, with a verdict.
 void print_summary(const model::EpollSnapshot& total, const record::ThreadNames& names);

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <cstring>
 #include <optional>
@@ -9,17 +10,17 @@
 #include "agent/probes/epoll_list.hpp"
 #include "agent/probes/plan.hpp"
 #include "tools/cli/commands.hpp"
+#include "tools/cli/json.hpp"
+#include "tools/cli/output.hpp"
 
 namespace epulse::cli {
 namespace {
-
-using model::json_text;
 
 struct Row {
   pid_t pid = 0;
   std::string name;
   int epfd = -1;
-  int watched = 0;
+  std::optional<int> watched;
   std::optional<uint32_t> waiters;
   std::optional<int> depth;
 };
@@ -31,7 +32,7 @@ std::vector<Row> rows_from_kernel(const kernel::Facts& facts) {
     row.pid = static_cast<pid_t>(record.user_tgid);
     row.name.assign(record.comm, strnlen(record.comm, sizeof(record.comm)));
     row.epfd = record.epfd;
-    row.watched = kernel::watched_descriptors(row.pid, row.epfd).value_or(0);
+    row.watched = kernel::watched_descriptors(row.pid, row.epfd);
     row.waiters = record.waiters;
     if (record.depth >= 0) row.depth = record.depth;
     rows.push_back(std::move(row));
@@ -39,7 +40,12 @@ std::vector<Row> rows_from_kernel(const kernel::Facts& facts) {
   return rows;
 }
 
-std::vector<Row> rows_from_procfs() {
+bool is_hidden(pid_t pid) {
+  return access(fmt::format("{}/{}/fd", kernel::kProc, pid).c_str(), R_OK) != 0 && errno == EACCES;
+}
+
+// `hidden`: processes that only others may look at.
+std::vector<Row> rows_from_procfs(size_t& hidden) {
   std::vector<Row> rows;
   for (const pid_t pid : kernel::all_pids()) {
     try {
@@ -47,7 +53,7 @@ std::vector<Row> rows_from_procfs() {
         rows.push_back({pid, kernel::process_name(pid), epoll.fd, epoll.watched, {}, {}});
       }
     } catch (const Error&) {
-      // Somebody else's process, or gone: not ours to list.
+      if (is_hidden(pid)) ++hidden;  // else gone
     }
   }
   return rows;
@@ -56,6 +62,24 @@ std::vector<Row> rows_from_procfs() {
 template <typename Number>
 std::string known(const std::optional<Number>& value, const char* otherwise) {
   return value ? fmt::format("{}", *value) : otherwise;
+}
+
+void print(const std::vector<Row>& rows, bool json) {
+  if (json) {
+    for (const Row& row : rows) {
+      JsonLine line;
+      line.member("pid", row.pid).member("name", row.name).member("epfd", row.epfd);
+      line.member("watched", row.watched).member("waiting", row.waiters);
+      print_text(line.member("depth", row.depth).finish());
+    }
+    return;
+  }
+  fmt::print("{:>8} {:16} {:>5} {:>8} {:>8} {:>6}\n", "PID", "PROCESS", "EPFD", "WATCHED",
+             "WAITING", "DEPTH");
+  for (const Row& row : rows) {
+    fmt::print("{:>8} {:16} {:>5} {:>8} {:>8} {:>6}\n", row.pid, model::printable(row.name),
+               row.epfd, known(row.watched, "-"), known(row.waiters, "-"), known(row.depth, "-"));
+  }
 }
 
 }  // namespace
@@ -73,24 +97,16 @@ int run_list(bool json) {
   } else {
     absent = probes::plan(facts).why;
   }
-  if (!absent.empty()) rows = rows_from_procfs();
-  if (json) {
-    for (const Row& row : rows) {
-      fmt::print(
-          R"({{"schema_version":1,"pid":{},"name":{},"epfd":{},"watched":{},"waiting":{},"depth":{}}})"
-          "\n",
-          row.pid, json_text(row.name), row.epfd, row.watched, known(row.waiters, "null"),
-          known(row.depth, "null"));
-    }
-    return 0;
-  }
-  fmt::print("{:>8} {:16} {:>5} {:>8} {:>8} {:>6}\n", "PID", "PROCESS", "EPFD", "WATCHED",
-             "WAITING", "DEPTH");
-  for (const Row& row : rows) {
-    fmt::print("{:>8} {:16} {:>5} {:>8} {:>8} {:>6}\n", row.pid, row.name, row.epfd, row.watched,
-               known(row.waiters, "-"), known(row.depth, "-"));
-  }
+  size_t hidden = 0;
+  if (!absent.empty()) rows = rows_from_procfs(hidden);
+  print(rows, json);
   if (!absent.empty()) fmt::print(stderr, "epulse: waiting and depth are absent: {}\n", absent);
+  if (hidden != 0) {
+    fmt::print(stderr,
+               "epulse: {} processes of other users are hidden: who is not root sees only their "
+               "own\n",
+               hidden);
+  }
   return 0;
 }
 

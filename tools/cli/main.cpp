@@ -6,7 +6,11 @@
 #include <map>
 
 #include "agent/error.hpp"
+#include "agent/model/text.hpp"
 #include "tools/cli/commands.hpp"
+#include "tools/cli/documents.hpp"
+#include "tools/cli/output.hpp"
+#include "tools/cli/suggestion.hpp"
 #include "tools/cli/validators.hpp"
 
 namespace {
@@ -14,6 +18,7 @@ namespace {
 using namespace epulse::cli;
 
 constexpr int kStatusError = 2;
+constexpr int kStatusUnsupported = 69;  // EX_UNAVAILABLE of sysexits.h
 
 struct Options {
   bool list_json = false;
@@ -24,6 +29,7 @@ struct Options {
   ReportOptions report;
   ScriptOptions script;
   UndoOptions undo;
+  DocumentOptions documents;
 };
 
 void add_budget_option(CLI::App& command, double& percent_of_cpu) {
@@ -39,11 +45,30 @@ void add_budget_option(CLI::App& command, double& percent_of_cpu) {
 void add_stat(CLI::App& app, StatOptions& options) {
   CLI::App* stat = app.add_subcommand("stat", "ready-queue depth and wake-up latency, live");
   add_target_options(*stat, options.target);
-  stat->add_option("interval", options.interval_s, "seconds between two tables")
-      ->check(seconds(0.01, 86400))
-      ->capture_default_str();
+  CLI::Option* interval =
+      stat->add_option("interval", options.interval_s, "seconds between two tables")
+          ->check(seconds(0.01, 86400))
+          ->capture_default_str();
   stat->add_option("count", options.count, "tables before it ends; 0: until Ctrl-C or its end")
-      ->check(CLI::NonNegativeNumber);
+      ->check(whole_number());
+  stat->add_option_function<double>(
+          "-I,--interval-ms", [&options](double ms) { options.interval_s = ms / 1000; },
+          "the interval in milliseconds")
+      ->check(number("number of milliseconds", "MS", 10, 86400e3))
+      ->excludes(interval);
+  stat->add_flag("--stage", options.stages, "the p99 of all five stages instead of the queue");
+  CLI::Option* threads = stat->add_flag("--per-thread", options.per_thread,
+                                        "a row for each thread, its epoll instances summed");
+  stat->add_flag("--per-epoll", options.per_epoll,
+                 "a row for each epoll instance, its threads summed")
+      ->excludes(threads);
+  CLI::Option* separator =
+      stat->add_option("-x,--field-separator", options.separator,
+                       "lines for programs: a head, then plain values with this between them")
+          ->type_name("SEP")
+          ->check(separator_text());
+  stat->add_flag("-j,--json", options.json, "lines of JSON, one for each interval and the summary")
+      ->excludes(separator);
   stat->add_option("--backend", options.backend, "auto, fentry, kprobe, tracepoint or procfs")
       ->capture_default_str();
   add_budget_option(*stat, options.budget_percent);
@@ -53,24 +78,39 @@ void add_stat(CLI::App& app, StatOptions& options) {
       "Examples:\n  epulse stat -p 4711            every second, until Ctrl-C; then a summary\n"
       "  epulse stat -C nginx 5 12      all of that name, twelve times 5 s\n"
       "  epulse stat -p 4711,4712       two at once\n"
-      "  epulse stat -p 4711 --children\n"
-      "  epulse stat --unit nginx       a systemd service, restarts included");
+      "  epulse stat -p 4711 --stage -I 200\n"
+      "  epulse stat -p 4711 -x, 1 60 > a.csv\n"
+      "  epulse stat --unit nginx       a systemd service, restarts included\n"
+      "  epulse stat -a --per-epoll     the whole host");
 }
 
 void add_top(CLI::App& app, TopOptions& options) {
   CLI::App* top = app.add_subcommand(
-      "top", "the deepest ready queues of the host, sampled: costs nothing per event");
+      "top",
+      "the workers of a target, full screen: depth, stages, verdict; without a target the deepest "
+      "ready queues of the host, sampled, which costs nothing per event");
+  add_target_options(*top, options.target);
   top->add_option("interval", options.interval_s, "seconds between two tables")
       ->check(seconds(0.01, 86400))
       ->capture_default_str();
-  top->add_option("count", options.count, "tables before it ends; 0: until Ctrl-C")
-      ->check(CLI::NonNegativeNumber);
-  top->add_option("--hz", options.hz, "looks at all instances so many times a second")
+  top->add_option("count", options.count, "tables before it ends; 0: until q, Ctrl-C or its end")
+      ->check(whole_number());
+  top->add_option("--hz", options.hz,
+                  "without a target: looks at all instances so many times a second")
       ->check(hertz(0.01, 1000))
       ->capture_default_str();
-  top->add_option("-n,--rows", options.rows, "at most so many; 0: what fits, with --json all")
-      ->check(CLI::NonNegativeNumber);
+  top->add_option("-n,--rows", options.rows,
+                  "without a screen: at most so many; 0: 20, with --json all")
+      ->check(whole_number());
   top->add_flag("-j,--json", options.json, "one JSON object per line");
+  add_budget_option(*top, options.budget_percent);
+  top->footer(
+      "Keys: left and right sort, r reverses, / filters, space freezes, up and down scroll, h "
+      "helps, q quits.\nWithout a terminal, plain tables.\n"
+      "Examples:\n  epulse top                     who has the deepest queue on this host?\n"
+      "  epulse top -p 4711             its workers, every 2 s\n"
+      "  epulse top -C nginx 1\n"
+      "  epulse top 1 10 --json         ten seconds for a program");
 }
 
 void add_record(CLI::App& app, RecordOptions& options) {
@@ -150,7 +190,33 @@ void add_undo(CLI::App& app, UndoOptions& options) {
   undo->add_flag("-n,--dry-run", options.dry_run, "only say what would be undone");
 }
 
+void add_list(CLI::App& app, bool& json) {
+  CLI::App* list = app.add_subcommand("list", "every epoll instance of the host");
+  list->add_flag("-j,--json", json, "one JSON object per line");
+  list->footer("Examples:\n  epulse list\n  epulse list --json | jq -s 'max_by(.depth)'");
+}
+
+void add_doctor(CLI::App& app, DoctorOptions& options) {
+  CLI::App* doctor = app.add_subcommand(
+      "doctor",
+      "what can be measured here, and why not more; status 1 when something is absent, 69 without "
+      "BPF");
+  doctor->add_flag("-j,--json", options.json, "JSON");
+  doctor->add_option("--backend", options.backend, "only this one; an error when it is absent");
+  doctor->footer(
+      "Examples:\n  epulse doctor\n  epulse doctor --backend kprobe   would that one run here?");
+}
+
+void add_documents(CLI::App& app, DocumentOptions& options) {
+  CLI::App* completion = app.add_subcommand("completion", "completion for a shell")->group("");
+  completion->add_option("shell", options.shell, "bash, zsh or fish")->required();
+  CLI::App* man = app.add_subcommand("man", "the manual page of a command, as mdoc(7)")->group("");
+  man->add_option("command", options.command, "a command; none: of epulse itself");
+}
+
 int run(const CLI::App& app, const Options& options) {
+  if (app.got_subcommand("completion")) return run_completion(app, options.documents);
+  if (app.got_subcommand("man")) return run_man(app, options.documents);
   if (app.got_subcommand("list")) return run_list(options.list_json);
   if (app.got_subcommand("stat")) return run_stat(options.stat);
   if (app.got_subcommand("top")) return run_top(options.top);
@@ -161,45 +227,69 @@ int run(const CLI::App& app, const Options& options) {
   return run_undo(options.undo);
 }
 
+// CLI11 would only say that a subcommand is required, or that arguments were not expected.
+std::string explain(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
+  if (argc > 1 && app.get_subcommands().empty()) {
+    return fmt::format("there is no command or option {}{}", argv[1], suggestion(app, argv[1]));
+  }
+  // "The following argument was not expected: --foo"
+  constexpr std::string_view kUnexpected = "not expected: ";
+  const std::string text = error.what();
+  const size_t at = text.find(kUnexpected);
+  if (at == std::string::npos) return text;
+  const std::string all = text.substr(at + kUnexpected.size());
+  const std::string word = all.substr(0, all.find(' '));
+  return fmt::format("{} has no {} {}{}", app.get_subcommands().front()->get_name(),
+                     word.starts_with('-') ? "option" : "further argument", word,
+                     suggestion(app, word));
+}
+
+int fail_with(const std::exception& error, int status) {
+  std::fflush(stdout);
+  fmt::print(stderr, "epulse: {}\n", epulse::model::printable(error.what()));
+  return status;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "epulse: what happens between \"socket ready\" and \"handled\", for any epoll server");
+      "epulse: what happens between \"socket ready\" and \"handled\", for any epoll server",
+      "epulse");
   app.set_version_flag("--version", EPULSE_VERSION);
   app.require_subcommand(1);
+  app.footer(
+      "Exit status: 0 fine, 1 something was found, 2 usage or error, 69 this host cannot do it.\n"
+      "Examples:\n  epulse list                    who has an epoll instance?\n"
+      "  epulse top -p 4711             is it the kernel, the scheduler, or my code?\n"
+      "  epulse stat --help");
   Options options;
-  CLI::App* list = app.add_subcommand("list", "every epoll instance of the host");
-  list->add_flag("-j,--json", options.list_json, "one JSON object per line");
+  add_list(app, options.list_json);
   add_stat(app, options.stat);
   add_top(app, options.top);
   add_record(app, options.record);
   add_report(app, options.report);
   add_script(app, options.script);
-  CLI::App* doctor = app.add_subcommand("doctor",
-                                        "what can be measured here, and why not more; status 1 "
-                                        "when something is absent, 2 without BPF");
-  doctor->add_flag("-j,--json", options.doctor.json, "JSON");
-  doctor->add_option("--backend", options.doctor.backend,
-                     "only this one; an error when it is absent");
+  add_doctor(app, options.doctor);
   add_undo(app, options.undo);
+  add_documents(app, options.documents);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);
-    // CLI11 would only say that a subcommand is required.
-    const bool unknown = argc > 1 && app.get_subcommands().empty();
     fmt::print(stderr, "epulse: {}; see epulse --help\n",
-               unknown ? fmt::format("there is no command or option {}", argv[1]) : error.what());
+               epulse::model::printable(explain(app, error, argc, argv)));
     return kStatusError;
   }
   // Written into a closed pipe (`epulse report | head`): quiet.
   signal(SIGPIPE, SIG_DFL);
   try {
-    return run(app, options);
+    const int status = run(app, options);
+    flush_output();
+    return status;
+  } catch (const epulse::Unsupported& error) {
+    return fail_with(error, kStatusUnsupported);
   } catch (const std::exception& error) {
-    fflush(stdout);
-    fmt::print(stderr, "epulse: {}\n", error.what());
-    return kStatusError;
+    return fail_with(error, kStatusError);
   }
 }

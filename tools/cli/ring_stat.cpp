@@ -6,7 +6,6 @@
 
 #include "agent/error.hpp"
 #include "agent/kernel/process.hpp"
-#include "tools/cli/uring_table.hpp"
 
 namespace epulse::cli {
 namespace {
@@ -26,27 +25,23 @@ RingStat::RingStat(pid_t pid) : pid_(pid) {
     probe_.emplace(probes::UringProbeOptions{.tgid = pid, .wait_for_rings = true});
     intervals_.emplace(probe_->attached_ns());
   } catch (const LoadError& error) {
-    if (kernel::has_ring(pid)) fmt::print("# no figures of its rings: {}\n", error.what());
+    if (kernel::has_ring(pid))
+      fmt::print(stderr, "epulse: no figures of its rings: {}\n", error.what());
   }
 }
 
-void RingStat::sample(record::ThreadNames& names, bool print) {
+void RingStat::sample(record::ThreadNames& names) {
   if (!probe_) return;
-  model::UringSnapshot interval;
   try {
-    interval = intervals_->advance(probe_->read());
+    interval_ = intervals_->advance(probe_->read());
   } catch (const LoadError& error) {  // its first ring has come, and with it system calls to watch
-    fmt::print("# no figures of its rings: {}\n", error.what());
+    fmt::print(stderr, "epulse: no figures of its rings: {}\n", error.what());
     probe_.reset();
+    interval_ = {};
     return;
   }
-  add_thread_names(pid_, interval, names);
-  total_.add(interval);
-  if (print) print_rings(interval, names);
-}
-
-void RingStat::print_summary(const record::ThreadNames& names) const {
-  print_ring_summary(total_.total(), names);
+  add_thread_names(pid_, interval_, names);
+  total_.add(interval_);
 }
 
 void RingStat::add_costs(std::vector<probes::ProgramCost>& costs) const {

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <cstdio>
 #include <vector>
 
 #include "agent/model/socket_text.hpp"
@@ -50,18 +49,10 @@ void print_absences(const model::SocketHooks& hooks) {
 
 }  // namespace
 
-SocketTable::SocketTable(pid_t pid)
-    : probe_({.tgid = pid}, kernel::detect()), intervals_(probe_.read()) {}
-
-void SocketTable::sample() {
-  interval_ = intervals_.advance(probe_.read());
-  run_.add(interval_);
-}
-
-void SocketTable::print() const {
-  const std::vector<socket_record> sockets = model::worst_of_all(interval_.sockets, kWorst);
+void print_sockets(const model::SocketPressure& interval) {
+  const std::vector<socket_record> sockets = model::worst_of_all(interval.sockets, kWorst);
   if (sockets.empty()) {
-    fmt::print("   {} sockets, all queues empty, nothing dropped\n", interval_.sockets.size());
+    fmt::print("   {} sockets, all queues empty, nothing dropped\n", interval.sockets.size());
   } else {
     fmt::print("   {:>6} {:15} {:24} {:>15} {:>5} {:>15} {:>5} {:>8} {:>8} {:>8}\n", "FD", "SOCKET",
                "PEER", "RX / RCVBUF", "", "TX / SNDBUF", "", "DROPS", "RXFULL", "LIMIT");
@@ -73,35 +64,34 @@ void SocketTable::print() const {
                percent_text(model::receive_fill(socket)),
                filled_text(socket.send_bytes, socket.sndbuf_bytes),
                percent_text(model::send_fill(socket)), socket.drops,
-               event_text(sees_queue_full(interval_.hooks), socket.queue_full),
-               event_text(interval_.hooks.limit_hits, socket.limit_hits));
+               event_text(sees_queue_full(interval.hooks), socket.queue_full),
+               event_text(interval.hooks.limit_hits, socket.limit_hits));
   }
-  std::fflush(stdout);
 }
 
-void SocketTable::print_summary() const {
-  const model::SocketTotals& most = run_.most();
+void print_socket_summary(const model::SocketRun& run, const model::SocketHooks& hooks) {
+  const model::SocketTotals& most = run.most();
   fmt::print("\n sockets, {} at most\n", most.sockets);
   fmt::print("   {:14} {:>10} at most together, {:>10} of TCP unread; fullest {}\n",
              "receive queues", bytes_text(static_cast<double>(most.receive_bytes)),
              bytes_text(static_cast<double>(most.unread_bytes)),
-             percent_text(run_.receive_fill_max()));
+             percent_text(run.receive_fill_max()));
   fmt::print("   {:14} {:>10} at most together, {:>10} of TCP unacknowledged; fullest {}\n",
              "send queues", bytes_text(static_cast<double>(most.send_bytes)),
              bytes_text(static_cast<double>(most.unacked_bytes)),
-             percent_text(run_.send_fill_max()));
+             percent_text(run.send_fill_max()));
   const auto event_line = [&](socket_event event) {
     return fmt::format("{}, {} of sockets of the host that were not known by then",
-                       run_.events()[event], run_.unattributed()[event]);
+                       run.events()[event], run.unattributed()[event]);
   };
-  fmt::print("   {} drops\n", run_.drops());
-  if (sees_queue_full(interval_.hooks)) {
+  fmt::print("   {} drops\n", run.drops());
+  if (sees_queue_full(hooks)) {
     fmt::print("   receive queue full: {}\n", event_line(SOCKET_EVENT_QUEUE_FULL));
   }
-  if (interval_.hooks.limit_hits) {
+  if (hooks.limit_hits) {
     fmt::print("   buffer limit hit: {}\n", event_line(SOCKET_EVENT_LIMIT_HIT));
   }
-  print_absences(interval_.hooks);
+  print_absences(hooks);
   if (most.unknown != 0) {
     fmt::print("   {} sockets were beyond the table's size: their events are not attributed\n",
                most.unknown);

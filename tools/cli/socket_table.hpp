@@ -1,31 +1,14 @@
 #pragma once
 
-#include <sys/types.h>
+#include "agent/model/socket_pressure.hpp"
 
-#include <string>
-
-#include "agent/probes/socket_probe.hpp"
-
+// What `epulse stat --sockets` shows of a process's sockets.
 namespace epulse::cli {
 
-// What `epulse stat --sockets` shows of a process's sockets: the worst after each interval, all of
-// them together at the end. Throws LoadError where BPF is refused.
-class SocketTable {
- public:
-  explicit SocketTable(pid_t pid);
+// The worst of an interval.
+void print_sockets(const model::SocketPressure& interval);
 
-  // Ends an interval.
-  void sample();
-  // The worst of the interval that ended last.
-  void print() const;
-  // The whole run.
-  void print_summary() const;
-
- private:
-  probes::SocketProbe probe_;
-  model::SocketIntervals intervals_;
-  model::SocketPressure interval_;
-  model::SocketRun run_;
-};
+// The whole run; `hooks` tells which events the kernel tells.
+void print_socket_summary(const model::SocketRun& run, const model::SocketHooks& hooks);
 
 }  // namespace epulse::cli

@@ -7,6 +7,7 @@
 
 #include "agent/error.hpp"
 #include "agent/kernel/process.hpp"
+#include "agent/model/text.hpp"
 #include "agent/targets/resolver.hpp"
 
 namespace epulse::cli {
@@ -30,7 +31,8 @@ std::string Target::title() const {
   constexpr size_t kNamed = 4;
   std::string text;
   for (size_t i = 0; i < std::min(kNamed, pids_.size()); ++i) {
-    text += fmt::format("{}{}[{}]", i == 0 ? "" : ", ", kernel::process_name(pids_[i]), pids_[i]);
+    text += fmt::format("{}{}[{}]", i == 0 ? "" : ", ",
+                        model::printable(kernel::process_name(pids_[i])), pids_[i]);
   }
   if (pids_.size() > kNamed) text += fmt::format(" and {} more", pids_.size() - kNamed);
   return text;

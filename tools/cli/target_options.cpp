@@ -22,6 +22,7 @@ void add_target_options(CLI::App& command, TargetOptions& options) {
   command.add_option("-G,--cgroup", options.cgroup,
                      "all processes of a control group, by its path under /sys/fs/cgroup");
   command.add_option("--unit", options.unit, "all processes of a systemd unit");
+  command.add_flag("-a,--all", options.all, "every process of the host that has an epoll instance");
   command.add_flag("--children", options.children, "with -p: the children too, also later ones");
 }
 
@@ -34,8 +35,11 @@ std::optional<targets::Selector> selector_of(const TargetOptions& options) {
   if (!options.name.empty()) given.emplace_back(targets::Name{options.name});
   if (!options.cgroup.empty()) given.emplace_back(targets::Cgroup{options.cgroup});
   if (!options.unit.empty()) given.emplace_back(targets::Unit{options.unit});
+  if (options.all) given.emplace_back(targets::All{});
   if (given.size() > 1) {
-    fail("one kind of target at a time: -p, -t, -C, -G or --unit (-p takes several: -p 4711,4712)");
+    fail(
+        "one kind of target at a time: -p, -t, -C, -G, --unit or -a (-p takes several: "
+        "-p 4711,4712)");
   }
   if (options.children && options.tid != 0) fail("a thread has no children: --children is for -p");
   if (given.empty()) return std::nullopt;

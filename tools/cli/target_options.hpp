@@ -16,6 +16,7 @@ struct TargetOptions {
   std::string cgroup;
   std::string unit;
   bool children = false;
+  bool all = false;
 };
 
 void add_target_options(CLI::App& command, TargetOptions& options);

@@ -14,7 +14,7 @@ using model::duration_text;
 
 std::string user_label(const model::RingUserKey& key, const record::ThreadNames& names) {
   const auto name = names.find(key.tid);
-  return fmt::format("{}[{}]", name == names.end() ? "?" : name->second, key.tid);
+  return fmt::format("{}[{}]", name == names.end() ? "?" : model::printable(name->second), key.tid);
 }
 
 std::string fd_text(int fd) {
@@ -96,7 +96,6 @@ void print_rings(const model::UringSnapshot& interval, const record::ThreadNames
         p99_text(user.stages[URING_STAGE_COMPLETE_TO_REAP]));
   }
   print_losses(interval.losses);
-  std::fflush(stdout);
 }
 
 void print_ring_summary(const model::UringSnapshot& total, const record::ThreadNames& names) {

@@ -25,6 +25,25 @@ inline CLI::Validator seconds(double low, double high) {
   return number("number of seconds", "SECONDS", low, high);
 }
 
+// CLI11 takes "-3" for a large unsigned number.
+inline CLI::Validator whole_number() {
+  return {[](const std::string& text) -> std::string {
+            const bool digits =
+                !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+            if (digits && text.size() < 19) return {};
+            return text + " is not a whole number from 0 on";
+          },
+          "N"};
+}
+
+inline CLI::Validator separator_text() {
+  return {[](const std::string& text) -> std::string {
+            if (!text.empty() && text.find_first_of("\"\n") == std::string::npos) return {};
+            return "a separator has at least one character, and no quotes or line ends";
+          },
+          "SEP"};
+}
+
 inline CLI::Validator percent() {
   return number("percentage", "PERCENT", 0, 100);
 }
