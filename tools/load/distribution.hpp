@@ -38,7 +38,8 @@ constexpr std::uint64_t slot_last_ns(std::size_t slot) {
 // What its values are taken for in a mean, as HdrHistogram does.
 constexpr double slot_middle_ns(std::size_t slot) {
   const std::uint64_t width = slot_first_ns(slot + 1) - slot_first_ns(slot);
-  return static_cast<double>(slot_first_ns(slot) + width / 2);
+  const std::uint64_t middle = slot_first_ns(slot) + width / 2;
+  return static_cast<double>(middle);
 }
 
 // How often each duration was seen.

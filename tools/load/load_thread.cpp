@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <utility>
 
 #include "tools/load/clock.hpp"
 #include "tools/load/error.hpp"
@@ -39,7 +40,8 @@ LoadThread::LoadThread(std::uint32_t index, const Options& options, const Target
       context_{options, target, tls, counters, epoll_create1(EPOLL_CLOEXEC)} {
   context_.first_failure = &course.first_failure;
   if (!options.record_file.empty()) {
-    recording_.emplace(MessageSample(options.record_every, kRecordedOfAll / options.threads));
+    MessageSample sample(options.record_every, kRecordedOfAll / options.threads);
+    recording_.emplace(Recording{std::move(sample), {}});
     context_.recording = &*recording_;
   }
   if (context_.epoll_fd < 0) {
