@@ -29,7 +29,7 @@ constexpr const char* kHead = R"(<!doctype html>
 body{font:14px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--page);
 max-width:1000px;margin:24px auto;padding:0 16px}
 h1{font-size:20px}h2{font-size:16px;margin:28px 0 6px}
-.chart{width:100%;height:auto;display:block}.bar{width:100%;min-width:180px;height:16px}
+.chart{width:100%;height:auto;display:block}.bar{width:100%;min-width:150px;height:16px}
 .tick{font-size:11px;fill:var(--dim)}.grid{stroke:var(--line);fill:none}
 .hover{fill:transparent}.hover:hover{fill:var(--ink);fill-opacity:.12}
 .line{fill:none;stroke-width:1.6}.max{stroke:var(--line);stroke-width:2.5}
@@ -39,8 +39,8 @@ h1{font-size:20px}h2{font-size:16px;margin:28px 0 6px}
 .h4{fill-opacity:.58}.h5{fill-opacity:.72}.h6{fill-opacity:.86}
 .s0{fill:var(--a)}.s1{fill:var(--b)}.s2{fill:var(--c)}.s3{fill:var(--d)}
 table{border-collapse:collapse;width:100%}
-th,td{text-align:right;padding:3px 8px;border-bottom:1px solid var(--line);white-space:nowrap}
-th:first-child,td:first-child{text-align:left}td.wide{width:34%}
+th,td{text-align:right;padding:3px 8px;border-bottom:1px solid var(--line)}
+th:first-child,td:first-child{text-align:left}td.wide{width:24%}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:2px 14px}dt{color:var(--dim)}dd{margin:0}
 .key{display:inline-block;width:11px;height:11px;margin:0 5px 0 14px}
 .warning{border-left:4px solid var(--b);padding:2px 12px}

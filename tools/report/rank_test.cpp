@@ -8,6 +8,7 @@ namespace epulse::report {
 
 double rank_deviation(const std::vector<double>& a, const std::vector<double>& b) {
   std::vector<std::pair<double, bool>> all;  // value, of b
+  all.reserve(a.size() + b.size());
   for (const double value : a) all.emplace_back(value, false);
   for (const double value : b) all.emplace_back(value, true);
   std::sort(all.begin(), all.end());
