@@ -254,7 +254,8 @@ TEST(Record, ABlockWithAMalformedBodyAddsNothing) {
 TEST(Record, TextsOfAFileAreHarmless) {
   Recording recording;
   recording.meta = {{"target", "\x1b[2Jcafé \xff\xc2\x9b"}};
-  EXPECT_EQ(parse_recording(fuzz::encoded(recording)).meta.at("target"), "\\x1b[2Jcafé \\xff\\xc2\\x9b");
+  EXPECT_EQ(parse_recording(fuzz::encoded(recording)).meta.at("target"),
+            "\\x1b[2Jcafé \\xff\\xc2\\x9b");
 }
 
 TEST(Record, AForeignFileIsRefusedByName) {
