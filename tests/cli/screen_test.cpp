@@ -21,7 +21,7 @@ View view_of(size_t workers) {
     worker.counters[EPOLL_COUNTER_DELIVERIES] = 10;
     worker.items[EPOLL_ITEMS_BATCH].record(3);
     worker.items[EPOLL_ITEMS_LISTED].record(i == 1 ? 600 : 7);
-    worker.stages[EPOLL_STAGE_READY_TO_DELIVERED].record(1000 * (i + 1));
+    worker.stages[EPOLL_STAGE_READY_TO_DELIVERED].record(uint64_t{1000} * (i + 1));
     worker.stages[EPOLL_STAGE_WOKEN_TO_RUNNING].record(i == 0 ? 4'000'000 : 20'000);
     worker.stages[EPOLL_STAGE_HANDLER].record(30'000);
     names[4711 + i] = fmt::format("worker-{}", i);

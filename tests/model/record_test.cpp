@@ -134,6 +134,7 @@ TEST(Record, ARingKeepsTheNewest) {
   uint64_t time_ns = 0;
   const auto write_block = [&](RecordWriter& writer) {
     std::vector<epoll_wait_record> waits;
+    waits.reserve(100);
     for (int i = 0; i < 100; ++i) waits.push_back(wait_record(++time_ns));
     writer.waits(waits);
   };
