@@ -28,7 +28,7 @@ class Events {
     epoll_wait_record wait{};
     wait.time_ns = time_ns;
     const auto worker = static_cast<uint32_t>(random_() % kWorkers);
-    wait.epoll_id = 0xffff888012345000 + worker * 64;
+    wait.epoll_id = 0xffff888012345000 + uint64_t{64} * worker;
     wait.tid = 4711 + worker;
     wait.epfd = static_cast<int32_t>(7 + worker);
     wait.cpu = static_cast<uint32_t>(random_() % 16);

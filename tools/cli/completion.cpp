@@ -27,6 +27,7 @@ std::vector<std::string> spellings(const OptionEntry& option) {
 
 std::string names_of(const std::vector<CommandEntry>& commands, std::string_view separator) {
   std::vector<std::string> names;
+  names.reserve(commands.size());
   for (const CommandEntry& command : commands) names.push_back(command.name);
   return joined(names, separator);
 }

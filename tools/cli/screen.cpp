@@ -201,7 +201,7 @@ std::vector<std::string> Screen::lines(ScreenSize size) {
   if (!view_.table.columns.empty()) {
     const Layout layout(view_.table, size.columns);
     for (std::string& head : layout.head(view_.table)) {
-      if (colours_) head = kReverse + head + kPlain;
+      if (colours_) head.insert(0, kReverse).append(kPlain);
       lines.push_back(std::move(head));
     }
     rows = select(view_, selection_);
