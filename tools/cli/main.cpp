@@ -234,7 +234,7 @@ std::string explain(const CLI::App& app, const CLI::ParseError& error, int argc,
   }
   // "The following argument was not expected: --foo"
   constexpr std::string_view kUnexpected = "not expected: ";
-  const std::string text = error.what();
+  std::string text = error.what();
   const size_t at = text.find(kUnexpected);
   if (at == std::string::npos) return text;
   const std::string all = text.substr(at + kUnexpected.size());
