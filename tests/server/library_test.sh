@@ -23,6 +23,7 @@ for example in echo chat; do
 done
 
 start() {  # start EXAMPLE: $server and $address
+  : >"$work/$1.out"  # the child would make it too late for the first look
   "$work/$1" 127.0.0.1:0 >"$work/$1.out" &
   server=$!
   for (( i = 0; i < 500; ++i )); do
