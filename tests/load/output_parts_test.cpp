@@ -1,14 +1,11 @@
 // What results are made into: histogram files, thresholds, metrics, records.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
-#include <zlib.h>
 
-#include <fstream>
-#include <sstream>
 #include <string>
 #include <vector>
 
+#include "tests/agent/temp_dir.hpp"
 #include "tools/load/expectation.hpp"
 #include "tools/load/hdr_format.hpp"
 #include "tools/load/json_text.hpp"
@@ -172,17 +169,16 @@ TEST(Record, IsWrittenAsItsFormatSays) {
   Recording recording{MessageSample(1, 100), {{7, "127.0.0.1:5", "127.0.0.1:9"}}};
   recording.sample.add({10, 20, 30, 7, 0});
   recording.sample.add({11, 21, 0, 7, 1});
-  const std::string path = ::testing::TempDir() + "epulse-record-" + std::to_string(getpid());
+  const TempDir directory;
+  const std::string path = directory.file("record");
   FilePtr file = create_file(path, "a test");
   write_record(file.get(), {"ws://h/\"", "open", 1, 2}, {&recording});
   finish_file(std::move(file), path);
-  std::stringstream text;
-  text << std::ifstream(path).rdbuf();
-  unlink(path.c_str());
-  EXPECT_THAT(text.str(), StartsWith(R"({"type":"load_record","schema_version":1,)"
-                                     R"("clock":"monotonic","boot_id":")"));
-  EXPECT_THAT(text.str(), HasSubstr(R"("url":"ws://h/\"","mode":"open","start_ns":1,"end_ns":2,)"));
-  EXPECT_THAT(text.str(), HasSubstr(R"("sample_every":1,"messages":2}
+  const std::string text = read_text(path);
+  EXPECT_THAT(text, StartsWith(R"({"type":"load_record","schema_version":1,)"
+                               R"("clock":"monotonic","boot_id":")"));
+  EXPECT_THAT(text, HasSubstr(R"("url":"ws://h/\"","mode":"open","start_ns":1,"end_ns":2,)"));
+  EXPECT_THAT(text, HasSubstr(R"("sample_every":1,"messages":2}
 {"type":"connection","connection":7,"local":"127.0.0.1:5","peer":"127.0.0.1:9"}
 {"m":[7,0,10,20,30]}
 {"m":[7,1,11,21,null]}

@@ -1,14 +1,12 @@
 // The real load generator's files, thresholds and metrics.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <cstdlib>
 #include <fstream>
-#include <sstream>
 #include <string>
 #include <vector>
 
+#include "tests/agent/temp_dir.hpp"
 #include "tests/load/load_child.hpp"
 #include "tests/server/child.hpp"
 #include "tests/server/test_client.hpp"
@@ -21,19 +19,6 @@ using ::testing::StartsWith;
 
 class LoadOutputs : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = ::testing::TempDir() + "epulse-load-XXXXXX";
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
-  }
-  void TearDown() override {
-    for (const std::string& file : files_) unlink(file.c_str());
-    rmdir(folder_.c_str());
-  }
-  std::string file(const std::string& name) {
-    files_.push_back(folder_ + "/" + name);
-    return files_.back();
-  }
   static std::vector<std::string> lines(const std::string& path) {
     std::vector<std::string> all;
     std::ifstream stream(path);
@@ -42,14 +27,11 @@ class LoadOutputs : public ::testing::Test {
   }
 
   ServerChild server;
-
- private:
-  std::string folder_;
-  std::vector<std::string> files_;
+  TempDir directory;
 };
 
 TEST_F(LoadOutputs, EachMessageIsRecordedInOrderOfItsTimes) {
-  const std::string path = file("record.jsonl");
+  const std::string path = directory.file("record.jsonl");
   Child load(load_command(server.url(),
                           {"-c", "3", "-t", "2", "-r", "101", "-d", "1", "-j", "--record", path}));
   ASSERT_EQ(load.wait(), 0) << load.out() << load.err();
@@ -81,8 +63,8 @@ TEST_F(LoadOutputs, EachMessageIsRecordedInOrderOfItsTimes) {
 }
 
 TEST_F(LoadOutputs, TheHistogramLogHoldsAllThatTheSummaryHas) {
-  const std::string log = file("load.hlog");
-  const std::string percentiles = file("load.hgrm");
+  const std::string log = directory.file("load.hlog");
+  const std::string percentiles = directory.file("load.hgrm");
   Child load(load_command(server.url(), {"-c", "3", "-r", "1000", "-d", "0.5", "--progress", "0.1",
                                          "-j", "--hdr-log", log, "--hgrm", percentiles}));
   ASSERT_EQ(load.wait(), 0) << load.out() << load.err();

@@ -95,23 +95,30 @@ std::string options_section(const CommandEntry& command) {
   return text + ".El\n";
 }
 
-// What `--help` ends with: prose, then "Examples:" and lines of them.
-std::string footer_sections(const std::string& footer) {
+// What `--help` ends with.
+struct Footer {
+  std::string prose;
+  std::string examples;  // a section, or nothing
+};
+
+// Prose, then "Examples:" and lines of them.
+Footer footer_of(const std::string& text) {
   constexpr std::string_view kExamples = "Examples:\n";
-  const size_t examples = footer.find(kExamples);
-  std::string text;
-  std::istringstream prose(footer.substr(0, examples));
+  const size_t examples = text.find(kExamples);
+  Footer footer;
+  std::istringstream prose(text.substr(0, examples));
   for (std::string line; std::getline(prose, line);) {
-    if (!line.empty()) text += ".Pp\n" + escaped(line) + '\n';
+    if (!line.empty()) footer.prose += ".Pp\n" + escaped(line) + '\n';
   }
-  if (examples == std::string::npos) return text;
-  text += "@.Sh EXAMPLES\n.Bd -literal\n";
-  std::istringstream lines(footer.substr(examples + kExamples.size()));
+  if (examples == std::string::npos) return footer;
+  footer.examples = ".Sh EXAMPLES\n.Bd -literal\n";
+  std::istringstream lines(text.substr(examples + kExamples.size()));
   for (std::string line; std::getline(lines, line);) {
     line.erase(0, std::min<size_t>(2, line.size()));
-    text += escaped(line) + '\n';
+    footer.examples += escaped(line) + '\n';
   }
-  return text + ".Ed\n";
+  footer.examples += ".Ed\n";
+  return footer;
 }
 
 std::string page(const CommandEntry& command, const std::vector<CommandEntry>& all) {
@@ -122,9 +129,8 @@ std::string page(const CommandEntry& command, const std::vector<CommandEntry>& a
       EPULSE_VERSION, name, escaped(command.description.substr(0, command.description.find(';'))));
   text += top ? ".Sh SYNOPSIS\n.Nm epulse\n.Ar command\n.Op Ar options\n" : synopsis(command);
   text += ".Sh DESCRIPTION\n" + sentence(command.description) + '\n';
-  const std::string footer = footer_sections(command.footer);
-  const size_t split = footer.find('@');
-  text += footer.substr(0, split);
+  const Footer footer = footer_of(command.footer);
+  text += footer.prose;
   if (top) {
     text += ".Pp\nThe commands:\n.Bl -tag -width Ds\n";
     for (const CommandEntry& entry : all) {
@@ -133,9 +139,7 @@ std::string page(const CommandEntry& command, const std::vector<CommandEntry>& a
     }
     text += ".El\n";
   }
-  text += options_section(command) + kExitStatus;
-  if (split != std::string::npos) text += footer.substr(split + 1);
-  text += ".Sh SEE ALSO\n";
+  text += options_section(command) + kExitStatus + footer.examples + ".Sh SEE ALSO\n";
   std::vector<std::string> others =
       top ? std::vector<std::string>{} : std::vector<std::string>{"epulse"};
   for (const CommandEntry& entry : all) {

@@ -6,7 +6,7 @@
 #include "tools/cli/stat_output.hpp"
 #include "tools/cli/worker_values.hpp"
 
-// docs/schemas/stat.json says what each member is.
+// docs/metrics.md says what each metric means.
 namespace epulse::cli {
 namespace {
 

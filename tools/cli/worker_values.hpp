@@ -5,7 +5,7 @@
 #include "tools/cli/json.hpp"
 #include "tools/cli/named_values.hpp"
 
-// A worker for programs. docs/schemas/stat.json says what each member is.
+// A worker for programs; docs/metrics.md says what each metric means.
 namespace epulse::cli {
 
 // All but the stages that never happened; "wake-ups" is "wake_ups".

@@ -34,7 +34,6 @@ class Run {
 
   // Blocks until the end. Nothing when no connection could be opened; then stderr says why.
   std::optional<Result> execute();
-  bool stopped() const { return course_[0].stop.load(); }
   std::vector<Recording*> recordings();
 
  private:
