@@ -140,6 +140,7 @@ class Session final : public Handler, public Application {
   std::uint64_t handshake_end(const Client& client) const;
   std::uint64_t lifetime_end(const Client& client) const;
   void schedule(Client& client, std::uint64_t due_ns);
+  void look_at_due();
   void on_due(std::uint32_t slot);
   std::uint64_t check_time(Client& client);
   std::uint64_t check_open(Client& client);
@@ -166,6 +167,7 @@ class Session final : public Handler, public Application {
   std::vector<ConnId> throttled_;        // publishers not read until outbox_ is empty
   std::uint64_t drain_deadline_ns_ = 0;  // 0: not draining
   TimerWheel wheel_;
+  bool more_due_ = false;  // than there was time for in one turn
 };
 
 }  // namespace epulse::server

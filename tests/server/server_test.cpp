@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -313,6 +314,21 @@ TEST(Limits, WithoutDescriptorsItWaitsSaysSoAndGoesOn) {
   server.signal(SIGTERM);
   EXPECT_EQ(server.wait(), 0);
   EXPECT_LE(complaints(server.err()), 6U) << server.err();
+}
+
+// The kernel's FDSize: the table as it is, not what is used of it.
+TEST(Limits, TheTableOfDescriptorsIsLargeBeforeItIsNeeded) {
+  if (engine_under_test() == "io_uring") GTEST_SKIP() << "its connections are not in that table";
+  rlimit limit{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  ServerChild server;
+  std::ifstream status("/proc/" + std::to_string(server.child().pid()) + "/status");
+  std::string word;
+  while (status >> word && word != "FDSize:") {
+  }
+  std::uint64_t size = 0;
+  status >> size;
+  EXPECT_GE(size, std::min<std::uint64_t>(limit.rlim_max, 65536));
 }
 
 TEST(Program, APortInUseIsAlwaysAnError) {

@@ -54,5 +54,18 @@ TEST_F(SessionTime, ARichTurnIsLookedAtAgain) {
   EXPECT_EQ(engine.aborted, (std::set<std::uint32_t>{1}));
 }
 
+TEST_F(SessionTime, ManyWhoseTimeHasComeDoNotFillOneTurn) {
+  constexpr std::uint32_t kMany = 100;
+  for (std::uint32_t slot = 0; slot < kMany; ++slot) session.on_accept({slot, 0});
+  engine.now += 20 * kSecondNs;
+  session.on_tick();
+  EXPECT_FALSE(engine.aborted.empty());
+  for (std::size_t before = 0; engine.aborted.size() < kMany; session.on_wake()) {
+    ASSERT_GT(engine.aborted.size(), before);
+    ASSERT_LE(engine.aborted.size() - before, 20U);
+    before = engine.aborted.size();
+  }
+}
+
 }  // namespace
 }  // namespace epulse::server
