@@ -16,7 +16,7 @@ struct Options {
   std::uint32_t pipeline = 1;    // closed loop: messages that leave together
   bool handshakes = false;       // opens connections instead of sending messages
   bool broadcast = false;        // all connections subscribe, the first ones publish
-  std::uint32_t publishers = 1;  // broadcast: at most the connections
+  std::uint32_t publishers = 1;  // broadcast: at most the connections; 0: others publish
   std::uint32_t window = 1;      // broadcast, closed loop: messages in flight for each publisher
   std::uint32_t threads = 1;
   double progress_s = 1;  // 0: off
