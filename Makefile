@@ -30,6 +30,13 @@ bench-overhead bench-server:
 	@$(MAKE) --no-print-directory build
 	@EPULSE_BIN=$(BIN) tools/bench/$(@:bench-%=%)
 
+# Of the server alone, long, and on a quiet machine: docs/hardening.md.
+attacks soak hundred-thousand:
+	@tools/setup build bench
+	@test -f build/$(PRESET)/build.ninja || cmake --preset $(PRESET)
+	cmake --build --preset $(PRESET) --target epulse-ws epulse-load
+	@EPULSE_BIN=$(BIN) tools/bench/$@
+
 kernels:
 	@tools/setup build kernels
 	@$(MAKE) --no-print-directory build
