@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <spdlog/async.h>
 #include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/spdlog.h>
 
 #include <iterator>
 #include <utility>
@@ -46,7 +47,9 @@ AccessLog::AccessLog(std::string file)
       pool_(std::make_shared<spdlog::details::thread_pool>(kQueuedLines, 1)),
       logger_(open()) {}
 
-AccessLog::~AccessLog() = default;
+AccessLog::~AccessLog() {
+  tell_dropped();
+}
 
 std::shared_ptr<spdlog::logger> AccessLog::open() const {
   try {
@@ -70,7 +73,18 @@ void AccessLog::write(const AccessRecord& record) {
   logger_->info(line);
 }
 
+void AccessLog::tell_dropped() {
+  const std::size_t dropped = pool_->overrun_counter();
+  if (dropped == told_dropped_) return;
+  spdlog::warn(
+      "the access log '{}' has dropped {} lines so far: its disk is slower than the clients; "
+      "--access-log-sample writes fewer",
+      file_, dropped);
+  told_dropped_ = dropped;
+}
+
 void AccessLog::reopen() {
+  tell_dropped();
   std::shared_ptr<spdlog::logger> fresh = open();
   const std::lock_guard lock(mutex_);
   logger_ = std::move(fresh);

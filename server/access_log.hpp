@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -16,7 +17,7 @@ class thread_pool;
 namespace epulse::server {
 
 // A line per connection, written by a thread of its own; when the disk is slower than the clients,
-// the oldest lines are dropped rather than anybody held up.
+// the oldest lines are dropped, and counted, rather than anybody held up.
 class AccessLog {
  public:
   // Throws Error.
@@ -27,16 +28,19 @@ class AccessLog {
 
   // From any thread.
   void write(const AccessRecord& record);
-  // Goes on in a new file, when the old one was renamed. Throws Error, and goes on in the old one.
+  // Goes on in a new file, when the old one was renamed; says how many lines were dropped. Throws
+  // Error, and goes on in the old one.
   void reopen();
 
  private:
   std::shared_ptr<spdlog::logger> open() const;
+  void tell_dropped();
 
   std::string file_;
   std::shared_ptr<spdlog::details::thread_pool> pool_;
   std::mutex mutex_;  // of the pointer
   std::shared_ptr<spdlog::logger> logger_;
+  std::size_t told_dropped_ = 0;
 };
 
 // `127.0.0.1:51234 "GET /topic/a" 101 12.345678 in=3/60 out=3/60 close=1000`: seconds, then

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "server/quality.hpp"
+#include "server/ws/text.hpp"
 
 namespace epulse::server {
 namespace {
@@ -55,10 +56,6 @@ bool is_topic_name(std::string_view name) {
   });
 }
 
-std::string_view text_of(std::span<const std::uint8_t> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
 void burn(std::uint64_t ns) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::nanoseconds(ns);
   while (std::chrono::steady_clock::now() < end) {
@@ -89,7 +86,7 @@ void EchoHandler::on_open(Socket socket, const ws::Request& request) {
 void EchoHandler::on_message(Socket socket, ws::Opcode opcode, std::span<std::uint8_t> message) {
   if (options_.delay_ns != 0) burn(options_.delay_ns);
   if (options_.quality_reports && opcode == ws::Opcode::kText) {
-    if (const auto report = parse_quality(text_of(message))) return adapt(socket, *report);
+    if (const auto report = parse_quality(ws::text_of(message))) return adapt(socket, *report);
   }
   const auto* state = socket.state<State>();
   if (state == nullptr || !state->is_subscriber) {

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <sstream>
+#include <thread>
 #include <vector>
 
 #include "server/error.hpp"
@@ -21,6 +22,7 @@ namespace {
 
 // "READY CLAIM LISTENER...": descriptors.
 constexpr const char* kVariable = "EPULSE_WS_HANDOVER";
+constexpr std::chrono::seconds kEndPatience{3};
 
 // Of the process before this one, who reads the other end.
 FileDescriptor& ready_pipe() {
@@ -122,7 +124,12 @@ Successor::Successor(const std::string& program, char** arguments,
 Successor::~Successor() {
   if (state_ == State::kServes) return;
   kill(pid_, SIGTERM);
-  waitpid(pid_, nullptr, 0);
+  const auto deadline = std::chrono::steady_clock::now() + kEndPatience;
+  while (waitpid(pid_, nullptr, WNOHANG) == 0) {
+    // Stuck before it listened to signals, it would hold us up for ever.
+    if (std::chrono::steady_clock::now() > deadline) kill(pid_, SIGKILL);
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
 }
 
 Successor::State Successor::wait(std::chrono::milliseconds time) {

@@ -30,8 +30,8 @@ constexpr int kSetUpStatus = 2;
 constexpr std::chrono::seconds kSuccessorPatience{30};
 constexpr std::chrono::milliseconds kPollInterval{20};
 
-// Blocked in every thread, so that sigwait() here is what takes them. SIGHUP
-// ends the program, as it always does, when there is nothing to reload.
+// Blocked in every thread, so that sigwait() here is what takes them. SIGHUP ends the
+// program, as it always does, when there is nothing to reload.
 sigset_t block_signals(bool with_hangup) {
   sigset_t signals;
   sigemptyset(&signals);

@@ -80,10 +80,6 @@ Tunables& Server::tunables() {
   return shared_->tunables;
 }
 
-std::size_t Server::connections() const {
-  return shared_->connections.load();
-}
-
 void Server::stop_accepting() {
   enter(Stage::kNoNewcomers);
 }

@@ -73,8 +73,6 @@ class Server {
   // Takes no more connections, and serves those there are; from any thread. Others may be waiting
   // to be accepted by whoever shares the listeners.
   void stop_accepting();
-  // Connections there are.
-  std::size_t connections() const;
 
   // Takes no more connections and closes those there are with 1001; from any thread, and it does
   // not wait.

@@ -3,16 +3,10 @@
 #include <algorithm>
 #include <array>
 
+#include "server/ws/text.hpp"
+
 namespace epulse::server {
 namespace {
-
-std::string_view text_of(std::span<const std::uint8_t> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
-Part part_of(std::string_view text) {
-  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
-}
 
 void send_part(Engine& engine, ConnId id, Part part) {
   engine.send(id, {&part, 1});
@@ -28,14 +22,14 @@ void Connection::receive(std::span<std::uint8_t> input, Engine& engine, Applicat
 void Connection::shake_hands(std::span<std::uint8_t> input, Engine& engine,
                              Application& application) {
   if (!request_) {
-    const std::size_t used = answer(text_of(input), engine, application);
+    const std::size_t used = answer(ws::text_of(input), engine, application);
     if (used != 0) return read_frames(input.subspan(used), engine, application);
-    request_ = std::make_unique<std::string>(text_of(input));
+    request_ = std::make_unique<std::string>(ws::text_of(input));
     return;
   }
   // The head ends in this input, so what follows it stays in the input.
   const std::size_t before = request_->size();
-  request_->append(text_of(input.first(std::min(input.size(), std::size_t{8192}))));
+  request_->append(ws::text_of(input.first(std::min(input.size(), std::size_t{8192}))));
   const std::size_t used = answer(*request_, engine, application);
   if (used == 0) return;
   request_.reset();
@@ -55,7 +49,7 @@ std::size_t Connection::answer(std::string_view buffer, Engine& engine, Applicat
     send_part(engine, id_, response.view());
     application.on_open(*this, head.request);
   } else {
-    send_part(engine, id_, part_of(ws::http_response(verdict.status, verdict.body)));
+    send_part(engine, id_, ws::bytes_of(ws::http_response(verdict.status, verdict.body)));
     finish(engine);
   }
   return head.size;

@@ -23,6 +23,7 @@ using std::chrono::steady_clock;
 
 constexpr std::size_t kMaxClients = 16;
 constexpr std::chrono::seconds kPatience{10};
+constexpr std::chrono::milliseconds kRetry{100};
 constexpr int kBacklog = 16;
 
 sockaddr_un address_of(const std::string& path) {
@@ -46,7 +47,7 @@ FileDescriptor unix_socket() {
   return fd;
 }
 
-// Whether its file may be removed: there is none, or it is a socket that nobody listens on.
+// Throws unless its file may be replaced: there is none, or it is a socket that nobody listens on.
 void check_unused(const std::string& path, const sockaddr_un& address) {
   struct stat status {};
   if (lstat(path.c_str(), &status) != 0) return;
@@ -112,11 +113,17 @@ void ControlSocket::bind_to_path(bool replace) {
 
 void ControlSocket::run() {
   std::vector<pollfd> polled;
+  bool accepting = true;
   while (true) {
-    polled = {{stop_.get(), POLLIN, 0}, {listener_.get(), POLLIN, 0}};
+    const auto wanted = static_cast<short>(accepting ? POLLIN : 0);
+    polled = {{stop_.get(), POLLIN, 0}, {listener_.get(), wanted, 0}};
     for (const Client& client : clients_) polled.push_back({client.fd.get(), POLLIN, 0});
-    const int timeout_ms = clients_.empty() ? -1 : 1000;
-    if (poll(polled.data(), polled.size(), timeout_ms) < 0 && errno != EINTR) return;
+    const int timeout_ms = clients_.empty() && accepting ? -1 : 1000;
+    // Fails for lack of memory, or a signal: nothing is ready then, and it is tried again.
+    if (poll(polled.data(), polled.size(), timeout_ms) < 0) {
+      std::this_thread::sleep_for(kRetry);
+      continue;
+    }
     if (polled[0].revents != 0) return;
     const auto now = steady_clock::now();
     std::size_t index = 2;
@@ -125,13 +132,15 @@ void ControlSocket::run() {
       if (readable) client.heard = now;
       return readable ? !serve(client) : now - client.heard > kPatience;
     });
-    if (polled[1].revents != 0) accept_client();
+    accepting = polled[1].revents == 0 || accept_client();
   }
 }
 
-void ControlSocket::accept_client() {
+// False when it is of no use to try again at once: who waits would be reported without end while
+// there are no descriptors.
+bool ControlSocket::accept_client() {
   FileDescriptor fd(accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-  if (!fd) return;
+  if (!fd) return errno == EAGAIN || errno == ECONNABORTED || errno == EINTR;
   if (!may_control(fd.get())) {
     say(fd.get(), R"({"version":1,"error":"only root and the server's own user may do this"})");
   } else if (clients_.size() >= kMaxClients) {
@@ -139,6 +148,7 @@ void ControlSocket::accept_client() {
   } else {
     clients_.push_back({std::move(fd), {}, steady_clock::now()});
   }
+  return true;
 }
 
 // Whether to keep it.

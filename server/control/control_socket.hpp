@@ -32,7 +32,7 @@ class ControlSocket {
 
   void bind_to_path(bool replace);
   void run();
-  void accept_client();
+  bool accept_client();
   bool serve(Client& client);
   bool answer_lines(Client& client);
 

@@ -252,6 +252,7 @@ void EpollEngine::watch_listener(bool on) {
 }
 
 void EpollEngine::stop_accepting() {
+  if (!accepting_) return;
   accepting_ = false;
   watch_listener(false);
 }

@@ -73,6 +73,12 @@ FileDescriptor listening_socket(const Address& address) {
   return fd;
 }
 
+void open_up_to(std::size_t count, Listeners& listeners) {
+  while (listeners.sockets.size() < count) {
+    listeners.sockets.push_back(listening_socket(listeners.address));
+  }
+}
+
 bool listens(int fd) {
   int on = 0;
   socklen_t size = sizeof on;
@@ -95,22 +101,22 @@ Listeners open_listeners(const Address& address, std::size_t count) {
     // ended.
     bound_socket(address, false, kPatience);
   }
-  while (listeners.sockets.size() < count) {
-    listeners.sockets.push_back(listening_socket(listeners.address));
-  }
+  open_up_to(count, listeners);
   return listeners;
 }
 
 Listeners adopt_listeners(const Address& address, std::size_t count,
                           const InheritedListeners& inherited) {
   Listeners listeners;
+  if (fcntl(inherited.claim, F_SETFD, FD_CLOEXEC) != 0) {
+    fail("cannot take over descriptor {}: {}", inherited.claim, errno_text(errno));
+  }
   listeners.claim = FileDescriptor(inherited.claim);
   for (const int fd : inherited.sockets) {
     if (!listens(fd)) fail("cannot take over descriptor {}: it is no listening socket", fd);
     fcntl(fd, F_SETFD, FD_CLOEXEC);
     listeners.sockets.emplace_back(fd);
   }
-  fcntl(inherited.claim, F_SETFD, FD_CLOEXEC);
   if (listeners.sockets.empty() || listeners.sockets.size() > count) {
     fail("cannot take over {} listening sockets with {} workers; give --workers {}",
          listeners.sockets.size(), count, listeners.sockets.size());
@@ -121,9 +127,7 @@ Listeners adopt_listeners(const Address& address, std::size_t count,
     fail("cannot take over {} to listen on {}; stop epulse-ws and start it again to change that",
          listeners.address.text(), wanted);
   }
-  while (listeners.sockets.size() < count) {
-    listeners.sockets.push_back(listening_socket(listeners.address));
-  }
+  open_up_to(count, listeners);
   return listeners;
 }
 

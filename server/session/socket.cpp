@@ -1,22 +1,16 @@
 #include "server/session/socket.hpp"
 
 #include "server/session/session.hpp"
+#include "server/ws/text.hpp"
 
 namespace epulse::server {
-namespace {
-
-std::span<const std::uint8_t> bytes_of(std::string_view text) {
-  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
-}
-
-}  // namespace
 
 void Socket::send(ws::Opcode opcode, std::span<const std::uint8_t> message) const {
   session_->send(id_, opcode, message);
 }
 
 void Socket::send_text(std::string_view message) const {
-  send(ws::Opcode::kText, bytes_of(message));
+  send(ws::Opcode::kText, ws::bytes_of(message));
 }
 
 TopicPtr Socket::subscribe(std::string_view topic) const {
@@ -33,7 +27,7 @@ void Socket::publish(const TopicPtr& topic, ws::Opcode opcode,
 }
 
 void Socket::publish_text(const TopicPtr& topic, std::string_view message) const {
-  publish(topic, ws::Opcode::kText, bytes_of(message));
+  publish(topic, ws::Opcode::kText, ws::bytes_of(message));
 }
 
 void Socket::close(ws::CloseCode code, std::string_view reason) const {

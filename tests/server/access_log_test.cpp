@@ -2,16 +2,14 @@
 #include "server/access_log.hpp"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
 #include <filesystem>
-#include <fstream>
 #include <regex>
-#include <sstream>
 #include <string>
 
+#include "tests/agent/temp_dir.hpp"
 #include "tests/server/child.hpp"
 #include "tests/server/counters.hpp"
 #include "tests/server/test_client.hpp"
@@ -47,23 +45,9 @@ TEST(AccessLine, CannotBeForged) {
 }
 
 class AccessLogTest : public ::testing::Test {
- public:
-  ~AccessLogTest() override { std::filesystem::remove_all(directory); }
-
  protected:
-  AccessLogTest() {
-    std::string name = (std::filesystem::temp_directory_path() / "epulse-access-XXXXXX").string();
-    directory = mkdtemp(name.data());
-    file = directory + "/access.log";
-  }
-
-  static std::string contents(const std::string& path) {
-    std::ostringstream text;
-    text << std::ifstream(path).rdbuf();
-    return text.str();
-  }
   static bool has(const std::string& path, const std::string& pattern) {
-    return eventually([&] { return std::regex_search(contents(path), std::regex(pattern)); });
+    return eventually([&] { return std::regex_search(read_text(path), std::regex(pattern)); });
   }
   static void exchange(int port, const std::string& path) {
     TestClient client = TestClient::open(port, path);
@@ -74,8 +58,8 @@ class AccessLogTest : public ::testing::Test {
     EXPECT_TRUE(client.ended());
   }
 
-  std::string directory;
-  std::string file;
+  TempDir directory;
+  std::string file = directory.file("access.log");
 };
 
 TEST_F(AccessLogTest, ALineForEachConnectionThatAskedForSomething) {
@@ -86,7 +70,7 @@ TEST_F(AccessLogTest, ALineForEachConnectionThatAskedForSomething) {
   EXPECT_TRUE(has(file, " 127\\.0\\.0\\.1:[0-9]+ \"GET /nothing\" 426 [0-9.]+\n"));
   exchange(server.port(), "/topic/t");
   EXPECT_TRUE(has(file, "\"GET /topic/t\" 101 [0-9.]+ in=1/5 out=1/5 close=1000\n"));
-  EXPECT_TRUE(std::regex_search(contents(file),
+  EXPECT_TRUE(std::regex_search(read_text(file),
                                 std::regex("^20[0-9-]+T[0-9:.]+[+-][0-9]{2}:?[0-9]{2} 127")));
 
   // As logrotate does it.
@@ -95,10 +79,10 @@ TEST_F(AccessLogTest, ALineForEachConnectionThatAskedForSomething) {
   ASSERT_TRUE(eventually([&] { return std::filesystem::exists(file); }));
   exchange(server.port(), "/after");
   EXPECT_TRUE(has(file, "/after"));
-  EXPECT_EQ(contents(file + ".1").find("/after"), std::string::npos);
+  EXPECT_EQ(read_text(file + ".1").find("/after"), std::string::npos);
   server.child().signal(SIGTERM);
   EXPECT_EQ(server.child().wait(), 0);
-  const std::string old = contents(file + ".1");
+  const std::string old = read_text(file + ".1");
   EXPECT_EQ(std::count(old.begin(), old.end(), '\n'), 3) << old;
 }
 
@@ -107,15 +91,15 @@ TEST_F(AccessLogTest, ASampleOfThem) {
   for (int i = 0; i < 20; ++i) exchange(server.port(), "/" + std::to_string(i));
   server.child().signal(SIGTERM);
   EXPECT_EQ(server.child().wait(), 0);
-  const std::string text = contents(file);
+  const std::string text = read_text(file);
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 4) << text;
 }
 
 TEST_F(AccessLogTest, AFileThatCannotBeWrittenIsSaidAtTheStart) {
-  Child child({EPULSE_WS_PATH, "--listen", "127.0.0.1:0", "--access-log", directory});
+  Child child({EPULSE_WS_PATH, "--listen", "127.0.0.1:0", "--access-log", directory.path()});
   EXPECT_EQ(child.wait(), 2);
   EXPECT_NE(child.err().find("cannot write the access log"), std::string::npos) << child.err();
-  EXPECT_NE(child.err().find(directory), std::string::npos) << child.err();
+  EXPECT_NE(child.err().find(directory.path()), std::string::npos) << child.err();
 }
 
 }  // namespace

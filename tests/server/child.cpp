@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -134,6 +135,29 @@ int Child::wait(milliseconds deadline) {
   while (pump(milliseconds(0))) {
   }
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+Heir::Heir(const std::string& start_line) {
+  const std::string mark = ", pid ";
+  const std::size_t at = start_line.rfind(mark);
+  if (at == std::string::npos) throw std::runtime_error("no successor: '" + start_line + "'");
+  pid_ = std::stoi(start_line.substr(at + mark.size()));
+  fd_ = static_cast<int>(syscall(SYS_pidfd_open, pid_, 0));
+  if (fd_ < 0) throw std::runtime_error("the successor has gone: " + start_line);
+}
+
+Heir::~Heir() {
+  signal(SIGTERM);
+  close(fd_);
+}
+
+void Heir::signal(int number) const {
+  syscall(SYS_pidfd_send_signal, fd_, number, nullptr, 0);
+}
+
+bool Heir::ended(milliseconds deadline) const {
+  pollfd end{fd_, POLLIN, 0};
+  return ::poll(&end, 1, static_cast<int>(deadline.count())) == 1;
 }
 
 ServerChild::ServerChild(const std::vector<std::string>& options)

@@ -52,6 +52,26 @@ class Child {
   std::size_t line_start_ = 0;
 };
 
+// A server that another one has started to take over from it: no child of ours, and by its
+// descriptor never mistaken for another process. Ended by the destructor.
+class Heir {
+ public:
+  // From the line that it prints when it serves. Throws when that names no process.
+  explicit Heir(const std::string& start_line);
+  Heir(const Heir&) = delete;
+  Heir& operator=(const Heir&) = delete;
+  ~Heir();
+
+  pid_t pid() const { return pid_; }
+  void signal(int number) const;
+  // Whether it ends in time.
+  bool ended(milliseconds deadline = milliseconds(10'000)) const;
+
+ private:
+  pid_t pid_;
+  int fd_;  // pidfd
+};
+
 // A running epulse-ws on a port of its own.
 class ServerChild {
  public:

@@ -8,12 +8,12 @@
 
 #include <csignal>
 #include <filesystem>
-#include <fstream>
 #include <string>
 #include <vector>
 
 #include "server/control/settings.hpp"
 #include "server/error.hpp"
+#include "tests/agent/temp_dir.hpp"
 #include "tests/server/child.hpp"
 #include "tests/server/test_client.hpp"
 
@@ -59,18 +59,9 @@ TEST_F(Settings, WhatIsWrongChangesNothingAndIsToldNotRepeated) {
 // With the real program.
 
 class ControlTest : public ::testing::Test {
- public:
-  ~ControlTest() override { std::filesystem::remove_all(directory); }
-
  protected:
-  ControlTest() {
-    std::string name = (std::filesystem::temp_directory_path() / "epulse-control-XXXXXX").string();
-    directory = mkdtemp(name.data());
-    path = directory + "/control";
-  }
-
-  std::string directory;
-  std::string path;
+  TempDir directory;
+  std::string path = directory.file("control");
 };
 
 class ControlClient {
@@ -175,7 +166,7 @@ TEST_F(ControlTest, TheFileIsOursAloneAndGoesWithUs) {
     EXPECT_EQ(server.child().wait(), 0);
   }
   EXPECT_FALSE(std::filesystem::exists(path));
-  EXPECT_TRUE(std::filesystem::is_empty(directory));
+  EXPECT_TRUE(std::filesystem::is_empty(directory.path()));
 }
 
 TEST_F(ControlTest, WhatAKilledServerLeftIsReplacedOtherFilesAreNot) {
@@ -187,8 +178,8 @@ TEST_F(ControlTest, WhatAKilledServerLeftIsReplacedOtherFilesAreNot) {
   const ServerChild server({"--workers", "1", "--control-socket", path});
   EXPECT_NE(ControlClient(path).ask("get"), "");
 
-  const std::string file = directory + "/file";
-  std::ofstream(file) << "precious";
+  const std::string file = directory.file("file");
+  write_text(file, "precious");
   Child other({EPULSE_WS_PATH, "--listen", "127.0.0.1:0", "--control-socket", file});
   EXPECT_EQ(other.wait(), 2);
   EXPECT_NE(other.err().find("no socket"), std::string::npos) << other.err();
@@ -202,11 +193,10 @@ TEST_F(ControlTest, AfterAHotRestartTheNewProcessAnswers) {
   ServerChild server({"--workers", "1", "--control-socket", path, "--linger", "0.1"});
   EXPECT_NE(ControlClient(path).ask("set epoll-batch 7"), "");
   server.child().signal(SIGUSR2);
-  const std::string line = server.child().read_line();
-  const pid_t heir = std::stoi(line.substr(line.rfind(' ')));
+  const Heir heir(server.child().read_line());
   EXPECT_EQ(server.child().wait(), 0);
   EXPECT_NE(ControlClient(path).ask("get").find("\"epoll-batch\":512"), std::string::npos);
-  kill(heir, SIGTERM);
+  heir.signal(SIGTERM);
   EXPECT_TRUE(eventually([&] { return !std::filesystem::exists(path); }));
 }
 

@@ -1,5 +1,7 @@
 // What every engine owes its handler.
 #include <gtest/gtest.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -189,6 +191,40 @@ TEST_P(EachEngine, ALotOfInputAndTheEndOfTheStream) {
     return !recorder.closed.empty();
   }));
   EXPECT_TRUE(recorder.data == text);
+  EXPECT_EQ(recorder.closed[0].second, CloseReason::kPeer);
+}
+
+// What lies in the socket is more than one turn reads, and nothing comes after it that would tell
+// of it once more.
+TEST_P(EachEngine, ALotOfInputAndThenSilence) {
+  Recorder recorder(options());
+  const int room = 8'000'000;  // Connections inherit it.
+  if (setsockopt(recorder.listener(), SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room) != 0) {
+    GTEST_SKIP() << "a receive buffer beyond net.core.rmem_max takes CAP_NET_ADMIN";
+  }
+  TestClient client(recorder.port());
+  ASSERT_TRUE(recorder.run_until([&] { return recorder.accepted.size() == 1; }));
+  recorder.engine().pause_reading(recorder.accepted[0]);
+  const testing::Bytes text(1'500'000, 'x');
+  std::size_t sent = 0;
+  ASSERT_TRUE(recorder.run_busily_until([&] {
+    sent += client.send_some(std::span(text).subspan(sent));
+    int on_its_way = 1;
+    return sent == text.size() && ioctl(client.fd(), SIOCOUTQ, &on_its_way) == 0 && on_its_way == 0;
+  }));
+  recorder.engine().resume_reading(recorder.accepted[0]);
+  EXPECT_TRUE(recorder.run_until([&] { return recorder.data.size() == sent; }))
+      << recorder.data.size() << " of " << sent;
+}
+
+TEST_P(EachEngine, InputAndTheEndOfTheStreamInOneEvent) {
+  Recorder recorder(options());
+  TestClient client(recorder.port());
+  ASSERT_TRUE(recorder.run_until([&] { return recorder.accepted.size() == 1; }));
+  client.send_raw(bytes_of("last words"));
+  shutdown(client.fd(), SHUT_WR);
+  ASSERT_TRUE(recorder.run_until([&] { return !recorder.closed.empty(); }));
+  EXPECT_EQ(recorder.data, "last words");
   EXPECT_EQ(recorder.closed[0].second, CloseReason::kPeer);
 }
 

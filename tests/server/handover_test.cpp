@@ -5,11 +5,11 @@
 #include <atomic>
 #include <csignal>
 #include <filesystem>
-#include <fstream>
 #include <regex>
 #include <string>
 #include <thread>
 
+#include "tests/agent/temp_dir.hpp"
 #include "tests/server/child.hpp"
 #include "tests/server/counters.hpp"
 #include "tests/server/test_client.hpp"
@@ -21,26 +21,6 @@ using Kind = ws::Event::Kind;
 using ws::CloseCode;
 using ws::Opcode;
 
-// The process that has taken over, which is no child of ours.
-class Heir {
- public:
-  explicit Heir(const std::string& start_line) {
-    std::smatch match;
-    if (std::regex_search(start_line, match, std::regex(", pid ([0-9]+)$"))) {
-      pid_ = std::stoi(match[1]);
-    }
-  }
-  Heir(const Heir&) = delete;
-  Heir& operator=(const Heir&) = delete;
-  ~Heir() {
-    if (pid_ > 0) kill(pid_, SIGTERM);
-  }
-  pid_t pid() const { return pid_; }
-
- private:
-  pid_t pid_ = -1;
-};
-
 std::string echo(TestClient& client, const std::string& text) {
   client.send(Opcode::kText, text);
   return text_of(client.receive().payload);
@@ -49,11 +29,10 @@ std::string echo(TestClient& client, const std::string& text) {
 TEST(HotRestart, NobodyIsRefusedAndWhoIsThereIsServedUntilTheEnd) {
   ServerChild server({"--workers", "2", "--linger", "0.7"});
   TestClient old = TestClient::open(server.port());
-  std::atomic<bool> stop{false};
   std::atomic<int> served{0};
   std::atomic<int> failed{0};
-  std::thread newcomers([&] {
-    while (!stop) {
+  std::jthread newcomers([&](const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
       try {
         TestClient client = TestClient::open(server.port());
         echo(client, "new") == "new" ? ++served : ++failed;
@@ -74,45 +53,61 @@ TEST(HotRestart, NobodyIsRefusedAndWhoIsThereIsServedUntilTheEnd) {
   EXPECT_EQ(server.child().wait(), 0) << server.child().err();
   const int so_far = served;
   EXPECT_TRUE(eventually([&] { return served > so_far + 20; }));
-  stop = true;
+  newcomers.request_stop();
   newcomers.join();
   EXPECT_EQ(failed, 0);
   EXPECT_NE(server.child().err().find("has taken over"), std::string::npos);
   // And once more, by the one that has taken over.
-  kill(heir.pid(), SIGUSR2);
-  EXPECT_TRUE(eventually([&] { return kill(heir.pid(), 0) != 0; }));
+  heir.signal(SIGUSR2);
+  const Heir next(server.child().read_line());
+  EXPECT_TRUE(heir.ended());
   TestClient last = TestClient::open(server.port());
   EXPECT_EQ(echo(last, "x"), "x");
-  const std::string stats = get(server.port(), "/stats");
-  std::smatch match;
-  ASSERT_TRUE(std::regex_search(stats, match, std::regex("worker 0 tid ([0-9]+)")));
-  kill(std::stoi(match[1]), SIGTERM);  // The process whose thread that is.
+  next.signal(SIGTERM);
   EXPECT_TRUE(last.ended());
 }
 
-TEST(HotRestart, WhoWaitsToBeAcceptedIsNotForgotten) {
-  ServerChild server({"--workers", "1", "--linger", "0.2"});
+// Whose thread the first worker of the server on this port is.
+bool serves(pid_t pid, int port) {
+  const std::string stats = get(port, "/stats");
+  std::smatch match;
+  return std::regex_search(stats, match, std::regex("worker 0 tid ([0-9]+)")) &&
+         std::filesystem::exists("/proc/" + std::to_string(pid) + "/task/" + match[1].str());
+}
+
+// Whether the old process has come to accept nobody any more.
+bool has_taken_over(const Heir& heir, int port) {
+  return eventually([&] {
+    for (int i = 0; i < 50; ++i) {
+      if (!serves(heir.pid(), port)) return false;
+    }
+    return true;
+  });
+}
+
+TEST(HotRestart, TheOldProcessAcceptsNobodyWhileItLingers) {
+  ServerChild server({"--workers", "1", "--linger", "60"});
+  TestClient old = TestClient::open(server.port());
   server.child().signal(SIGUSR2);
   const Heir heir(server.child().read_line());
-  // Connects and says nothing until the old process has gone.
+  ASSERT_TRUE(has_taken_over(heir, server.port()));
   TestClient patient(server.port());
-  const int status = server.child().wait();
-  EXPECT_EQ(status, 0);
-  const std::string answer =
-      patient.request(ws::upgrade_request("x", "/", "dGhlIHNhbXBsZSBub25jZQ=="));
-  // The old one may have been quicker to accept it than to stop accepting.
-  EXPECT_TRUE(answer.empty() || answer.starts_with("HTTP/1.1 101 ")) << answer;
-  TestClient next = TestClient::open(server.port());
-  EXPECT_EQ(echo(next, "x"), "x");
+  EXPECT_EQ(echo(old, "still here"), "still here");
+  server.child().signal(SIGTERM);  // ends the lingering
+  expect_close(old, CloseCode::kGoingAway);
+  EXPECT_EQ(server.child().wait(), 0);
+  // It has said nothing until the old process has gone.
+  EXPECT_TRUE(patient.request(ws::upgrade_request("x", "/", "dGhlIHNhbXBsZSBub25jZQ=="))
+                  .starts_with("HTTP/1.1 101 "));
 }
 
 TEST(HotRestart, ASuccessorThatFailsChangesNothing) {
-  const std::string config = std::filesystem::temp_directory_path() /
-                             ("epulse-handover-" + std::to_string(getpid()) + ".toml");
-  std::ofstream(config) << "workers = 2\n";
+  const TempDir directory;
+  const std::string config = directory.file("epulse-ws.toml");
+  write_text(config, "workers = 2\n");
   ServerChild server({"--config", config});
   TestClient client = TestClient::open(server.port());
-  std::ofstream(config) << "workers = 1\n";
+  write_text(config, "workers = 1\n");
   server.child().signal(SIGUSR2);
   EXPECT_TRUE(eventually(
       [&] { return server.child().err_so_far().find("going on as before") != std::string::npos; }));
@@ -121,7 +116,6 @@ TEST(HotRestart, ASuccessorThatFailsChangesNothing) {
   EXPECT_EQ(echo(client, "x"), "x");
   TestClient next = TestClient::open(server.port());
   EXPECT_EQ(echo(next, "y"), "y");
-  std::filesystem::remove(config);
 }
 
 }  // namespace

@@ -5,6 +5,8 @@
 #include <thread>
 #include <vector>
 
+#include "server/session/outbox.hpp"
+
 namespace epulse::server {
 namespace {
 
@@ -102,6 +104,22 @@ TEST(Hub, FullMailboxRefusesAndWakesWhoWaits) {
   EXPECT_EQ(read(hub.waker(0).fd(), &count, sizeof count), 8);
   PublicationPtr copy = publication;
   EXPECT_TRUE(hub.offer(1, copy));
+}
+
+// Only a prefix is subscribed to on the other worker.
+TEST(Outbox, HandsOverToWhoHasAPrefixOfTheTopicOnly) {
+  Hub hub(3);
+  const TopicPtr topic = hub.topic("a.b");
+  const TopicPtr prefix = hub.prefix("a.");
+  const TopicPtr other = hub.prefix("b");
+  prefix->add(1, {10, 0});
+  other->add(2, {11, 0});
+  Outbox outbox(hub, 0);
+  outbox.hand_over(std::make_shared<const Publication>(topic, ws::Opcode::kText, Bytes{'x'}));
+  PublicationPtr taken;
+  EXPECT_TRUE(hub.take(1, taken));
+  EXPECT_FALSE(hub.take(2, taken));
+  EXPECT_TRUE(outbox.empty());
 }
 
 TEST(Waker, ManyCallsOneWrite) {

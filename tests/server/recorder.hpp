@@ -21,6 +21,7 @@ class Recorder : public Handler {
         engine_(make_engine(with_descriptors(options), *this, stats_)) {}
 
   int port() const { return listeners_.address.port(); }
+  int listener() const { return listeners_.sockets[0].get(); }
   Engine& engine() { return *engine_; }
   const epulse_stats_worker& stats() const { return stats_; }
 

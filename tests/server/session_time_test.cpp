@@ -67,5 +67,20 @@ TEST_F(SessionTime, ManyWhoseTimeHasComeDoNotFillOneTurn) {
   }
 }
 
+// The first one's timers must find nobody, neither an empty slot nor who has it now.
+TEST_F(SessionTime, ATimerDoesNotOutliveItsConnection) {
+  session.on_accept({0, 0});
+  session.on_closed({0, 0}, CloseReason::kPeer);
+  engine.now += 20 * kSecondNs;
+  session.on_tick();
+  session.on_accept({1, 0});
+  engine.now += 6 * kSecondNs;
+  session.on_closed({1, 0}, CloseReason::kPeer);
+  session.on_accept({1, 1});
+  engine.now += 6 * kSecondNs;
+  session.on_tick();
+  EXPECT_TRUE(engine.aborted.empty());
+}
+
 }  // namespace
 }  // namespace epulse::server

@@ -240,6 +240,19 @@ TEST_F(TopicTest, EachSubscriptionBringsACopyAndAllEndWithTheConnection) {
   EXPECT_EQ(shared.hub.topic("a")->members(0).size(), 0U);
 }
 
+TEST_F(TopicTest, LeavingInAnyOrderLeavesTheRightOnes) {
+  for (std::uint32_t slot = 0; slot < 4; ++slot) {
+    open(slot);
+    hear(slot, "+a");
+  }
+  session.on_closed({0, 0}, CloseReason::kPeer);  // The last one takes its place,
+  session.on_closed({3, 0}, CloseReason::kPeer);  // and leaves from there.
+  hear(1, "a x");
+  EXPECT_EQ(shared.hub.topic("a")->members(0), (std::vector<ConnId>{{2, 0}, {1, 0}}));
+  EXPECT_EQ(sent(1), "\x81\x01x");
+  EXPECT_EQ(sent(2), "\x81\x01x");
+}
+
 TEST_F(TopicTest, WhoLeavesMaySayGoodbye) {
   open(0);
   open(1);

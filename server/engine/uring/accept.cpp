@@ -46,10 +46,7 @@ void UringEngine::update_accepting() {
   const bool many = places > static_cast<std::size_t>(kAcceptQueue);
   const bool stop = !accepting_ || (accept_state_ == Accepting::kMany && !many);
   if (accept_state_ != Accepting::kNot) {
-    if (!stop || accept_cancelled_) return;
-    accept_cancelled_ = true;
-    uring::cancel(ring_.next(),
-                  uring::tag(accept_state_ == Accepting::kKnock ? Kind::kKnock : Kind::kAccept));
+    if (stop) cancel_accepting();
     return;
   }
   accept_cancelled_ = false;
@@ -61,6 +58,22 @@ void UringEngine::update_accepting() {
     accept_state_ = many ? Accepting::kMany : Accepting::kOne;
     uring::accept(ring_.next(), options_.listen_fd, many);
   }
+}
+
+void UringEngine::cancel_accepting() {
+  if (accept_cancelled_) return;
+  accept_cancelled_ = true;
+  uring::cancel(ring_.next(),
+                uring::tag(accept_state_ == Accepting::kKnock ? Kind::kKnock : Kind::kAccept));
+}
+
+// The kernel wakes one waiter for each connection (EPOLLEXCLUSIVE in io_arm_poll_handler()). Where
+// two processes share the listener, as in a hot restart, that may be the one which stops accepting
+// at that moment, and who came would wait until the next one comes. A request that is made anew
+// looks first.
+void UringEngine::look_for_forgotten() {
+  pollfd listener{options_.listen_fd, POLLIN, 0};
+  if (accept_state_ != Accepting::kNot && ::poll(&listener, 1, 0) > 0) cancel_accepting();
 }
 
 void UringEngine::stop_accepting() {

@@ -160,6 +160,7 @@ void UringEngine::woken(const Completion& done) {
 void UringEngine::ticked(const Completion& done) {
   if (!done.more()) uring::tick(ring_.next(), kTick);
   accept_pause_.end_if_due(now_ns_);
+  look_for_forgotten();
   handler_.on_tick();
 }
 

@@ -104,6 +104,8 @@ class UringEngine final : public Engine {
   void knocked(const uring::Completion& done);
   void adopt(std::uint32_t slot);
   void update_accepting();
+  void cancel_accepting();
+  void look_for_forgotten();
 
   // Receiving.
   std::size_t received(std::size_t index);
