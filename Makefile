@@ -2,7 +2,7 @@
 PRESET ?= release
 BIN    := build/$(PRESET)/bin
 
-.PHONY: build run test clients bench bench-overhead bench-server kernels fuzz lint clean setup
+.PHONY: build run test clients bench bench-overhead bench-server attacks soak hundred-thousand tsan-load kernels fuzz lint clean setup
 build: setup
 	@test -f build/$(PRESET)/build.ninja || cmake --preset $(PRESET)
 	cmake --build --preset $(PRESET)
@@ -36,6 +36,12 @@ attacks soak hundred-thousand:
 	@test -f build/$(PRESET)/build.ninja || cmake --preset $(PRESET)
 	cmake --build --preset $(PRESET) --target epulse-ws epulse-load
 	@EPULSE_BIN=$(BIN) tools/bench/$@
+
+tsan-load:
+	@tools/setup build bench
+	@test -f build/tsan/build.ninja || cmake --preset tsan
+	cmake --build --preset tsan --target epulse-ws epulse-load
+	@EPULSE_BIN=build/tsan/bin tools/bench/$@
 
 kernels:
 	@tools/setup build kernels

@@ -9,8 +9,9 @@ namespace epulse::server {
 // Raises the limit of open files as far as we may; what it is then.
 std::size_t raise_file_limit();
 
-// Makes the process's table of descriptors as large as it may become. It would double whenever it is
-// full, and the kernel waits some 10 ms each time when there are several threads: while they accept.
+// Makes the process's table of descriptors as large as it may become. It would double whenever it
+// is full, and the kernel waits some 10 ms each time when there are several threads: while they
+// accept.
 void grow_file_table(std::size_t file_limit);
 
 // How many connections that limit lets be. It holds for the files of the process, and for the table

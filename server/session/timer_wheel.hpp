@@ -39,8 +39,8 @@ class TimerWheel {
     if (first_user_ + user < links_.size()) unlink(first_user_ + user);
   }
 
-  // Calls `due(user)` for each whose time has come, `at_most` of them; whether more are left for the
-  // next call. `due` may set() and clear().
+  // Calls `due(user)` for each whose time has come, `at_most` of them; whether more are left for
+  // the next call. `due` may set() and clear().
   template <typename Due>
   bool advance(std::uint64_t now_ns, std::size_t at_most, Due&& due) {
     const std::uint64_t target = now_ns / tick_ns_;

@@ -18,7 +18,8 @@ class Wheel : public testing::Test {
   std::multimap<std::uint32_t, std::uint64_t> run_to(std::uint64_t now) {
     std::multimap<std::uint32_t, std::uint64_t> called;
     for (; now_ < now; now_ += kTick) {
-      wheel_.advance(now_ + kTick, kAll, [&](std::uint32_t user) { called.emplace(user, now_ + kTick); });
+      wheel_.advance(now_ + kTick, kAll,
+                     [&](std::uint32_t user) { called.emplace(user, now_ + kTick); });
     }
     return called;
   }

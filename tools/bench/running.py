@@ -35,12 +35,12 @@ class Running:
         self._load = None
         self.port = port = free_port()
         self._url = contender.url(offer, port)
-        out = os.path.join(bench.scratch, f"server.{port}.out")
-        with open(out, "w") as file:
+        self.out = os.path.join(bench.scratch, f"server.{port}.out")
+        with open(self.out, "w") as file:
             self.process = self._children.start(
                 contender.command(offer, port=port, **bench.certificate), cpus, file)
         self.pid = self.process.pid
-        wait_for(lambda: accepts(port), f"{self.name} does not start", 10, self.process, out)
+        wait_for(lambda: accepts(port), f"{self.name} does not start", 10, self.process, self.out)
 
     def try_out(self):
         """Whether it does what it offers: a load that is answered rightly."""

@@ -34,9 +34,8 @@ void Subscriber::take(std::span<const std::uint8_t> payload, std::uint64_t now_n
   const std::optional<Stamp> stamp = read_stamped(payload, compressible);
   if (!stamp || stamp->publisher >= orders_.size()) return counters.error(ErrorKind::kWrongEcho);
   DeliveryOrder& order = orders_[stamp->publisher];
-  Publication* publication = broadcast_.publishers() == 0
-                                 ? nullptr
-                                 : &broadcast_.publication(stamp->publisher);
+  Publication* publication =
+      broadcast_.publishers() == 0 ? nullptr : &broadcast_.publication(stamp->publisher);
   const std::uint64_t sequence = whole_sequence(*stamp, order.next());
   if (publication != nullptr && sequence >= publication->published()) {
     return counters.error(ErrorKind::kWrongEcho);
