@@ -131,19 +131,23 @@ def slow_echo(target):
 
 
 def slow_subscriber(target):
-    """100 subscribers read nothing of a topic with 100 messages of 4 KiB per second; who is thrown
-    out comes back."""
-    crowd = Crowd(100, lambda: ws.upgraded(target.address, "/topic/busy", receive_bytes=4096))
+    """20 subscribers read nothing of a topic that has sent them 6 MiB, more than the kernel takes for each
+    of them, and goes on with 20 messages of 64 KiB per second; who is thrown out comes back."""
+    crowd = Crowd(20, lambda: ws.upgraded(target.address, "/topic/busy", receive_bytes=4096))
     publisher = ws.upgraded(target.address, "/topic/busy")
-    message = ws.frame(ws.BINARY, bytes(4096))
-    target.ready()
-    for turn, _ in enumerate(target.pace(100)):
+    message = ws.frame(ws.BINARY, bytes(1 << 16))
+
+    def publish():
         publisher.sendall(message)
         while select.select([publisher], [], [], 0)[0]:
             publisher.recv(1 << 16)
-        if turn % 20 == 0:
-            for index in _lost(crowd.all):
-                crowd.again(index)
+    for _ in range(96):
+        publish()
+    target.ready()
+    for _ in target.pace(20):
+        publish()
+        for index in _lost(crowd.all):
+            crowd.again(index)
 
 
 def _lost(connections):
