@@ -2,7 +2,8 @@
 PRESET ?= release
 BIN    := build/$(PRESET)/bin
 
-.PHONY: build run test clients bench bench-overhead bench-server attacks soak hundred-thousand tsan-load kernels fuzz lint clean setup
+.PHONY: build run test clients bench bench-overhead bench-server bench-record attacks soak hundred-thousand tsan-load \
+        load-proof load-hdr kernels fuzz lint clean setup
 build: setup
 	@test -f build/$(PRESET)/build.ninja || cmake --preset $(PRESET)
 	cmake --build --preset $(PRESET)
@@ -23,9 +24,9 @@ clients:
 	@$(MAKE) --no-print-directory build
 	@EPULSE_BIN=$(BIN) tools/clients
 
-bench: bench-overhead bench-server
+bench: bench-overhead bench-server bench-record
 
-bench-overhead bench-server:
+bench-overhead bench-server bench-record:
 	@tools/setup build bench
 	@$(MAKE) --no-print-directory build
 	@EPULSE_BIN=$(BIN) tools/bench/$(@:bench-%=%)
@@ -42,6 +43,17 @@ tsan-load:
 	@test -f build/tsan/build.ninja || cmake --preset tsan
 	cmake --build --preset tsan --target epulse-ws epulse-load
 	@EPULSE_BIN=build/tsan/bin tools/bench/$@
+
+# What epulse-load says of a server with known stalls, at full length; its histogram files, read by others.
+load-proof:
+	@tools/setup build
+	@$(MAKE) --no-print-directory build
+	@build/$(PRESET)/tests/load_test --gtest_also_run_disabled_tests --gtest_filter='Stall.DISABLED_*'
+
+load-hdr:
+	@tools/setup build
+	@$(MAKE) --no-print-directory build
+	@EPULSE_BIN=$(BIN) tools/check-hdr
 
 kernels:
 	@tools/setup build kernels

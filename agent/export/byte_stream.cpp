@@ -10,12 +10,18 @@ void ByteWriter::number(uint64_t value) {
   out_ += static_cast<char>(value);
 }
 
+void ByteWriter::difference(uint64_t value, uint64_t base) {
+  const uint64_t distance = value - base;
+  const bool negative = distance >> 63 != 0;
+  number((distance << 1) ^ (negative ? ~uint64_t{0} : 0));
+}
+
 void ByteWriter::text(std::string_view value) {
   number(value.size());
   out_.append(value);
 }
 
-uint64_t ByteReader::number() {
+uint64_t ByteReader::long_number() {
   uint64_t value = 0;
   for (unsigned shift = 0; shift < 64; shift += 7) {
     if (in_.empty()) break;
@@ -29,7 +35,8 @@ uint64_t ByteReader::number() {
   return 0;
 }
 
-std::string_view ByteReader::bytes(size_t size) {
+std::string_view ByteReader::text() {
+  const uint64_t size = number();
   if (size > in_.size()) {
     ok_ = false;
     in_ = {};
@@ -38,10 +45,6 @@ std::string_view ByteReader::bytes(size_t size) {
   const std::string_view taken = in_.substr(0, size);
   in_.remove_prefix(size);
   return taken;
-}
-
-std::string_view ByteReader::text() {
-  return bytes(number());
 }
 
 }  // namespace epulse::record

@@ -1,20 +1,22 @@
 #include "agent/export/record_writer.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include <algorithm>
-#include <cstring>
+#include <cstdio>
 
 #include "agent/error.hpp"
 #include "agent/export/byte_stream.hpp"
+#include "agent/export/checksum.hpp"
+#include "agent/export/record_source.hpp"
+#include "agent/export/wait_block.hpp"
 
 namespace epulse::record {
 namespace {
 
-// Far from kPayloadBytesMax.
-constexpr size_t kWaitsInBlockMax = 100'000;
+constexpr size_t kCopyBytes = 256U << 10;
 
 void put_histogram(ByteWriter& out, const model::Histogram& histogram) {
   out.number(histogram.count());
@@ -32,44 +34,82 @@ void put_histogram(ByteWriter& out, const model::Histogram& histogram) {
   out.number(0);
 }
 
+std::string encode(const Meta& meta) {
+  ByteWriter out;
+  for (const auto& [key, value] : meta) {
+    out.text(key);
+    out.text(value);
+  }
+  return out.str();
+}
+
 }  // namespace
 
-RecordWriter::RecordWriter(std::string path)
-    : path_(std::move(path)),
-      fd_(open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)) {
-  if (fd_ < 0) fail("cannot create {}: {}", path_, errno_text(errno));
-  write_all(std::string(kMagic));
+std::string path_before(const std::string& path) {
+  return path + ".before";
+}
+
+RecordWriter::RecordWriter(std::string path, uint64_t ring_bytes)
+    : path_(std::move(path)), before_path_(path_before(path_)), ring_bytes_(ring_bytes) {
+  open_file();
+  if (ring_bytes_ == 0) return;
+  struct stat status {};
+  if (fstat(fd_, &status) != 0 || !S_ISREG(status.st_mode)) {
+    close(fd_);
+    fail("cannot keep a ring in {}: it is no regular file; give -o FILE", path_);
+  }
+  unlink(before_path_.c_str());  // of a recorder that crashed
 }
 
 RecordWriter::~RecordWriter() {
   close(fd_);
 }
 
-void RecordWriter::meta(const Meta& meta) {
-  ByteWriter out;
-  for (const auto& [key, value] : meta) {
-    out.text(key);
-    out.text(value);
+void RecordWriter::open_file() {
+  fd_ = open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (fd_ < 0) fail("cannot create {}: {}", path_, errno_text(errno));
+  bytes_ = 0;
+  try {
+    write_all(kMagic);
+  } catch (const Error&) {
+    close(fd_);
+    fd_ = -1;
+    throw;
   }
-  block(BlockType::kMeta, out.str());
+}
+
+void RecordWriter::meta(const Meta& meta) {
+  for (const auto& [key, value] : meta) meta_[key] = value;
+  block(BlockType::kMeta, encode(meta));
 }
 
 void RecordWriter::interval(const model::EpollSnapshot& interval, const ThreadNames& names) {
+  const auto put_name = [&](ByteWriter& out, uint32_t id) {
+    const auto name = id == 0 ? names.end() : names.find(id);
+    out.text(name == names.end() ? std::string_view{} : std::string_view(name->second));
+  };
   ByteWriter out;
   out.number(interval.time_ns);
   out.number(interval.duration_ns);
-  out.number(interval.losses.waits_dropped);
-  out.number(interval.losses.workers_dropped);
-  out.number(interval.losses.instances_dropped);
+  out.number(interval.detailed_ns);
+  const model::EpollLosses& losses = interval.losses;
+  out.number(losses.waits_dropped);
+  out.number(losses.workers_dropped);
+  out.number(losses.instances_dropped);
+  out.number(losses.targets_dropped);
+  out.number(losses.runs_missed);
+  out.number(losses.waits_dropped_by_cpu.size());
+  for (const uint64_t dropped : losses.waits_dropped_by_cpu) out.number(dropped);
   out.number(interval.workers.size());
   for (const model::WorkerStats& worker : interval.workers) {
     out.number(worker.key.epoll_id);
     out.number(worker.key.tid);
     out.number(static_cast<uint32_t>(worker.key.epfd));
     out.number(worker.key.first_seen_ns);
+    out.number(worker.key.tgid);
     out.number(worker.max_events);
-    const auto name = names.find(worker.key.tid);
-    out.text(name == names.end() ? std::string_view{} : std::string_view(name->second));
+    put_name(out, worker.key.tid);
+    put_name(out, worker.key.tgid);
     // Each group says how many it holds, so that a reader can skip what a later version adds.
     out.number(worker.counters.size());
     for (const uint64_t value : worker.counters) out.number(value);
@@ -78,48 +118,66 @@ void RecordWriter::interval(const model::EpollSnapshot& interval, const ThreadNa
     out.number(worker.items.size());
     for (const auto& histogram : worker.items) put_histogram(out, histogram);
   }
-  // What came later, behind all that an old reader knows.
-  out.number(interval.losses.targets_dropped);
-  for (const model::WorkerStats& worker : interval.workers) {
-    const auto name = worker.key.tgid == 0 ? names.end() : names.find(worker.key.tgid);
-    out.number(worker.key.tgid);
-    out.text(name == names.end() ? std::string_view{} : std::string_view(name->second));
-  }
-  out.number(interval.detailed_ns);
-  out.number(interval.losses.runs_missed);
-  out.number(interval.losses.waits_dropped_by_cpu.size());
-  for (const uint64_t dropped : interval.losses.waits_dropped_by_cpu) out.number(dropped);
   block(BlockType::kInterval, out.str());
 }
 
-void RecordWriter::waits(const std::vector<epoll_wait_record>& waits) {
-  for (size_t at = 0; at < waits.size(); at += kWaitsInBlockMax) {
-    const size_t count = std::min(kWaitsInBlockMax, waits.size() - at);
-    ByteWriter out;
-    out.number(sizeof(epoll_wait_record));
-    out.number(count);
-    out.bytes(&waits[at], count * sizeof(epoll_wait_record));
-    block(BlockType::kWaits, out.str());
+void RecordWriter::waits(std::span<const epoll_wait_record> waits) {
+  while (!waits.empty()) {
+    const auto part = waits.first(std::min(kWaitsInBlockMax, waits.size()));
+    block(BlockType::kWaits, encode_waits(part));
+    waits = waits.subspan(part.size());
   }
 }
 
 void RecordWriter::finish() {
   block(BlockType::kEnd, {});
+  if (before_bytes_ != 0) join_files();
 }
 
-void RecordWriter::block(BlockType type, const std::string& payload) {
-  uint32_t header[3] = {static_cast<uint32_t>(type), static_cast<uint32_t>(payload.size()), 0};
-  std::string data(kBlockHeaderBytes, '\0');
-  memcpy(data.data(), header, 8);
-  uLong crc = crc32(0, reinterpret_cast<const Bytef*>(data.data()), 8);
-  crc =
-      crc32(crc, reinterpret_cast<const Bytef*>(payload.data()), static_cast<uInt>(payload.size()));
-  header[2] = static_cast<uint32_t>(crc);
-  memcpy(data.data(), header, kBlockHeaderBytes);
-  write_all(data + payload);
+// Each file of a ring can be read by itself, so it has all meta.
+void RecordWriter::start_next_file() {
+  if (rename(path_.c_str(), before_path_.c_str()) != 0) {
+    fail("cannot rename {} to {}: {}", path_, before_path_, errno_text(errno));
+  }
+  dropped_bytes_ += before_bytes_;
+  before_bytes_ = bytes_;
+  close(fd_);
+  open_file();
+  block(BlockType::kMeta, encode(meta_));
 }
 
-void RecordWriter::write_all(const std::string& data) {
+// Into the older one, which then takes the newer one's place: at each instant the newest is there.
+void RecordWriter::join_files() {
+  close(fd_);
+  fd_ = open(before_path_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
+  if (fd_ < 0) fail("cannot append to {}: {}", before_path_, errno_text(errno));
+  FileSource newer(path_);
+  bytes_ = before_bytes_;
+  before_bytes_ = 0;
+  for (uint64_t at = 0; at < newer.size();) {
+    const std::string_view part = newer.view(at, kCopyBytes);
+    write_all(part);
+    at += part.size();
+  }
+  if (rename(before_path_.c_str(), path_.c_str()) != 0) {
+    fail("cannot rename {} to {}: {}", before_path_, path_, errno_text(errno));
+  }
+}
+
+void RecordWriter::block(BlockType type, std::string_view payload) {
+  const uint32_t fields[2] = {static_cast<uint32_t>(type), static_cast<uint32_t>(payload.size())};
+  const std::string_view head(reinterpret_cast<const char*>(fields), sizeof(fields));
+  const uint32_t checksum = block_checksum(head, payload);
+  std::string data(kBlockMarker);
+  data.append(head);
+  data.append(reinterpret_cast<const char*>(&checksum), sizeof(checksum));
+  data.append(payload);
+  write_all(data);
+  const bool counted = type == BlockType::kInterval || type == BlockType::kWaits;
+  if (counted && ring_bytes_ != 0 && bytes_ >= ring_bytes_ / 2) start_next_file();
+}
+
+void RecordWriter::write_all(std::string_view data) {
   for (size_t done = 0; done < data.size();) {
     const ssize_t n = write(fd_, data.data() + done, data.size() - done);
     if (n < 0 && errno == EINTR) continue;

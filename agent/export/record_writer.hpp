@@ -1,7 +1,8 @@
 #pragma once
 
+#include <span>
 #include <string>
-#include <vector>
+#include <string_view>
 
 #include "agent/export/record_format.hpp"
 
@@ -9,26 +10,42 @@ namespace epulse::record {
 
 // Writes a record file, block by block, so that what was written before a crash stays readable.
 // Throws Error when the file cannot be created or written (a full disk).
+//
+// As a ring it keeps what was written last, between half of `ring_bytes` and all of them: when the
+// file holds half, it becomes FILE.before, in place of the one before it, and a new one is begun.
+// finish() puts the two together. After a crash both are there, and `cat` does that.
 class RecordWriter {
  public:
-  explicit RecordWriter(std::string path);
+  explicit RecordWriter(std::string path, uint64_t ring_bytes = 0);
   ~RecordWriter();
   RecordWriter(const RecordWriter&) = delete;
   RecordWriter& operator=(const RecordWriter&) = delete;
 
   void meta(const Meta& meta);
   void interval(const model::EpollSnapshot& interval, const ThreadNames& names);
-  void waits(const std::vector<epoll_wait_record>& waits);
+  void waits(std::span<const epoll_wait_record> waits);
   void finish();
-  uint64_t bytes() const { return bytes_; }
+  uint64_t bytes() const { return before_bytes_ + bytes_; }
+  uint64_t dropped_bytes() const { return dropped_bytes_; }  // that made room
 
  private:
-  void block(BlockType type, const std::string& payload);
-  void write_all(const std::string& data);
+  void open_file();
+  void block(BlockType type, std::string_view payload);
+  void write_all(std::string_view data);
+  void start_next_file();
+  void join_files();
 
   std::string path_;
-  int fd_;
-  uint64_t bytes_ = 0;
+  std::string before_path_;
+  int fd_ = -1;
+  uint64_t ring_bytes_;
+  Meta meta_;
+  uint64_t bytes_ = 0;         // in the file
+  uint64_t before_bytes_ = 0;  // in the one before
+  uint64_t dropped_bytes_ = 0;
 };
+
+// Where a ring keeps its older half.
+std::string path_before(const std::string& path);
 
 }  // namespace epulse::record

@@ -72,9 +72,10 @@ void configure(epoll_bpf& object, const EpollProbeOptions& options, const Target
   constants.scan_end_is_hooked = plan.scan_end;
 }
 
-void size_maps(const epoll_bpf& object, const TargetConstants& target, const Plan& plan,
-               uint32_t slots) {
+void size_maps(const epoll_bpf& object, const EpollProbeOptions& options,
+               const TargetConstants& target, const Plan& plan, uint32_t slots) {
   const auto& maps = object.maps;
+  if (options.ring_bytes != 0) bpf_map__set_max_entries(maps.waits, options.ring_bytes);
   // An LRU map keeps up to 128 free elements for each CPU.
   bpf_map__set_max_entries(
       maps.blames,
@@ -98,7 +99,7 @@ EpollObject::EpollObject(const EpollProbeOptions& options, const TargetConstants
                          const kernel::Facts& facts, const Plan& plan, uint32_t slots)
     : waits_(plan.waits), syscall_tracepoints_(facts.syscall_tracepoints) {
   configure(*object_, options, target, facts, plan);
-  size_maps(*object_, target, plan, slots);
+  size_maps(*object_, options, target, plan, slots);
   const std::vector<bpf_program*> chosen = chosen_programs(*object_, options, target, plan);
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, object_->obj) {

@@ -22,6 +22,7 @@ struct EpollProbeOptions {
   uint32_t exception_depth = 0;      // items; 0: no records for deep queues
   uint64_t exception_wakeup_ns = 0;  // woken to running; 0: no records for late wake-ups
   uint32_t sample_every = 0;         // one record in N deliveries; 0: none
+  uint32_t ring_bytes = 0;           // for pending records, a power of two; 0: 1 MiB
   uint64_t blame_from_ns = 20'000;   // run-queue delays that somebody is blamed for; 0: none
 };
 

@@ -25,7 +25,7 @@ std::vector<RecordBlock> split_record_file(std::string_view contents) {
   contents.remove_prefix(std::min(contents.size(), record::kMagic.size()));
   while (contents.size() >= record::kBlockHeaderBytes) {
     uint32_t header[2];
-    memcpy(header, contents.data(), sizeof(header));
+    memcpy(header, contents.data() + record::kBlockMarker.size(), sizeof(header));
     contents.remove_prefix(record::kBlockHeaderBytes);
     if (header[1] > contents.size()) break;
     blocks.push_back({header[0], std::string(contents.substr(0, header[1]))});
@@ -41,6 +41,7 @@ std::string join_record_file(const std::vector<RecordBlock>& blocks) {
     head += bytes_of(static_cast<uint32_t>(payload.size()));
     std::string checked = head;
     checked += payload;
+    contents += record::kBlockMarker;
     contents += head;
     contents += bytes_of(checksum(checked));
     contents += payload;

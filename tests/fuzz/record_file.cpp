@@ -3,30 +3,27 @@
 #include <random>
 
 #include "agent/error.hpp"
-#include "agent/export/record_reader.hpp"
 #include "tests/fuzz/record_blocks.hpp"
 #include "tests/fuzz/recording.hpp"
 #include "tests/fuzz/target.hpp"
-#include "tools/cli/report.hpp"
 
 namespace epulse::fuzz {
 namespace {
 
-// "all before it is shown", the report says of damage: so it must be what a file gives that ends
-// right there.
-void require_intact_prefix(std::string_view contents, const record::Recording& recording) {
-  if (recording.damage.empty()) return;
-  const size_t at = std::stoull(recording.damage.substr(recording.damage.rfind(' ')));
-  require(at <= contents.size(), "damage is inside the file");
-  const auto before = record::parse_recording(contents.substr(0, at), "prefix");
-  require(same_contents(before, recording), "all before the damage is kept, and nothing of it");
-  require(before.intervals == recording.intervals, "all intervals before the damage are kept");
+// "all else is shown", the report says of damage: so it must be what a file without it gives.
+void require_intact(std::string_view contents, const Recording& recording) {
+  const record::RecordCondition& condition = recording.condition;
+  if (condition.damaged_places == 0 || condition.damaged_places > record::kDamagesKept) return;
+  const Recording intact = parse_recording(without_damage(contents, condition));
+  require(intact.condition.damaged_places == 0, "what is left without the damage is intact");
+  require(same_contents(intact, recording), "all but the damage is kept, and nothing of it");
+  require(intact.intervals == recording.intervals, "all intervals but damaged ones are kept");
 }
 
 void require_all(std::string_view contents) {
-  const record::Recording recording = record::parse_recording(contents, "input");
-  cli::print_recording(recording, true);
-  require_intact_prefix(contents, recording);
+  const Recording recording = parse_recording(contents);
+  show(contents);
+  require_intact(contents, recording);
   require_round_trip(recording);
 }
 
@@ -41,7 +38,7 @@ std::string mutated_payload(const std::string& payload, size_t size_max) {
 }  // namespace
 
 std::vector<std::string> seeds() {
-  record::Recording whole;
+  Recording whole;
   whole.meta = {{"target", "redis-server[4711]"}, {"backend", "tracepoint"}};
   whole.names = {{4711, "redis-server"}};
   whole.total = example_interval(5);
@@ -60,8 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     require_all(contents);
     // A write that was cut short, anywhere: the last byte decides where.
     const size_t cut = size - size * data[size - 1] / 256;
-    require_intact_prefix(contents.substr(0, cut),
-                          epulse::record::parse_recording(contents.substr(0, cut), "cut"));
+    require_intact(contents.substr(0, cut), parse_recording(contents.substr(0, cut)));
   } catch (const epulse::Error&) {
     // Not a record file, and it said so.
   }

@@ -5,9 +5,9 @@
 
 #include <cstring>
 
-#include "agent/export/record_reader.hpp"
 #include "agent/export/record_writer.hpp"
 #include "tests/fuzz/target.hpp"
+#include "tools/report/stdio.hpp"
 
 namespace epulse::fuzz {
 namespace {
@@ -35,6 +35,25 @@ class MemoryFile {
   int fd_;
 };
 
+class Collector final : public record::RecordVisitor {
+ public:
+  void on_meta(const record::Meta& meta) override {
+    for (const auto& [key, value] : meta) recording.meta[key] = value;
+  }
+  void on_interval(const model::EpollSnapshot& interval,
+                   const record::ThreadNames& names) override {
+    for (const auto& [id, name] : names) recording.names[id] = name;
+    total.add(interval);
+    ++recording.intervals;
+  }
+  void on_waits(std::span<const epoll_wait_record> waits) override {
+    recording.waits.insert(recording.waits.end(), waits.begin(), waits.end());
+  }
+
+  Recording recording;
+  model::EpollTotal total;
+};
+
 bool same_waits(const std::vector<epoll_wait_record>& a, const std::vector<epoll_wait_record>& b) {
   return a.size() == b.size() &&
          (a.empty() || memcmp(a.data(), b.data(), a.size() * sizeof(a[0])) == 0);
@@ -42,12 +61,30 @@ bool same_waits(const std::vector<epoll_wait_record>& a, const std::vector<epoll
 
 }  // namespace
 
-bool same_contents(const record::Recording& a, const record::Recording& b) {
+Recording parse_recording(std::string_view contents) {
+  record::MemorySource source(contents);
+  Collector collector;
+  collector.recording.condition = record::scan_recording(source, "recording", collector);
+  collector.recording.total = collector.total.total();
+  return collector.recording;
+}
+
+std::string without_damage(std::string_view contents, const record::RecordCondition& condition) {
+  std::string intact;
+  uint64_t at = 0;
+  for (const record::Damage& damage : condition.damages) {
+    intact += contents.substr(at, damage.at - at);
+    at = damage.at + damage.bytes;
+  }
+  return intact.append(contents.substr(at));
+}
+
+bool same_contents(const Recording& a, const Recording& b) {
   return a.meta == b.meta && a.names == b.names && a.total == b.total &&
          same_waits(a.waits, b.waits);
 }
 
-std::string encoded(const record::Recording& recording) {
+std::string encoded(const Recording& recording) {
   const MemoryFile file;
   record::RecordWriter writer(file.path());
   writer.meta(recording.meta);
@@ -57,10 +94,17 @@ std::string encoded(const record::Recording& recording) {
   return file.contents(writer.bytes());
 }
 
-void require_round_trip(const record::Recording& recording) {
-  const record::Recording again = record::parse_recording(encoded(recording), "again");
-  require(again.damage.empty(), "what the writer wrote is whole");
+void require_round_trip(const Recording& recording) {
+  const Recording again = parse_recording(encoded(recording));
+  require(again.condition.whole(), "what the writer wrote is whole");
   require(same_contents(again, recording), "what the writer wrote reads as it was");
+}
+
+void show(std::string_view contents) {
+  record::MemorySource source(contents);
+  report::Summary summary;
+  record::scan_recording(source, "recording", summary);
+  report::print_report(summary, {});
 }
 
 model::EpollSnapshot example_interval(uint64_t waits) {

@@ -6,7 +6,6 @@
 #include "agent/model/wait_record.hpp"
 #include "tests/fuzz/recording.hpp"
 #include "tests/fuzz/target.hpp"
-#include "tools/cli/report.hpp"
 
 namespace epulse::fuzz {
 namespace {
@@ -29,7 +28,7 @@ std::string bytes_of(const epoll_wait_record& wait) {
 
 void require_all(std::string_view input) {
   model::WaitDecoder decoder;
-  record::Recording recording;
+  Recording recording;
   uint64_t too_short = 0;
   while (!input.empty()) {
     const std::string_view bytes = take_framed(input);
@@ -54,7 +53,7 @@ void require_all(std::string_view input) {
   });
   require(text.empty() != any, "the daemon has words for exceptions, and only for them");
 
-  cli::print_recording(recording, true);
+  show(encoded(recording));
   require_round_trip(recording);
 }
 

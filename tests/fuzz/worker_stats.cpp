@@ -5,7 +5,6 @@
 #include "agent/model/epoll_stats.hpp"
 #include "tests/fuzz/recording.hpp"
 #include "tests/fuzz/target.hpp"
-#include "tools/cli/report.hpp"
 
 namespace epulse::fuzz {
 namespace {
@@ -66,9 +65,9 @@ void require_all(std::string_view input) {
   apply(input.substr(half), raw);
   total.add(intervals.advance(snapshot_of(raw)));
 
-  record::Recording recording;
+  Recording recording;
   recording.total = total.total();
-  cli::print_recording(recording, true);
+  show(encoded(recording));
   require_round_trip(recording);
 }
 

@@ -5,7 +5,7 @@
 
 #include "tools/load/broadcast.hpp"
 #include "tools/load/delivery_order.hpp"
-#include "tools/load/report.hpp"
+#include "tools/load/result.hpp"
 #include "tools/load/stamp.hpp"
 #include "tools/load/subscriber.hpp"
 

@@ -92,6 +92,17 @@ TEST(Load, PipelinedMessagesComeBackAll) {
   EXPECT_EQ(static_cast<double>(messages_in(server.port())), sent);
 }
 
+TEST(Load, AWindowStaysFull) {
+  ServerChild server;
+  Child load(load_command(server.url(), {"-c", "5", "-d", "0.3", "--window", "16", "-j"}));
+  ASSERT_EQ(load.wait(), 0) << load.out() << load.err();
+  const double sent = number(load.out(), "sent");
+  EXPECT_GT(sent, 80);
+  EXPECT_EQ(number(load.out(), "received"), sent);
+  EXPECT_EQ(number(load.out(), "window"), 16);
+  EXPECT_EQ(static_cast<double>(messages_in(server.port())), sent);
+}
+
 TEST(Load, HandshakesAreCountedByBothSides) {
   ServerChild server;
   Child load(load_command(server.url(), {"-c", "4", "-d", "0.3", "--handshakes", "-j"}));
@@ -196,58 +207,6 @@ TEST(Load, AServerThatDiesIsCounted) {
   EXPECT_NE(load.out().find("closed 11"), std::string::npos) << load.out();
 }
 
-// Serves one connection, until it ends, answering every message with what `spoil` makes of it.
-template <typename Spoil>
-void serve_one(const Listener& listener, Spoil spoil) {
-  FakeConnection connection(listener);
-  while (const std::optional<std::vector<Bytes>> messages = connection.read()) {
-    for (const Bytes& message : *messages) say(connection.fd(), spoil(message));
-  }
-}
-
-template <typename Spoil>
-std::string load_against(Spoil spoil) {
-  const Listener listener;
-  std::thread server([&] { serve_one(listener, spoil); });
-  Child load(load_command(listener.url(), {"-c", "1", "-r", "101", "-d", "1", "-j"}));
-  EXPECT_EQ(load.wait(), 1) << load.err();
-  server.join();
-  return load.out();
-}
-
-TEST(Misbehaviour, WrongBytesAreCountedEach) {
-  int count = 0;
-  const std::string json = load_against([&count](Bytes payload) {
-    if (++count % 10 == 0) payload[payload.size() / 2] ^= 1U;
-    return server_frame(ws::Opcode::kBinary, payload);
-  });
-  EXPECT_EQ(number(json, "wrong_echo"), 10) << json;
-  EXPECT_EQ(number(json, "received"), 91) << json;
-}
-
-TEST(Misbehaviour, WrongTypeAndUninvitedMessages) {
-  const std::string text = load_against(
-      [](const Bytes& payload) { return server_frame(ws::Opcode::kText, Bytes(payload.size())); });
-  EXPECT_EQ(number(text, "wrong_echo"), 101) << text;
-  const std::string twice = load_against([](const Bytes& payload) {
-    Bytes frame = server_frame(ws::Opcode::kBinary, payload);
-    const Bytes copy = frame;
-    frame.insert(frame.end(), copy.begin(), copy.end());
-    return frame;
-  });
-  EXPECT_GT(number(twice, "wrong_echo"), 0) << twice;
-}
-
-TEST(Misbehaviour, BreachOfTheProtocol) {
-  const std::string json = load_against([](const Bytes&) { return Bytes{0x83, 0x00}; });
-  EXPECT_EQ(number(json, "protocol"), 1) << json;
-}
-
-TEST(Misbehaviour, NoAnswer) {
-  const std::string json = load_against([](const Bytes&) { return Bytes{}; });
-  EXPECT_EQ(number(json, "timeout"), 101) << json;
-}
-
 TEST(LoadProgram, RefusedPortIsOneLineAndStatus2) {
   std::string url;
   {
@@ -282,7 +241,8 @@ TEST(LoadProgram, UsageErrorsAreOneLineAndStatus2) {
                                                   {"--broadcast", "-c", "2", "--publishers", "3"},
                                                   {"--broadcast", "-s", "19"},
                                                   {"--publishers", "2"},
-                                                  {"--window", "2"},
+                                                  {"--window", "2", "--pipeline", "2"},
+                                                  {"--window", "2", "-r", "5"},
                                                   {"--handshakes", "--pipeline", "2"}}) {
     Child load(load_command("ws://127.0.0.1:1/", options));
     EXPECT_EQ(load.wait(), 2);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tools/cli/target_options.hpp"
+#include "tools/report/stdio.hpp"
 
 // The subcommands of epulse. Each returns the exit status: 0 fine, 1 found something, 2 failed. A
 // failure to set up is an Error, which main prints.
@@ -40,12 +41,21 @@ struct RecordOptions {
   uint32_t sample_every = 0;
   uint32_t exception_depth = 500;
   uint64_t exception_wakeup_us = 1000;
+  uint64_t size_max = 0;  // bytes of the file; 0: no limit
+  bool ring = false;      // at the limit the oldest makes room, else it ends
   std::vector<std::string> command;
 };
 
 struct ReportOptions {
   std::string input = "epulse.data";
-  bool histograms = true;
+  report::StdioOptions stdio;
+  std::string html;               // the page's file; empty: text on standard output
+  std::vector<std::string> diff;  // two files to compare; empty: show one
+};
+
+struct ScriptOptions {
+  std::string input = "epulse.data";
+  bool json = false;
 };
 
 struct UndoOptions {
@@ -58,6 +68,7 @@ int run_top(const TopOptions& options);
 int run_stat(const StatOptions& options);
 int run_record(const RecordOptions& options);
 int run_report(const ReportOptions& options);
+int run_script(const ScriptOptions& options);
 struct DoctorOptions {
   bool json = false;
   std::string backend = "auto";

@@ -3,6 +3,7 @@
 #include <signal.h>
 
 #include <CLI/CLI.hpp>
+#include <map>
 
 #include "agent/error.hpp"
 #include "tools/cli/commands.hpp"
@@ -21,6 +22,7 @@ struct Options {
   TopOptions top;
   RecordOptions record;
   ReportOptions report;
+  ScriptOptions script;
   UndoOptions undo;
 };
 
@@ -92,16 +94,54 @@ void add_record(CLI::App& app, RecordOptions& options) {
       ->add_option("--exception-wakeup-us", options.exception_wakeup_us,
                    "wake-ups later than this by themselves")
       ->capture_default_str();
+  record
+      ->add_option("--max-size", options.size_max,
+                   "end when the file is as large: bytes, or 64K, 64M, 1G")
+      ->transform(CLI::AsSizeValue(false));
+  record->add_flag("--ring", options.ring,
+                   "at --max-size the oldest makes room for the newest instead");
   record->add_option("command", options.command, "COMMAND to run meanwhile, after --");
   record->footer(
       "Examples:\n  epulse record -p 4711 -o slow.data -- sleep 10\n"
-      "  epulse record -o redis.data -- redis-server --port 7000");
+      "  epulse record -o redis.data -- redis-server --port 7000\n"
+      "  epulse record -p 4711 --sample-every 1           every delivery by itself\n"
+      "  epulse record --unit nginx --ring --max-size 64M until Ctrl-C, the last 64 MB");
 }
 
 void add_report(CLI::App& app, ReportOptions& options) {
-  CLI::App* report = app.add_subcommand("report", "show a recording: stages, queue, histograms");
-  report->add_option("-i,--input", options.input, "the file")->capture_default_str();
-  report->add_flag("!--no-histograms", options.histograms, "only the tables");
+  CLI::App* command = app.add_subcommand("report", "show a recording: stages, queue, histograms");
+  command->add_option("-i,--input", options.input, "the file")->capture_default_str();
+  command->add_flag("--stdio")->description("text on standard output, as without --html");
+  command->add_flag("!--no-histograms", options.stdio.histograms, "no histograms");
+  command->add_flag("!--no-timeline", options.stdio.timeline, "not how it was over time");
+  std::map<std::string, epulse::report::SortKey> keys;
+  for (size_t i = 0; i < std::size(epulse::report::kSortKeys); ++i) {
+    keys.emplace(epulse::report::kSortKeys[i], static_cast<epulse::report::SortKey>(i));
+  }
+  command
+      ->add_option("-s,--sort", options.stdio.sort,
+                   "workers by: recorded, events, depth, wakeup, latency or handler (p99)")
+      ->transform(CLI::CheckedTransformer(keys));
+  command->add_option("-n,--rows", options.stdio.workers, "the first so many workers; 0: all");
+  command->add_option("--html", options.html, "write a page with charts to this file instead");
+  command->add_option("--diff", options.diff, "compare two files; status 1 when something moved")
+      ->expected(2)
+      ->type_name("BEFORE AFTER");
+  command->footer(
+      "Examples:\n  epulse report -i slow.data\n"
+      "  epulse report -i slow.data -s latency -n 3 --no-histograms\n"
+      "  epulse report -i slow.data --html slow.html\n"
+      "  epulse report --diff before.data after.data");
+}
+
+void add_script(CLI::App& app, ScriptOptions& options) {
+  CLI::App* script =
+      app.add_subcommand("script", "print every event of a recording, for other programs");
+  script->add_option("-i,--input", options.input, "the file")->capture_default_str();
+  script->add_flag("-j,--json", options.json, "one JSON object per line");
+  script->footer(
+      "Examples:\n  epulse script -i slow.data | grep late\n"
+      "  epulse script -i slow.data -j | jq 'select(.type == \"wait\" and .listed > 500)'");
 }
 
 void add_undo(CLI::App& app, UndoOptions& options) {
@@ -116,6 +156,7 @@ int run(const CLI::App& app, const Options& options) {
   if (app.got_subcommand("top")) return run_top(options.top);
   if (app.got_subcommand("record")) return run_record(options.record);
   if (app.got_subcommand("report")) return run_report(options.report);
+  if (app.got_subcommand("script")) return run_script(options.script);
   if (app.got_subcommand("doctor")) return run_doctor(options.doctor);
   return run_undo(options.undo);
 }
@@ -134,6 +175,7 @@ int main(int argc, char** argv) {
   add_top(app, options.top);
   add_record(app, options.record);
   add_report(app, options.report);
+  add_script(app, options.script);
   CLI::App* doctor = app.add_subcommand("doctor",
                                         "what can be measured here, and why not more; status 1 "
                                         "when something is absent, 2 without BPF");

@@ -1,86 +1,85 @@
 #include <fmt/format.h>
+#include <unistd.h>
 
-#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
 
+#include "agent/error.hpp"
 #include "agent/export/record_reader.hpp"
-#include "agent/model/text.hpp"
+#include "agent/export/record_writer.hpp"
 #include "tools/cli/commands.hpp"
-#include "tools/cli/epoll_table.hpp"
-#include "tools/cli/report.hpp"
+#include "tools/report/diff.hpp"
+#include "tools/report/html.hpp"
+#include "tools/report/script.hpp"
 
 namespace epulse::cli {
 namespace {
 
-void print_waits(const record::Recording& recording) {
-  size_t deep = 0;
-  size_t late = 0;
-  size_t sampled = 0;
-  const epoll_wait_record* deepest = nullptr;
-  const epoll_wait_record* latest = nullptr;
-  for (const epoll_wait_record& wait : recording.waits) {
-    deep += (wait.reasons & EPOLL_WAIT_DEEP) != 0 ? 1 : 0;
-    late += (wait.reasons & EPOLL_WAIT_LATE) != 0 ? 1 : 0;
-    sampled += (wait.reasons & EPOLL_WAIT_SAMPLED) != 0 ? 1 : 0;
-    if (deepest == nullptr || wait.items[EPOLL_ITEMS_LISTED] > deepest->items[EPOLL_ITEMS_LISTED]) {
-      deepest = &wait;
-    }
-    if (latest == nullptr || wait.stage_ns[EPOLL_STAGE_WOKEN_TO_RUNNING] >
-                                 latest->stage_ns[EPOLL_STAGE_WOKEN_TO_RUNNING]) {
-      latest = &wait;
-    }
-  }
-  fmt::print("\n# {} single waits recorded: {} deep, {} late, {} sampled\n", recording.waits.size(),
-             deep, late, sampled);
-  const auto& workers = recording.total.workers;
-  const bool processes = several_processes(workers);
-  const auto describe = [&](const char* what, const epoll_wait_record& wait) {
-    const auto worker = std::find_if(workers.begin(), workers.end(), [&](const auto& candidate) {
-      return candidate.key.tid == wait.tid;
-    });
-    model::WorkerKey key{wait.epoll_id, wait.tid, wait.epfd, 0};
-    if (worker != workers.end()) key.tgid = worker->key.tgid;
-    fmt::print(
-        " {}: {} on CPU {}: {} listed, batch {}, woken to running {}, ready to delivered {}\n",
-        what, worker_label(key, recording.names, processes && key.tgid != 0), wait.cpu,
-        wait.items[EPOLL_ITEMS_LISTED], wait.items[EPOLL_ITEMS_BATCH],
-        model::duration_text(wait.stage_ns[EPOLL_STAGE_WOKEN_TO_RUNNING]),
-        model::duration_text(wait.stage_ns[EPOLL_STAGE_READY_TO_DELIVERED]));
+constexpr uint64_t kLargeBytes = 64U << 20;
+
+record::RecordCondition scan(const std::string& path, record::RecordVisitor& visitor) {
+  record::FileSource file(path);
+  const bool shown = file.size() >= kLargeBytes && isatty(STDERR_FILENO) != 0;
+  const auto progress = [&](double share) {
+    fmt::print(stderr, "\r\033[Kepulse: {}: {:.0f} %", path, 100 * share);
   };
-  if (deepest != nullptr) describe("deepest", *deepest);
-  if (latest != nullptr) describe("latest", *latest);
+  auto condition = shown ? record::scan_recording(file, path, visitor, progress)
+                         : record::scan_recording(file, path, visitor);
+  if (shown) fmt::print(stderr, "\r\033[K");
+  return condition;
+}
+
+// After the results, so that it is the last thing seen. True when something is missing.
+bool tell_damage(const std::string& path, const record::RecordCondition& condition) {
+  if (condition.whole()) return false;
+  std::fflush(stdout);
+  fmt::print(stderr, "epulse: {}: {}; all else is shown\n", path, text_of(condition));
+  const std::string before = record::path_before(path);
+  if (!condition.ended && std::filesystem::exists(before)) {
+    fmt::print(stderr, "epulse: {} may have what came before: cat {} {} > whole.data\n", before,
+               before, path);
+  }
+  return true;
+}
+
+void write_file(const std::string& path, const std::string& contents) {
+  std::ofstream file(path, std::ios::binary);
+  file << contents;
+  file.close();
+  if (!file) fail("cannot write {}: {}", path, errno_text(errno));
+}
+
+int run_diff(const std::string& before_path, const std::string& after_path) {
+  report::Summary before;
+  report::Summary after;
+  const auto before_condition = scan(before_path, before);
+  const auto after_condition = scan(after_path, after);
+  fmt::print("# before: {}\n# after:  {}\n", before_path, after_path);
+  const bool moved = report::print_differences(report::compare(before, after));
+  const bool damaged = tell_damage(before_path, before_condition);
+  return tell_damage(after_path, after_condition) || damaged || moved ? 1 : 0;
 }
 
 }  // namespace
 
-void print_recording(const record::Recording& recording, bool histograms) {
-  for (const auto& [key, value] : recording.meta) fmt::print("# {}: {}\n", key, value);
-  fmt::print("# recorded: {} in {} intervals\n", model::duration_text(recording.total.duration_ns),
-             recording.intervals);
-  print_summary(recording.total, recording.names);
-  if (histograms) {
-    const bool processes = several_processes(recording.total.workers);
-    for (const model::WorkerStats& worker : recording.total.workers) {
-      if (worker.waits() == 0) continue;
-      fmt::print("\n# {}, epoll fd {}\n", worker_label(worker.key, recording.names, processes),
-                 worker.key.epfd);
-      for (size_t i = 0; i < worker.items.size(); ++i) {
-        print_histogram(model::kItemsNames[i].data(), worker.items[i], false);
-      }
-      for (size_t i = 0; i < worker.stages.size(); ++i) {
-        print_histogram(model::kStageNames[i].data(), worker.stages[i], true);
-      }
-    }
+int run_report(const ReportOptions& options) {
+  if (!options.diff.empty()) return run_diff(options.diff[0], options.diff[1]);
+  report::Summary summary;
+  const record::RecordCondition condition = scan(options.input, summary);
+  if (options.html.empty()) {
+    report::print_report(summary, options.stdio);
+  } else {
+    write_file(options.html, report::html_page(summary, text_of(condition)));
+    fmt::print(stderr, "epulse: the page is {}\n", options.html);
   }
-  if (!recording.waits.empty()) print_waits(recording);
+  return tell_damage(options.input, condition) ? 1 : 0;
 }
 
-int run_report(const ReportOptions& options) {
-  const record::Recording recording = record::read_recording(options.input);
-  print_recording(recording, options.histograms);
-  if (recording.damage.empty()) return 0;
-  std::fflush(stdout);
-  fmt::print(stderr, "epulse: {}: {}; all before it is shown\n", options.input, recording.damage);
-  return 1;
+int run_script(const ScriptOptions& options) {
+  report::Script script(stdout, options.json);
+  const record::RecordCondition condition = scan(options.input, script);
+  return tell_damage(options.input, condition) ? 1 : 0;
 }
 
 }  // namespace epulse::cli

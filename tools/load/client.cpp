@@ -13,6 +13,7 @@
 
 #include "tools/load/clock.hpp"
 #include "tools/load/error.hpp"
+#include "tools/load/one_writer.hpp"
 #include "tools/load/opening_failure.hpp"
 #include "tools/load/payload.hpp"
 #include "tools/load/tls.hpp"
@@ -21,6 +22,8 @@ namespace epulse::load {
 namespace {
 
 constexpr std::size_t kMaxUnsentBytes = std::size_t{8} * 1024 * 1024;
+constexpr std::size_t kMaxUnsentBytesOfAll = std::size_t{256} * 1024 * 1024;
+constexpr std::size_t kMaxInFlightOfAll = 8'000'000;
 constexpr std::uint32_t kMinMaxMessage = 1024 * 1024;
 
 // As browsers offer it: the server decides about contexts and windows.
@@ -50,6 +53,14 @@ bool has_our_form(const ws::Event& event, const ClientContext& context) {
 }
 
 }  // namespace
+
+std::size_t ClientContext::max_unsent_bytes() const {
+  return std::min(kMaxUnsentBytes, kMaxUnsentBytesOfAll / options.connections);
+}
+
+std::size_t ClientContext::max_in_flight() const {
+  return std::max<std::size_t>(options.window, kMaxInFlightOfAll / options.connections);
+}
 
 Client::Client(std::uint32_t index, std::uint32_t tag, std::uint32_t size_bytes, bool raw)
     : parser_(raw ? ws::Role::kServer : ws::Role::kClient, std::max(size_bytes, kMinMaxMessage)),
@@ -135,11 +146,12 @@ ws::ResponseHead Client::check_opening(const ClientContext& context) const {
 void Client::opened(const std::optional<ws::DeflateTerms>& deflate, ClientContext& context) {
   state_ = State::kOpen;
   counted_ = true;
-  context.counters.connected.fetch_add(1, std::memory_order_relaxed);
-  context.counters.opened.fetch_add(1, std::memory_order_relaxed);
+  add_to(context.counters.connected);
+  add_to(context.counters.opened);
+  if (context.recording != nullptr) context.recording->opened(index_, fd_);
   if (subscriber_) subscriber_->join();
   if (!deflate) return;
-  context.counters.compressed.fetch_add(1, std::memory_order_relaxed);
+  add_to(context.counters.compressed);
   sender_ = ws::DeflateSender(context.compression, ws::client_side(*deflate));
   parser_.expect_deflate(context.compression.inflaters(), ws::server_side(*deflate));
 }
@@ -147,10 +159,10 @@ void Client::opened(const std::optional<ws::DeflateTerms>& deflate, ClientContex
 void Client::opened_again(ClientContext& context) {
   if (due_.empty()) return die(context);  // The end came first.
   state_ = State::kOpen;
-  const std::uint64_t due = due_.front();
+  const std::uint64_t due_ns = due_.front().due_ns;
   due_.pop_front();
-  context.counters.received.fetch_add(1, std::memory_order_relaxed);
-  count_latency(due, context);
+  add_to(context.counters.received);
+  count_latency(due_ns, context);
   if (context.now_ns < context.send_until_ns) return reopen(context);
   die(context);
 }
@@ -159,16 +171,14 @@ void Client::reopen(ClientContext& context) {
   if (state_ != State::kOpen) return;
   ::close(fd_);
   tls_.reset();
-  due_.push_back(clock_ns());
-  context.counters.sent.fetch_add(1, std::memory_order_relaxed);
+  due_.push_back({clock_ns(), 0});
+  add_to(context.counters.sent);
   connect(context);
 }
 
 void Client::fail_opening(ErrorKind kind, std::string_view why, ClientContext& context) {
   context.counters.error(kind);
-  if (context.first_failure.empty()) {
-    context.first_failure = opening_failure(kind, context.target, why);
-  }
+  context.first_failure->tell(opening_failure(kind, context.target, why));
   die(context);
 }
 
@@ -238,7 +248,7 @@ void Client::handle(const ws::Event& event, ClientContext& context) {
     case ws::Event::Kind::kMessage:
       return subscriber_ ? take_delivery(event, context) : check_answer(event, context);
     case ws::Event::Kind::kPing:
-      return send_control(ws::Opcode::kPong, event.payload, context);
+      return answer_ping(event.payload, context);
     case ws::Event::Kind::kClose:
       return state_ == State::kClosing ? die(context)
                                        : close_and_lose(event.code, ErrorKind::kClosed, context);
@@ -253,7 +263,8 @@ void Client::handle(const ws::Event& event, ClientContext& context) {
 void Client::abandon_answers(ClientContext& context) {
   context.now_ns = clock_ns();
   if (publication_ != nullptr) publication_->abandon(context.now_ns, context.counters);
-  for (const std::uint64_t due : due_) count_latency(due, context);
+  for (const Awaited& message : due_) count_latency(message.due_ns, context);
+  record_unanswered(context);
   if (!due_.empty()) context.counters.error(ErrorKind::kTimeout, due_.size());
   due_.clear();
 }
@@ -261,20 +272,24 @@ void Client::abandon_answers(ClientContext& context) {
 void Client::check_answer(const ws::Event& event, ClientContext& context) {
   if (!context.counting) return;
   Counters& counters = context.counters;
-  if (due_.empty()) return counters.error(ErrorKind::kWrongEcho);
-  const std::uint64_t due = due_.front();
+  if (due_.empty()) return counters.error(ErrorKind::kUninvited);
+  const Awaited message = due_.front();
   due_.pop_front();
   const bool right = has_our_form(event, context) &&
                      is_payload(event.payload, index_, next_answer_, context.options.compression);
-  ++next_answer_;
   if (right) {
-    counters.received.fetch_add(1, std::memory_order_relaxed);
-    count_latency(due, context);
+    add_to(counters.received);
+    count_latency(message.due_ns, context);
+    record(message, next_answer_, context.now_ns, context);
   } else {
     counters.error(ErrorKind::kWrongEcho);
   }
-  if (!due_.empty() || context.now_ns >= context.send_until_ns) return;
-  for (std::uint32_t k = 0; k < context.options.pipeline; ++k) add_message(context.now_ns, context);
+  ++next_answer_;
+  if (context.now_ns >= context.send_until_ns) return;
+  const std::uint32_t pipeline = context.options.pipeline;
+  if (pipeline == 1) return add_message(context.now_ns, context);
+  if (!due_.empty()) return;
+  for (std::uint32_t k = 0; k < pipeline; ++k) add_message(context.now_ns, context);
 }
 
 void Client::take_delivery(const ws::Event& event, ClientContext& context) {
@@ -287,6 +302,17 @@ void Client::count_latency(std::uint64_t due_ns, ClientContext& context) {
   context.counters.latency.record(context.now_ns > due_ns ? context.now_ns - due_ns : 0);
 }
 
+void Client::record(const Awaited& message, std::uint64_t sequence, std::uint64_t received_ns,
+                    ClientContext& context) const {
+  if (context.recording == nullptr) return;
+  context.recording->sample.add(
+      {message.due_ns, message.sent_ns, received_ns, index_, static_cast<std::uint32_t>(sequence)});
+}
+
+void Client::record_unanswered(ClientContext& context) const {
+  for (std::size_t k = 0; k < due_.size(); ++k) record(due_[k], next_answer_ + k, 0, context);
+}
+
 // Sending.
 
 void Client::send_messages(std::uint64_t due_ns, std::uint32_t count, ClientContext& context) {
@@ -296,7 +322,7 @@ void Client::send_messages(std::uint64_t due_ns, std::uint32_t count, ClientCont
 
 void Client::add_message(std::uint64_t due_ns, ClientContext& context) {
   if (state_ != State::kOpen) return;
-  if (unsent_.size() > kMaxUnsentBytes) {
+  if (unsent_.size() > context.max_unsent_bytes() || due_.size() >= context.max_in_flight()) {
     return context.counters.error(ErrorKind::kTimeout);
   }
   compose(due_ns, context);
@@ -311,7 +337,7 @@ void Client::add_message(std::uint64_t due_ns, ClientContext& context) {
   const auto payload = std::span(context.output).subspan(start);
   std::copy(encoded.bytes.begin(), encoded.bytes.end(), payload.begin());
   ws::apply_mask(payload, mask);
-  context.counters.sent.fetch_add(1, std::memory_order_relaxed);
+  add_to(context.counters.sent);
 }
 
 // The next message, and when it was due.
@@ -319,12 +345,13 @@ void Client::compose(std::uint64_t due_ns, ClientContext& context) {
   context.message.resize(context.options.size_bytes);
   if (publication_ != nullptr) return publication_->compose(context.message, due_ns);
   fill_payload(context.message, index_, next_sequence_++, context.options.compression);
-  due_.push_back(due_ns);
+  due_.push_back({due_ns, context.recording != nullptr ? clock_ns() : 0});
 }
 
-void Client::send_control(ws::Opcode opcode, std::span<const std::uint8_t> payload,
-                          ClientContext& context) {
-  write(ws::encode_control(opcode, payload, random_mask(context)).view(), context);
+// RFC 6455, 5.5.3: not every ping needs its pong. None is added to what a server does not take.
+void Client::answer_ping(std::span<const std::uint8_t> payload, ClientContext& context) {
+  if (!unsent_.empty()) return;
+  write(ws::encode_control(ws::Opcode::kPong, payload, random_mask(context)).view(), context);
 }
 
 void Client::close(ClientContext& context) {
@@ -414,6 +441,7 @@ void Client::lose(ErrorKind kind, ClientContext& context) {
   context.counters.error(kind);
   const std::uint64_t missing = subscriber_ ? subscriber_->missing() : due_.size();
   if (missing != 0) context.counters.error(ErrorKind::kLost, missing);
+  record_unanswered(context);
   die(context);
 }
 

@@ -15,12 +15,20 @@
 #include "server/ws/parser.hpp"
 #include "tools/load/broadcast.hpp"
 #include "tools/load/counters.hpp"
+#include "tools/load/course.hpp"
 #include "tools/load/options.hpp"
 #include "tools/load/random.hpp"
+#include "tools/load/recording.hpp"
 #include "tools/load/subscriber.hpp"
 #include "tools/load/target.hpp"
 
 namespace epulse::load {
+
+// A message in flight.
+struct Awaited {
+  std::uint64_t due_ns;
+  std::uint64_t sent_ns;  // unless nothing is recorded: then 0
+};
 
 // What the clients of one thread share.
 struct ClientContext {
@@ -32,7 +40,8 @@ struct ClientContext {
   bool counting = true;             // false from the end on
   std::uint64_t send_until_ns = 0;  // closed loop: answers call for the next messages until then
   std::uint64_t now_ns = 0;         // when the input being handled was received
-  std::string first_failure{};      // of opening a connection
+  FirstFailure* first_failure = nullptr;
+  Recording* recording = nullptr;  // none unless asked for
   std::vector<std::uint8_t> input = std::vector<std::uint8_t>(std::size_t{64} * 1024);
   std::vector<std::uint8_t> message{};  // being sent
   // Messages of any size, with context where the server allows it.
@@ -42,6 +51,11 @@ struct ClientContext {
   std::vector<std::uint8_t> output{};
   tls::Pipe pipe{};
   RandomBits random{};
+
+  // What one connection may hold while the server takes or answers nothing; together they stay
+  // bounded, however many connections a server neglects.
+  std::size_t max_unsent_bytes() const;
+  std::size_t max_in_flight() const;
 };
 
 // One connection to the server under load.
@@ -95,9 +109,11 @@ class Client final : private tls::Sink {
   void take_delivery(const ws::Event& event, ClientContext& context);
   void add_message(std::uint64_t due_ns, ClientContext& context);
   void compose(std::uint64_t due_ns, ClientContext& context);
-  void count_latency(std::uint64_t due_ns, ClientContext& context);
-  void send_control(ws::Opcode opcode, std::span<const std::uint8_t> payload,
-                    ClientContext& context);
+  static void count_latency(std::uint64_t due_ns, ClientContext& context);
+  void record(const Awaited& message, std::uint64_t sequence, std::uint64_t received_ns,
+              ClientContext& context) const;
+  void record_unanswered(ClientContext& context) const;
+  void answer_ping(std::span<const std::uint8_t> payload, ClientContext& context);
   static void write(std::span<const std::uint8_t> bytes, ClientContext& context);
   void take(std::span<const std::uint8_t> output) override;  // ciphertext
   void flush(ClientContext& context);
@@ -117,7 +133,7 @@ class Client final : private tls::Sink {
   std::optional<tls::Stream> tls_;
   std::optional<Subscriber> subscriber_;  // broadcast
   Publication* publication_ = nullptr;    // broadcast, if it publishes: its messages
-  std::deque<std::uint64_t> due_;         // of the messages, or handshakes, not answered yet
+  std::deque<Awaited> due_;               // the messages, or handshakes, not answered yet
   std::vector<std::uint8_t> unsent_;      // what the socket did not take
   std::string key_;                       // during the handshake
   std::string response_;                  //

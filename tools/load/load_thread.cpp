@@ -16,12 +16,12 @@ namespace {
 
 constexpr int kBatch = 256;
 constexpr std::size_t kConnectsAtOnce = 128;
-constexpr std::uint64_t kOpenTimeoutNs = 10 * kSecondNs;
 constexpr std::uint64_t kAnswerTimeoutNs = 2 * kSecondNs;
 constexpr std::uint64_t kCloseTimeoutNs = kSecondNs / 2;
 constexpr std::uint64_t kLookAroundNs = kSecondNs / 50;  // so that Ctrl-C is noticed
 constexpr std::uint64_t kOthersDeliverNs = 50'000;
 constexpr std::uint64_t kNsPerMs = 1'000'000;
+constexpr std::size_t kRecordedOfAll = 2'000'000;
 constexpr int kSendsPerTurn = 256;  // before answers are looked at again
 
 timespec to_timespec(std::uint64_t ns) {
@@ -31,11 +31,17 @@ timespec to_timespec(std::uint64_t ns) {
 }  // namespace
 
 LoadThread::LoadThread(std::uint32_t index, const Options& options, const Target& target,
-                       SSL_CTX* tls, Course& course, Broadcast* broadcast)
+                       SSL_CTX* tls, Course& course, Counters& counters, Broadcast* broadcast)
     : options_(options),
       course_(course),
       schedule_(options.open_loop() ? options.rate : 1, options.senders()),
-      context_{options, target, tls, counters_, epoll_create1(EPOLL_CLOEXEC)} {
+      counters_(counters),
+      context_{options, target, tls, counters, epoll_create1(EPOLL_CLOEXEC)} {
+  context_.first_failure = &course.first_failure;
+  if (!options.record_file.empty()) {
+    recording_.emplace(MessageSample(options.record_every, kRecordedOfAll / options.threads));
+    context_.recording = &*recording_;
+  }
   if (context_.epoll_fd < 0) {
     fail("cannot create an epoll instance: {}; raise ulimit -n", errno_text(errno));
   }
@@ -54,6 +60,7 @@ LoadThread::~LoadThread() {
 void LoadThread::run() {
   // The default slack of 50 us would be lateness of our own making.
   prctl(PR_SET_TIMERSLACK, 1UL);
+  counters_.thread.store(gettid());
   open_all();
   course_.opened.fetch_add(1);
   wait_start();
@@ -94,13 +101,14 @@ std::size_t LoadThread::count_opening() const {
 }
 
 void LoadThread::open_all() {
-  std::uint64_t deadline = clock_ns() + kOpenTimeoutNs;
+  const auto timeout_ns = static_cast<std::uint64_t>(options_.open_timeout_s * 1e9);
+  std::uint64_t deadline = clock_ns() + timeout_ns;
   std::size_t next = 0;
   std::size_t opening = 0;
   while ((next < clients_.size() || opening > 0) && clock_ns() < deadline && !stopped()) {
     for (; next < clients_.size() && opening < kConnectsAtOnce; ++next, ++opening) {
       clients_[next]->connect(context_);
-      deadline = clock_ns() + kOpenTimeoutNs;  // Each gets its time, however many there are.
+      deadline = clock_ns() + timeout_ns;  // Each gets its time, however many there are.
     }
     if (opening > 0) poll(kLookAroundNs);
     opening = count_opening();
@@ -173,7 +181,7 @@ void LoadThread::send_closed_loop() {
     if (options_.handshakes) {
       client->reopen(context_);
     } else {
-      client->send_messages(clock_ns(), options_.pipeline, context_);
+      client->send_messages(clock_ns(), options_.at_once(), context_);
     }
   }
   for (std::uint64_t now = clock_ns(); now < end_ns_ && !stopped() && anyone_open();

@@ -3,24 +3,16 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <string>
+#include <optional>
 #include <vector>
 
 #include "tools/load/broadcast.hpp"
 #include "tools/load/client.hpp"
+#include "tools/load/course.hpp"
+#include "tools/load/recording.hpp"
 #include "tools/load/schedule.hpp"
 
 namespace epulse::load {
-
-// How the threads of a run and main agree on its course.
-struct Course {
-  std::atomic<std::uint32_t> opened{0};    // threads whose connections are up, or have failed
-  std::atomic<std::uint32_t> answered{0};  // threads that wait for no answers any more
-  std::atomic<std::uint32_t> finished{0};  // threads that are done
-  std::atomic<std::uint64_t> start_ns{0};  // set by main once all are up; 0: not yet
-  std::atomic<bool> stop{false};           // Ctrl-C
-  std::atomic<bool> reported{false};       // main has counted the connections: they may be closed
-};
 
 // A share of the connections and the loop that serves them.
 class LoadThread {
@@ -28,17 +20,15 @@ class LoadThread {
   // Takes the connections whose number modulo --threads is `index`. `broadcast`: none in other
   // modes.
   LoadThread(std::uint32_t index, const Options& options, const Target& target, SSL_CTX* tls,
-             Course& course, Broadcast* broadcast);
+             Course& course, Counters& counters, Broadcast* broadcast);
   LoadThread(const LoadThread&) = delete;
   LoadThread& operator=(const LoadThread&) = delete;
   ~LoadThread();
 
   void run();
 
-  const Counters& counters() const { return counters_; }
-  Counters& counters() { return counters_; }
-  // Why the first connection that could not be opened could not; once `opened` counts this thread.
-  const std::string& first_failure() const { return context_.first_failure; }
+  // What it has recorded, once it has run; nothing unless that was asked for.
+  Recording* recording() { return recording_ ? &*recording_ : nullptr; }
 
  private:
   void open_all();
@@ -61,7 +51,8 @@ class LoadThread {
   const Options& options_;
   Course& course_;
   Schedule schedule_;
-  Counters counters_;
+  Counters& counters_;
+  std::optional<Recording> recording_;
   ClientContext context_;
   std::vector<std::unique_ptr<Client>> clients_;
   std::vector<Client*> senders_;  // of these

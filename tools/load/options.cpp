@@ -12,6 +12,18 @@ namespace {
 
 constexpr int kUsageStatus = 2;
 
+constexpr const char* kAbout =
+    "WebSocket load: sends messages to a server that echoes them, checks every byte of the\n"
+    "answers and reports how long they took.\n"
+    "With --rate, messages leave on a fixed timetable and their latency counts from the moment\n"
+    "they were due, so a server that stalls cannot hide it. Without, each connection sends its\n"
+    "next message when the answer to the last has come.\n"
+    "With --broadcast, it is a topic to which all that is sent comes back on every connection:\n"
+    "order, loss and repetition are told by number, latency is that of each delivery.\n"
+    "tcp:// instead of ws:// loads a server that echoes whatever it receives: the same bytes,\n"
+    "without WebSocket.\n"
+    "Exit status: 0 all is well, 1 errors or an --expect that is not met, 2 no load at all.";
+
 // Throws CLI::ParseError.
 void check_broadcast(const Options& options) {
   if (!options.broadcast) return;
@@ -24,28 +36,25 @@ void check_broadcast(const Options& options) {
   }
 }
 
-}  // namespace
-
-ParsedOptions parse_options(int argc, char** argv) {
-  Options options;
-  CLI::App app(
-      "WebSocket load: sends messages to a server that echoes them, checks every byte of the\n"
-      "answers and reports how long they took.\n"
-      "With --rate, messages leave on a fixed timetable and their latency counts from the moment\n"
-      "they were due, so a server that stalls cannot hide it. Without, each connection sends its\n"
-      "next message when the answer to the last has come.\n"
-      "With --broadcast, it is a topic to which all that is sent comes back on every connection:\n"
-      "order, loss and repetition are told by number, latency is that of each delivery.\n"
-      "tcp:// instead of ws:// loads a server that echoes whatever it receives: the same bytes,\n"
-      "without WebSocket.");
-  app.name("epulse-load");
-  app.option_defaults()->always_capture_default();
+void add_load(CLI::App& app, Options& options) {
   app.add_option("url", options.url, "ws://HOST:PORT/PATH, wss:// for TLS, or tcp://HOST:PORT");
   app.add_option("-c,--connections", options.connections, "Connections")
       ->check(CLI::Range(1, 1'000'000));
   app.add_option("-s,--size", options.size_bytes, "Bytes in a message")
       ->check(CLI::Range(0, 1 << 30));
   app.add_option("-d,--duration", options.duration_s, "Seconds")->check(CLI::Range(0.01, 1e7));
+  app.add_option("-t,--threads", options.threads, "Threads")->check(CLI::Range(1, 1024));
+  app.add_option("--open-timeout", options.open_timeout_s, "Seconds for a connection to open")
+      ->check(CLI::Range(0.01, 1e5));
+  app.add_flag("--compression", options.compression,
+               "Offer permessage-deflate, and send messages that can be compressed");
+  CLI::Option* ca = app.add_option("--tls-ca", options.tls_ca_file,
+                                   "Certificates to trust, a PEM file, instead of the system's");
+  app.add_flag("--tls-insecure", options.tls_insecure, "Take any certificate")->excludes(ca);
+}
+
+// What is sent when.
+void add_modes(CLI::App& app, Options& options) {
   CLI::Option* rate =
       app.add_option("-r,--rate", options.rate, "Messages per second over all connections")
           ->check(CLI::Range(0.001, 1e9));
@@ -72,22 +81,62 @@ ParsedOptions parse_options(int argc, char** argv) {
          "of ours are open")
       ->check(CLI::Range(std::uint32_t{0}, kMaxPublishers))
       ->needs(broadcast);
-  app.add_option("--window", options.window,
-                 "Messages of a publisher that some subscriber does not have yet")
+  app.add_option(
+         "--window", options.window,
+         "Messages of a connection that are not answered yet; with --broadcast, messages of "
+         "a publisher that some subscriber does not have yet")
       ->check(CLI::Range(1, 65536))
-      ->needs(broadcast)
-      ->excludes(rate);
-  app.add_option("-t,--threads", options.threads, "Threads")->check(CLI::Range(1, 1024));
-  const CLI::Option* progress =
-      app.add_option("--progress", options.progress_s, "Seconds between progress lines; 0: none")
-          ->check(CLI::Range(0.0, 1e6));
-  app.add_flag("--compression", options.compression,
-               "Offer permessage-deflate, and send messages that can be compressed");
+      ->excludes(rate)
+      ->excludes(pipeline)
+      ->excludes(handshakes);
+}
+
+void add_outputs(CLI::App& app, Options& options) {
+  app.add_option("--progress", options.progress_s, "Seconds between progress lines; 0: none")
+      ->check(CLI::Range(0.0, 1e6));
   app.add_flag("-j,--json", options.json,
                "The result as one line of JSON; with --progress, each interval too");
-  CLI::Option* ca = app.add_option("--tls-ca", options.tls_ca_file,
-                                   "Certificates to trust, a PEM file, instead of the system's");
-  app.add_flag("--tls-insecure", options.tls_insecure, "Take any certificate")->excludes(ca);
+  app.add_option_function<std::vector<std::string>>(
+         "--expect",
+         [&options](const std::vector<std::string>& texts) {
+           for (const std::string& text : texts) {
+             const std::optional<Expectation> expectation = parse_expectation(text);
+             if (!expectation) {
+               throw CLI::ValidationError(
+                   "--expect",
+                   fmt::format("'{}' is none; write p99<2ms, rate>=50000 or errors=0", text));
+             }
+             options.expectations.push_back(*expectation);
+           }
+         },
+         "What the result is to meet, or the exit status is 1: p99<2ms, max<50ms, errors=0, ...")
+      ->allow_extra_args(false);
+  app.add_option("--hgrm", options.percentiles_file, "Write HdrHistogram's percentiles to a file");
+  app.add_option("--hdr-log", options.hdr_log_file,
+                 "Write each interval's histogram (HdrHistogram V2, base64) to a file");
+  CLI::Option* record = app.add_option("--record", options.record_file,
+                                       "Write each message's times to a file, for epulse report "
+                                       "--join");
+  for (const char* other : {"--broadcast", "--handshakes"}) {
+    record->excludes(app.get_option(other));
+  }
+  app.add_option("--record-every", options.record_every, "Record only every so many messages")
+      ->check(CLI::Range(1, 1'000'000'000))
+      ->needs(record);
+  app.add_option("--metrics", options.metrics_address,
+                 "Answer GET /metrics for Prometheus on ADDRESS:PORT while it runs");
+}
+
+}  // namespace
+
+ParsedOptions parse_options(int argc, char** argv) {
+  Options options;
+  CLI::App app(kAbout);
+  app.name("epulse-load");
+  app.option_defaults()->always_capture_default();
+  add_load(app, options);
+  add_modes(app, options);
+  add_outputs(app, options);
   app.set_version_flag("--version", "epulse-load " EPULSE_VERSION);
   try {
     app.parse(argc, argv);
@@ -97,7 +146,7 @@ ParsedOptions parse_options(int argc, char** argv) {
     fmt::print(stderr, "epulse-load: {}; see epulse-load --help\n", error.what());
     return {std::nullopt, kUsageStatus};
   }
-  if (options.json && progress->count() == 0) options.progress_s = 0;
+  if (options.json && app.count("--progress") == 0) options.progress_s = 0;
   if (options.threads > options.connections) options.threads = options.connections;
   return {options, 0};
 }

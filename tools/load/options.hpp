@@ -4,6 +4,9 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
+
+#include "tools/load/expectation.hpp"
 
 namespace epulse::load {
 
@@ -17,15 +20,26 @@ struct Options {
   bool handshakes = false;       // opens connections instead of sending messages
   bool broadcast = false;        // all connections subscribe, the first ones publish
   std::uint32_t publishers = 1;  // broadcast: at most the connections; 0: others publish
-  std::uint32_t window = 1;      // broadcast, closed loop: messages in flight for each publisher
+  std::uint32_t window = 1;      // closed loop: messages in flight for each sender
   std::uint32_t threads = 1;
-  double progress_s = 1;  // 0: off
+  double open_timeout_s = 10;  // for a connection to be up
+  double progress_s = 1;       // 0: off
   bool json = false;
-  bool compression = false;   // offers permessage-deflate
-  std::string tls_ca_file;    // trusted instead of the system's; empty: those
-  bool tls_insecure = false;  // whoever the server is
+  std::vector<Expectation> expectations;
+  std::string hdr_log_file;  // empty: none, as with those that follow
+  std::string percentiles_file;
+  std::string record_file;
+  std::uint64_t record_every = 1;
+  std::string metrics_address;  // to listen on
+  bool compression = false;     // offers permessage-deflate
+  std::string tls_ca_file;      // trusted instead of the system's; empty: those
+  bool tls_insecure = false;    // whoever the server is
 
   bool open_loop() const { return rate > 0; }
+  // Between intervals; 0: none are wanted.
+  double interval_s() const { return progress_s == 0 && !hdr_log_file.empty() ? 1 : progress_s; }
+  // Closed loop: messages of a connection that leave together at the start.
+  std::uint32_t at_once() const { return pipeline > 1 ? pipeline : window; }
   // Connections that send messages.
   std::uint32_t senders() const { return broadcast ? publishers : connections; }
 };

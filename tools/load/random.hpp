@@ -1,10 +1,11 @@
 #pragma once
 
-#include <unistd.h>
+#include <sys/random.h>
 
 #include <array>
 #include <cerrno>
 #include <cstdint>
+#include <span>
 
 #include "tools/load/error.hpp"
 
@@ -21,13 +22,19 @@ class RandomBits {
 
  private:
   void refill() {
-    if (getentropy(words_.data(), sizeof words_) != 0) {
-      fail("cannot get random bits of the kernel: {}", errno_text(errno));
+    const auto words = std::as_writable_bytes(std::span(words_));
+    // Above 256 bytes a signal may cut it short.
+    for (std::size_t got = 0; got < words.size();) {
+      const ssize_t n = getrandom(words.data() + got, words.size() - got, 0);
+      if (n < 0 && errno != EINTR) {
+        fail("cannot get random bits of the kernel: {}", errno_text(errno));
+      }
+      if (n > 0) got += static_cast<std::size_t>(n);
     }
     next_ = 0;
   }
 
-  std::array<std::uint32_t, 64> words_{};
+  std::array<std::uint32_t, 1024> words_{};
   std::size_t next_ = words_.size();
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "tools/load/one_writer.hpp"
 #include "tools/load/stamp.hpp"
 
 namespace epulse::load {
@@ -46,7 +47,7 @@ void Subscriber::take(std::span<const std::uint8_t> payload, std::uint64_t now_n
   if (arrival.turn == DeliveryOrder::Turn::kLate) counters.error(ErrorKind::kOrder);
   if (arrival.skipped != 0) counters.error(ErrorKind::kLost, arrival.skipped);
   if (publication != nullptr) publication->await(connection_, order.next());
-  counters.received.fetch_add(1, std::memory_order_relaxed);
+  add_to(counters.received);
   counters.latency.record(age_ns(*stamp, now_ns));
 }
 

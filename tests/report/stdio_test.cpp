@@ -1,28 +1,30 @@
-#include "tools/cli/report.hpp"
-
 #include <gtest/gtest.h>
 
 #include <limits>
 
-namespace epulse::cli {
+#include "tools/report/stdio.hpp"
+
+namespace epulse::report {
 namespace {
 
 constexpr uint64_t kMost = std::numeric_limits<uint64_t>::max();
 
 // What is printed of a worker that waited once and has this "handler" histogram.
 std::string report(const model::Histogram& handler) {
-  record::Recording recording;
-  model::WorkerStats& worker = recording.total.workers.emplace_back();
+  model::EpollSnapshot interval;
+  model::WorkerStats& worker = interval.workers.emplace_back();
   worker.counters[EPOLL_COUNTER_WAITS] = 1;
   worker.stages[EPOLL_STAGE_HANDLER] = handler;
+  Summary summary;
+  summary.on_interval(interval, {});
   testing::internal::CaptureStdout();
-  print_recording(recording, true);
+  print_report(summary, {});
   std::fflush(stdout);
   return testing::internal::GetCapturedStdout();
 }
 
 // No probe counts so, but a file may say it. It divided by zero.
-TEST(Report, ACountWithoutSlotsHasNoBars) {
+TEST(Stdio, ACountWithoutSlotsHasNoBars) {
   const std::vector<__u64> slots(model::kNsShape.slots());
   const std::string text = report(model::Histogram(model::kNsShape, 1, 500, 500, slots.data()));
   EXPECT_NE(text.find("500ns"), std::string::npos) << text;
@@ -30,7 +32,7 @@ TEST(Report, ACountWithoutSlotsHasNoBars) {
 }
 
 // As a double the mean would be 2^64, which no uint64_t holds.
-TEST(Report, AMeanOfTheLargestSum) {
+TEST(Stdio, AMeanOfTheLargestSum) {
   std::vector<__u64> slots(model::kNsShape.slots());
   slots.back() = 1;
   const std::string text = report(model::Histogram(model::kNsShape, 1, kMost, kMost, slots.data()));
@@ -38,7 +40,7 @@ TEST(Report, AMeanOfTheLargestSum) {
 }
 
 // 40 times the largest slot does not fit either.
-TEST(Report, TheFullestOctaveHasTheLongestBar) {
+TEST(Stdio, TheFullestOctaveHasTheLongestBar) {
   std::vector<__u64> slots(model::kNsShape.slots());
   slots[5] = kMost;
   slots[1] = kMost / 2;
@@ -48,4 +50,4 @@ TEST(Report, TheFullestOctaveHasTheLongestBar) {
 }
 
 }  // namespace
-}  // namespace epulse::cli
+}  // namespace epulse::report

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "tools/load/result.hpp"
+
+namespace epulse::load {
+
+// A threshold that a result is to meet: "p99<2ms", "errors=0", "rate>=50000".
+struct Expectation {
+  enum class Relation { kLess, kAtMost, kEqual, kAtLeast, kMore };
+
+  std::string text;  // as given
+  std::string name;  // pNN, max, mean, rate, received, errors or a kind of error, unsound
+  Relation relation = Relation::kEqual;
+  double bound = 0;  // durations in ns
+
+  // What the result has under that name.
+  double measured(const Result& result) const;
+  bool met(const Result& result) const;
+  // "3.1 ms", or a plain number.
+  std::string measured_text(const Result& result) const;
+};
+
+// Nothing when it is none.
+std::optional<Expectation> parse_expectation(std::string_view text);
+
+}  // namespace epulse::load

@@ -1,0 +1,74 @@
+#include "tools/load/outputs.hpp"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cstdio>
+
+#include "tools/load/clock.hpp"
+#include "tools/load/hdr_format.hpp"
+#include "tools/load/report.hpp"
+
+namespace epulse::load {
+namespace {
+
+FilePtr create_if_named(const std::string& path, const std::string& purpose) {
+  return path.empty() ? nullptr : create_file(path, purpose);
+}
+
+// One piece, so that who reads a pipe gets it at once.
+void say(const std::string& text) {
+  fmt::print("{}", text);
+  std::fflush(stdout);
+}
+
+}  // namespace
+
+Outputs::Outputs(const Options& options)
+    : options_(options),
+      hdr_log_(create_if_named(options.hdr_log_file, "the histogram log")),
+      percentiles_(create_if_named(options.percentiles_file, "the percentiles")),
+      record_(create_if_named(options.record_file, "the record")) {}
+
+void Outputs::begin() {
+  if (!hdr_log_) return;
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const double now_s = std::chrono::duration<double>(now).count();
+  fmt::print(hdr_log_.get(), "{}", hdr_log_head("epulse-load " EPULSE_VERSION, now_s));
+}
+
+void Outputs::log(const Interval& interval) {
+  if (!hdr_log_ || interval.latency.total() == 0) return;
+  const double from_s = interval.end_s - interval.length_s;
+  fmt::print(hdr_log_.get(), "{}", hdr_log_line(from_s, interval.length_s, interval.latency));
+}
+
+void Outputs::interval(const Interval& interval) {
+  log(interval);
+  if (options_.progress_s > 0) {
+    say(options_.json ? interval_json(interval) : interval_text(interval));
+  }
+}
+
+void Outputs::remainder(const Interval& interval) {
+  log(interval);
+}
+
+void Outputs::finish(const Result& result, const std::vector<Recording*>& recordings) {
+  say(options_.json ? summary_json(options_, result) : summary_text(options_, result));
+  if (hdr_log_) finish_file(std::move(hdr_log_), options_.hdr_log_file);
+  if (percentiles_) {
+    fmt::print(percentiles_.get(), "{}", hdr_percentiles(result.totals.latency));
+    finish_file(std::move(percentiles_), options_.percentiles_file);
+  }
+  if (record_) {
+    const auto length_ns = static_cast<std::uint64_t>(result.elapsed_s * 1e9);
+    write_record(record_.get(),
+                 {options_.url, std::string(mode_name(options_)), result.start_ns,
+                  result.start_ns + length_ns},
+                 recordings);
+    finish_file(std::move(record_), options_.record_file);
+  }
+}
+
+}  // namespace epulse::load

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "tools/load/options.hpp"
+#include "tools/load/record_file.hpp"
+#include "tools/load/recording.hpp"
+#include "tools/load/result.hpp"
+
+namespace epulse::load {
+
+// Where a run's results go, besides the metrics endpoint.
+class Outputs {
+ public:
+  // Creates the files that are asked for: better now than after an hour's load. Throws Error.
+  explicit Outputs(const Options& options);
+
+  // The run's connections are up.
+  void begin();
+  void interval(const Interval& interval);
+  // What came after the last one.
+  void remainder(const Interval& interval);
+  void finish(const Result& result, const std::vector<Recording*>& recordings);
+
+ private:
+  void log(const Interval& interval);
+
+  const Options& options_;
+  FilePtr hdr_log_;
+  FilePtr percentiles_;
+  FilePtr record_;
+};
+
+}  // namespace epulse::load

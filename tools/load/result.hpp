@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tools/load/counters.hpp"
+#include "tools/load/distribution.hpp"
+#include "tools/load/thread_use.hpp"
+
+namespace epulse::load {
+
+// The counters of all threads together.
+struct Totals {
+  std::uint64_t sent = 0;
+  std::uint64_t received = 0;
+  std::uint64_t received_in_time = 0;  // of these, before the end: what the rate is made of
+  std::uint64_t connected = 0;
+  std::uint64_t opened = 0;
+  std::uint64_t compressed = 0;  // of these, with permessage-deflate
+  ErrorCounts errors{};
+  Distribution latency;
+  Distribution lag;
+
+  void add(const Counters& counters);
+  std::uint64_t error_total() const;
+};
+
+struct Interval {
+  double end_s = 0;  // since the start
+  double length_s = 0;
+  std::uint64_t messages = 0;
+  std::uint64_t connected = 0;
+  ErrorCounts errors{};  // in this interval
+  Distribution latency;
+
+  std::uint64_t error_total() const;
+};
+
+// What came of a run.
+struct Result {
+  Totals totals;
+  double elapsed_s = 0;
+  std::uint64_t start_ns = 0;      // by CLOCK_MONOTONIC
+  std::vector<ThreadUse> threads;  // empty: not known here
+  std::uint64_t peak_bytes = 0;    // memory of the generator
+
+  double rate() const { return per_second(totals.received_in_time); }
+  double per_second(std::uint64_t count) const {
+    return elapsed_s > 0 ? static_cast<double>(count) / elapsed_s : 0;
+  }
+  // The thread that ran most, or waited most.
+  ThreadUse busiest() const;
+};
+
+// Why the latencies are not the server's alone, or the rate not its best; empty when all is well.
+std::vector<std::string> unsound_reasons(const Result& result);
+
+// Whether the generator itself is to blame for a good part of the latency it reports.
+bool generator_was_late(const Totals& totals);
+
+}  // namespace epulse::load

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "server/tls/openssl.hpp"
+#include "tools/load/broadcast.hpp"
+#include "tools/load/course.hpp"
+#include "tools/load/load_thread.hpp"
+#include "tools/load/metrics_endpoint.hpp"
+#include "tools/load/options.hpp"
+#include "tools/load/outputs.hpp"
+#include "tools/load/result.hpp"
+#include "tools/load/shared_array.hpp"
+#include "tools/load/target.hpp"
+
+namespace epulse::load {
+
+// What goes on besides a load.
+struct Surroundings {
+  int stop_fd;  // readable when the user wants it to end (signalfd)
+  Outputs& outputs;
+  MetricsEndpoint* metrics;  // none unless asked for
+};
+
+// One run: the threads that make the load, and the caller's, which watches.
+class Run {
+ public:
+  Run(const Options& options, const Target& target, SSL_CTX* tls, Surroundings& surroundings);
+
+  // Blocks until the end. Nothing when no connection could be opened; then stderr says why.
+  std::optional<Result> execute();
+  bool stopped() const { return course_[0].stop.load(); }
+  std::vector<Recording*> recordings();
+
+ private:
+  void wait(std::uint64_t ns);
+  void join();
+  void watch();
+  Totals totals() const;
+  Interval take_interval(std::uint64_t now);
+  std::vector<SchedulerTimes> thread_times() const;
+  std::vector<ThreadUse> thread_uses() const;
+
+  const Options& options_;
+  Surroundings& surroundings_;
+  SharedArray<Course> course_{1};
+  SharedArray<Counters> counters_;  // by thread
+  std::optional<Broadcast> broadcast_;
+  std::vector<std::unique_ptr<LoadThread>> loads_;
+  std::vector<std::thread> threads_;
+  std::vector<SchedulerTimes> times_at_start_;
+  std::vector<ThreadUse> uses_;
+  Totals last_;
+  std::uint64_t received_in_time_ = 0;
+  std::uint64_t start_ns_ = 0;
+  std::uint64_t stop_ns_ = 0;
+  std::uint64_t interval_start_ns_ = 0;
+};
+
+}  // namespace epulse::load

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstdio>
+#include <string>
+
+#include "agent/export/record_reader.hpp"
+
+namespace epulse::report {
+
+// What `epulse script` prints: a line for each single wait, interval of a worker, loss and meta, in
+// the file's order. As JSON, each line is an object with "schema_version" and "type"
+// (docs/record-format.md); else columns that stay as they are, for grep and awk.
+class Script final : public record::RecordVisitor {
+ public:
+  static constexpr int kSchemaVersion = 1;
+
+  Script(std::FILE* out, bool json) : out_(out), json_(json) {}
+
+  void on_meta(const record::Meta& meta) override;
+  void on_interval(const model::EpollSnapshot& interval, const record::ThreadNames& names) override;
+  void on_waits(std::span<const epoll_wait_record> waits) override;
+
+ private:
+  void put(const std::string& line);
+  std::string name_of(uint32_t id) const;
+
+  std::FILE* out_;
+  bool json_;
+  record::ThreadNames names_;
+};
+
+}  // namespace epulse::report
