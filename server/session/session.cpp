@@ -148,10 +148,10 @@ void Session::on_data(ConnId id, std::span<std::uint8_t> input) {
 void Session::count_gathered(Client& client, std::size_t before) {
   const std::size_t after = client.connection.gathered_bytes();
   if (after == before) return;
-  gathered_in_bytes_ += after - before;
-  if (after < before || gathered_in_bytes_ <= shared_.options.gathering_cap_bytes) return;
+  gathering_bytes_ += after - before;
+  if (after < before || gathering_bytes_ <= shared_.options.gathering_cap_bytes) return;
   client.connection.fail(ws::CloseCode::kTryAgainLater, "too many messages under way", *engine_);
-  gathered_in_bytes_ -= after;
+  gathering_bytes_ -= after;
 }
 
 void Session::on_drained(ConnId id) {
@@ -175,7 +175,7 @@ void Session::on_closed(ConnId id, CloseReason /*reason*/) {
   if (client->refusal != 429) shared_.connections.fetch_sub(1);
   if (client->limited) shared_.address_limits.leave(peers_[id.slot], engine_->now_ns());
   note_end(*client);
-  gathered_in_bytes_ -= client->connection.gathered_bytes();
+  gathering_bytes_ -= client->connection.gathered_bytes();
   wheel_.clear(id.slot);
   clients_.erase(id.slot);
   --live_;

@@ -159,7 +159,7 @@ class Session final : public Handler, public Application {
   Client* receiving_ = nullptr;  // whose input is being handled
   std::vector<PeerKey> peers_;   // by slot, with limits per address only
   std::size_t live_ = 0;
-  std::size_t gathered_in_bytes_ = 0;   // of all messages that have not wholly arrived
+  std::size_t gathering_bytes_ = 0;     // of all messages that have not wholly arrived
   std::uint32_t requests_unnoted_ = 0;  // since the last that on_access will be told of
   // Of one topic, in order, for our own clients, who are given them before the callback ends: so
   // that a burst is one piece of memory and one operation for each of them.
