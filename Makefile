@@ -2,7 +2,8 @@
 PRESET ?= release
 BIN    := build/$(PRESET)/bin
 
-.PHONY: build run test clients bench bench-overhead bench-server bench-record load-proof load-hdr kernels fuzz lint clean setup
+.PHONY: build run test clients bench bench-overhead bench-server bench-record attacks soak hundred-thousand tsan-load \
+        load-proof load-hdr kernels fuzz lint clean setup
 build: setup
 	@test -f build/$(PRESET)/build.ninja || cmake --preset $(PRESET)
 	cmake --build --preset $(PRESET)
@@ -29,6 +30,19 @@ bench-overhead bench-server bench-record:
 	@tools/setup build bench
 	@$(MAKE) --no-print-directory build
 	@EPULSE_BIN=$(BIN) tools/bench/$(@:bench-%=%)
+
+# Of the server alone, long, and on a quiet machine: docs/hardening.md.
+attacks soak hundred-thousand:
+	@tools/setup build bench
+	@test -f build/$(PRESET)/build.ninja || cmake --preset $(PRESET)
+	cmake --build --preset $(PRESET) --target epulse-ws epulse-load
+	@EPULSE_BIN=$(BIN) tools/bench/$@
+
+tsan-load:
+	@tools/setup build bench
+	@test -f build/tsan/build.ninja || cmake --preset tsan
+	cmake --build --preset tsan --target epulse-ws epulse-load
+	@EPULSE_BIN=build/tsan/bin tools/bench/$@
 
 # What epulse-load says of a server with known stalls, at full length; its histogram files, read by others.
 load-proof:

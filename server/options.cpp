@@ -73,10 +73,12 @@ void add_access_options(CLI::App& app, Options& options) {
                  "Ask for an access token, 'Authorization: Bearer TOKEN' or ?token=TOKEN, signed "
                  "with the key in this file (else: 401); docs/server.md says how to make one");
   app.add_option("--max-per-address", options.server.session.address_limits.connections,
-                 "Connections at once of one IPv4 address or IPv6 /64 (more: 429); 0: no limit");
-  app.add_option("--connect-rate", options.server.session.address_limits.connects_per_second,
-                 "Connections per second of one address (more: 429), twice as many in a burst; "
-                 "0: no limit")
+                 "Connections at once of one IPv4 address or IPv6 /64 (more: 429, with TLS a "
+                 "reset); 0: no limit");
+  app.add_option(
+         "--connect-rate", options.server.session.address_limits.connects_per_second,
+         "Connections per second of one address (more: likewise), twice as many in a burst; "
+         "0: no limit")
       ->check(CLI::Range(0.0, 1e6));
 }
 
@@ -125,6 +127,10 @@ ParsedOptions parse_options(int argc, char** argv) {
   app.add_option("--max-message", options.server.session.max_message_bytes,
                  "Largest message taken, bytes (larger: close 1009)")
       ->check(CLI::Range(1U, ws::kMaxMessageBytes));
+  app.add_option(
+      "--gathering-cap", options.server.session.gathering_cap_bytes,
+      "Bytes that a worker's messages may hold which have not wholly arrived (more: close "
+      "1013)");
   app.add_option("--max-connections", options.server.session.max_connections,
                  "Connections served at once (more: 503); 0: as many as the limit of open files "
                  "lets be, per process with epoll, per worker with io_uring");

@@ -46,7 +46,9 @@ void Server::start(const ServerOptions& options, const HandlerFactory& make_hand
   const std::size_t count = options.workers == 0 ? cpus.size() : options.workers;
   const std::size_t file_limit = raise_file_limit();
   const EngineOptions engine = choose_engine(options.engine);
+  if (engine.kind == EngineKind::kEpoll) grow_file_table(file_limit);  // before there are threads
   SessionOptions session = options.session;
+  session.limited_are_reset = options.tls.has_value();
   if (session.max_connections == 0) {
     session.max_connections = connections_that_fit(file_limit, engine.kind, count);
   }

@@ -120,6 +120,12 @@ void Connection::close(ws::CloseCode code, std::string_view reason, Engine& engi
   phase_ = Phase::kClosing;
 }
 
+void Connection::fail(ws::CloseCode code, std::string_view reason, Engine& engine) {
+  if (phase_ == Phase::kOpen) say_close(code, reason, engine);
+  parser_.abandon(code);
+  finish(engine);
+}
+
 void Connection::say_close(ws::CloseCode code, std::string_view reason, Engine& engine) {
   close_code_ = code;
   send_part(engine, id_, ws::encode_close(code, reason).view());

@@ -57,6 +57,8 @@ class Connection {
 
   // Starts the closing handshake (RFC 6455, 7.1.2).
   void close(ws::CloseCode code, std::string_view reason, Engine& engine);
+  // Fails the connection (7.1.7): says why, and reads nothing more.
+  void fail(ws::CloseCode code, std::string_view reason, Engine& engine);
 
   // Ends it without another word.
   void drop(Engine& engine);
@@ -68,6 +70,9 @@ class Connection {
 
   // Of messages to come; while one is being handled, or none is under way.
   void set_max_message_bytes(std::uint32_t bytes) { parser_.set_max_message_bytes(bytes); }
+
+  // Heap held for a message that has not wholly arrived.
+  std::size_t gathered_bytes() const { return parser_.gathered_bytes(); }
 
   ConnId id() const { return id_; }
   Phase phase() const { return phase_; }

@@ -1,12 +1,18 @@
 #include "server/session/file_limit.hpp"
 
+#include <fcntl.h>
 #include <sys/resource.h>
+
+#include <algorithm>
+
+#include "server/engine/file_descriptor.hpp"
 
 namespace epulse::server {
 namespace {
 
 constexpr std::size_t kReservedFiles = 64;  // ours, besides those of connections
 constexpr std::size_t kFilesPerWorker = 4;
+constexpr std::size_t kMaxTable = 65536;  // half a megabyte of the kernel's memory
 
 }  // namespace
 
@@ -17,6 +23,12 @@ std::size_t raise_file_limit() {
   setrlimit(RLIMIT_NOFILE, &limit);
   getrlimit(RLIMIT_NOFILE, &limit);
   return limit.rlim_cur;
+}
+
+void grow_file_table(std::size_t file_limit) {
+  const FileDescriptor any(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const auto last = static_cast<int>(std::min(file_limit, kMaxTable)) - 1;
+  const FileDescriptor high(fcntl(any.get(), F_DUPFD_CLOEXEC, last));  // The table never shrinks.
 }
 
 std::size_t connections_that_fit(std::size_t file_limit, EngineKind engine, std::size_t workers) {

@@ -23,6 +23,11 @@ constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
 constexpr std::uint32_t kWheelSlots = 512;  // two minutes: longer times are looked at again
 constexpr std::size_t kGatheredBytes = std::size_t{64} * 1024;
 constexpr int kPublicationsPerTurn = 256;  // so that other workers do not starve our clients
+// A thousand that came together and never spoke are due together, and to reset one takes 20 us: few
+// in a turn, more where turns take long, so that timers keep up under any load.
+constexpr std::uint64_t kDuePerTurn = 16;
+constexpr std::uint64_t kDuePerTurnMax = 512;
+constexpr std::uint64_t kTurnPerDueNs = 100'000;
 
 std::uint64_t relaxed(const std::atomic<std::uint64_t>& value) {
   return value.load(std::memory_order_relaxed);
@@ -97,6 +102,10 @@ void Session::on_accept(ConnId id) {
   }
   enter_phase(client);
   ++live_;
+  if (client.refusal == 429 && shared_.options.limited_are_reset) {
+    stat_add(stats_.refused, 1);
+    engine_->abort(id);
+  }
   if (drain_deadline_ns_ != 0) engine_->abort(id);  // Accepted in the turn that began the drain.
 }
 
@@ -118,10 +127,12 @@ void Session::on_data(ConnId id, std::span<std::uint8_t> input) {
   client->heard_ns = engine_->now_ns();
   client->pinged = false;
   const Connection::Phase before = client->connection.phase();
+  const std::size_t gathered_before = client->connection.gathered_bytes();
   receiving_ = client;
   client->connection.receive(input, *engine_, *this);
   receiving_ = nullptr;
   deliver_gathered();
+  count_gathered(*client, gathered_before);
   if (client->connection.phase() != before) enter_phase(*client);
   if (client->connection.phase() != Connection::Phase::kOpen || !engine_->blocked(id)) return;
   // Who does not read what it is sent is not read either. A subscriber is, up to the cap of its
@@ -131,6 +142,16 @@ void Session::on_data(ConnId id, std::span<std::uint8_t> input) {
   } else if (!client->subscriptions || is_slow(*client)) {
     engine_->pause_reading(id);
   }
+}
+
+// Whose message grows when all of them together are too large goes; the others may end theirs.
+void Session::count_gathered(Client& client, std::size_t before) {
+  const std::size_t after = client.connection.gathered_bytes();
+  if (after == before) return;
+  gathering_bytes_ += after - before;
+  if (after < before || gathering_bytes_ <= shared_.options.gathering_cap_bytes) return;
+  client.connection.fail(ws::CloseCode::kTryAgainLater, "too many messages under way", *engine_);
+  gathering_bytes_ -= after;
 }
 
 void Session::on_drained(ConnId id) {
@@ -154,6 +175,7 @@ void Session::on_closed(ConnId id, CloseReason /*reason*/) {
   if (client->refusal != 429) shared_.connections.fetch_sub(1);
   if (client->limited) shared_.address_limits.leave(peers_[id.slot], engine_->now_ns());
   note_end(*client);
+  gathering_bytes_ -= client->connection.gathered_bytes();
   wheel_.clear(id.slot);
   clients_.erase(id.slot);
   --live_;
@@ -438,6 +460,7 @@ void Session::on_wake() {
   deliver_gathered();
   if (taken == kPublicationsPerTurn) shared_.hub.waker(worker_).wake();  // for the rest
   if (taken != 0) shared_.hub.wake_stalled(worker_);
+  if (more_due_) look_at_due();
   if (!throttled_.empty()) retry_outbox();
   const Stage stage = shared_.stage.load();
   if (stage != Stage::kServing) engine_->stop_accepting();
@@ -453,7 +476,17 @@ void Session::on_tick() {
   }
   engine_->set_batch(relaxed(shared_.tunables.epoll_batch));
   if (drain_deadline_ns_ != 0 && now >= drain_deadline_ns_) return engine_->stop();
-  wheel_.advance(now, [this](std::uint32_t slot) { on_due(slot); });
+  look_at_due();
+}
+
+// Those of one turn; the next one follows without waiting while there are more.
+void Session::look_at_due() {
+  const std::uint64_t now = engine_->now_ns();
+  const std::uint64_t turn_ns = more_due_ ? now - looked_ns_ : 0;
+  looked_ns_ = now;
+  const auto at_most = std::clamp(turn_ns / kTurnPerDueNs, kDuePerTurn, kDuePerTurnMax);
+  more_due_ = wheel_.advance(now, at_most, [this](std::uint32_t slot) { on_due(slot); });
+  if (more_due_) shared_.hub.waker(worker_).wake();
 }
 
 void Session::enter_phase(Client& client) {

@@ -121,6 +121,7 @@ class Session final : public Handler, public Application {
   void count_handshake(const Client& client);
   void note_request(Client& client, const ws::Request& request, int status);
   void note_end(Client& client);
+  void count_gathered(Client& client, std::size_t before);
 
   void count_sent(Client& client, std::size_t messages, std::size_t bytes);
   void add_subscription(Client& client, const TopicPtr& topic);
@@ -140,6 +141,7 @@ class Session final : public Handler, public Application {
   std::uint64_t handshake_end(const Client& client) const;
   std::uint64_t lifetime_end(const Client& client) const;
   void schedule(Client& client, std::uint64_t due_ns);
+  void look_at_due();
   void on_due(std::uint32_t slot);
   std::uint64_t check_time(Client& client);
   std::uint64_t check_open(Client& client);
@@ -157,6 +159,7 @@ class Session final : public Handler, public Application {
   Client* receiving_ = nullptr;  // whose input is being handled
   std::vector<PeerKey> peers_;   // by slot, with limits per address only
   std::size_t live_ = 0;
+  std::size_t gathering_bytes_ = 0;     // of all messages that have not wholly arrived
   std::uint32_t requests_unnoted_ = 0;  // since the last that on_access will be told of
   // Of one topic, in order, for our own clients, who are given them before the callback ends: so
   // that a burst is one piece of memory and one operation for each of them.
@@ -166,6 +169,8 @@ class Session final : public Handler, public Application {
   std::vector<ConnId> throttled_;        // publishers not read until outbox_ is empty
   std::uint64_t drain_deadline_ns_ = 0;  // 0: not draining
   TimerWheel wheel_;
+  bool more_due_ = false;        // than one turn has time for
+  std::uint64_t looked_ns_ = 0;  // at the wheel
 };
 
 }  // namespace epulse::server

@@ -21,7 +21,10 @@ enum class SlowPolicy : std::uint8_t {
 
 struct SessionOptions {
   std::uint32_t max_message_bytes = 16 * 1024 * 1024;  // at most ws::kMaxMessageBytes
-  std::size_t max_connections = 0;                     // of the whole process
+  // Of a worker: what messages may hold that have not wholly arrived. A limit per connection alone
+  // bounds nothing.
+  std::size_t gathering_cap_bytes = std::size_t{256} * 1024 * 1024;
+  std::size_t max_connections = 0;  // of the whole process
   std::size_t backlog_cap_bytes = std::size_t{1024} * 1024;
   SlowPolicy slow_policy = SlowPolicy::kDrop;
   std::uint64_t handshake_timeout_ns = 10'000'000'000;
@@ -33,6 +36,9 @@ struct SessionOptions {
   std::vector<std::string> subprotocols{};  // tokens of at most ws::kMaxProtocolChars
   GateOptions gate{};
   AddressLimitOptions address_limits{};
+  // Who comes above them is reset at once: to be told 429 takes a handshake of TLS, the greater
+  // cost.
+  bool limited_are_reset = false;
   // Told of one in `access_sample` connections that asked for something, by the workers' threads.
   std::function<void(const AccessRecord&)> on_access{};
   std::uint32_t access_sample = 1;

@@ -39,19 +39,22 @@ class TimerWheel {
     if (first_user_ + user < links_.size()) unlink(first_user_ + user);
   }
 
-  // Calls `due(user)` for each whose time has come. It may set() and clear().
+  // Calls `due(user)` for each whose time has come, `at_most` of them; whether more are left for
+  // the next call. `due` may set() and clear().
   template <typename Due>
-  void advance(std::uint64_t now_ns, Due&& due) {
+  bool advance(std::uint64_t now_ns, std::size_t at_most, Due&& due) {
     const std::uint64_t target = now_ns / tick_ns_;
     // A loop that was held up for more than a whole turn has each slot to look at once.
     if (target > tick_ + slots_) tick_ = target - slots_;
-    while (tick_ < target) {
-      take_over(slot_of(++tick_));  // out of the wheel first: `due` may set
-      while (links_[due_now_].next != due_now_) {
+    for (;;) {
+      for (; links_[due_now_].next != due_now_; --at_most) {
+        if (at_most == 0) return true;
         const std::uint32_t node = links_[due_now_].next;
         unlink(node);
         due(node - first_user_);
       }
+      if (tick_ >= target) return false;
+      take_over(slot_of(++tick_));  // out of the wheel first: `due` may set
     }
   }
 

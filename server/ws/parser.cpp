@@ -93,7 +93,12 @@ Event Parser::end_with(const Event& event) {
   end_ = event.kind;
   end_code_ = event.code;
   inflater_.reset();
+  if (end_ == Event::Kind::kViolation) gathered_.reset();
   return event;
+}
+
+void Parser::abandon(CloseCode code) {
+  end_with(violation(code, {}));
 }
 
 void Parser::release_delivered() {

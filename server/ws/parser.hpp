@@ -59,6 +59,9 @@ class Parser {
   // From the next message on; between two.
   void set_max_message_bytes(std::uint32_t bytes) { max_message_bytes_ = bytes; }
 
+  // Reads nothing more, and lets go of what was gathered.
+  void abandon(CloseCode code);
+
   // Heap held for a message or control frame that has not wholly arrived.
   std::size_t gathered_bytes() const { return gathered_ ? gathered_->bytes.capacity() : 0; }
 

@@ -40,12 +40,22 @@ std::string heard(std::string_view stream, size_t step, const DeflateSide& peer)
   return log;
 }
 
+// zlib sees that a distance reaches beyond a window of less than 32 KiB only when it has to look
+// there: within one piece of output it takes it. So a peer that breaks such an agreement may be
+// told 1007 or not, as its data comes.
+bool agree(std::string_view pieces, std::string_view whole, const DeflateSide& peer) {
+  if (pieces == whole) return true;
+  const std::string too_far = static_cast<char>(Event::Kind::kViolation) + std::string("1007 ");
+  return peer.window_bits < kMaxWindowBits && pieces.ends_with(too_far) &&
+         whole.starts_with(pieces.substr(0, pieces.size() - too_far.size()));
+}
+
 void require_pieces_equal_the_whole(std::string_view stream) {
   for (const DeflateSide& peer :
        {DeflateSide{true, 15}, DeflateSide{true, 9}, DeflateSide{false, 15}}) {
     const std::string whole = heard(stream, stream.size(), peer);
-    require(heard(stream, 1, peer) == whole, "bytes come to the same as the whole");
-    require(heard(stream, 7, peer) == whole, "pieces do, too");
+    require(agree(heard(stream, 1, peer), whole, peer), "bytes come to the same as the whole");
+    require(agree(heard(stream, 7, peer), whole, peer), "pieces do, too");
   }
 }
 
@@ -88,8 +98,13 @@ std::vector<std::string> seeds() {
   Compression compression({});
   const Bytes zeros(kMaxMessage + 1);
   const std::string bomb = frame(Opcode::kBinary, compression.deflate(zeros, 15), true, true);
+  // A match that reaches further back than 512 bytes, in a message that goes on.
+  const Bytes far = {0xec, 0xd0, 0x31, 0x01, 0x00, 0x00, 0x00, 0xc2, 0xa0, 0xf5, 0x4f, 0x6d,
+                     0x0d, 0x0f, 0x88, 0x40, 0x61, 0xc0, 0x60, 0x6d, 0xc0, 0x0c, 0xc0};
+  std::string far_back = frame(Opcode::kBinary, far, true, true);
+  far_back[1] = 105;
   return {whole(hello) + whole(again), fragments + whole(stored), whole(last) + whole(two),
-          whole({0x00}) + frame(Opcode::kText, parts.first(2), true, false) + bomb};
+          far_back, whole({0x00}) + frame(Opcode::kText, parts.first(2), true, false) + bomb};
 }
 
 }  // namespace epulse::fuzz

@@ -65,6 +65,23 @@ TEST(Broadcast, OpenLoopPublishesExactlyWhatIsDue) {
   EXPECT_EQ(number(load.out(), "publishers"), 2);
 }
 
+TEST(Broadcast, WhoOnlyListensChecksWhatAnotherProcessPublishes) {
+  ServerChild server;
+  Child listener(broadcast_command(server.url("/topic/x"), {"--publishers", "0", "-d", "30"}));
+  ASSERT_TRUE(
+      eventually([&] { return server_count(server.port(), "connections") == kSubscribers; }));
+  Child publisher(load_command(server.url("/topic/x"),
+                               {"--broadcast", "-c", "1", "-r", "100", "-d", "0.5", "-j"}));
+  ASSERT_EQ(publisher.wait(), 0) << publisher.out() << publisher.err();
+  ASSERT_TRUE(eventually(
+      [&] { return server_count(server.port(), "delivered") == 50 * (kSubscribers + 1); }));
+  listener.signal(SIGTERM);
+  ASSERT_EQ(listener.wait(), 0) << listener.out() << listener.err();
+  EXPECT_EQ(number(listener.out(), "publishers"), 0);
+  EXPECT_EQ(number(listener.out(), "sent"), 0);
+  EXPECT_EQ(number(listener.out(), "received"), 50 * kSubscribers) << listener.out();
+}
+
 TEST(Broadcast, TextForPeople) {
   ServerChild server;
   Child load(load_command(server.url("/topic/x"), {"--broadcast", "-c", "5", "--publishers", "2",

@@ -54,6 +54,9 @@ std::vector<std::string> server_command(const std::vector<std::string>& options)
   if (const std::string engine = engine_under_test(); !engine.empty()) {
     command.insert(command.end(), {"--engine", engine});
   }
+  if (const char* const mode = getenv("EPULSE_WS_EPOLL_MODE")) {
+    command.insert(command.end(), {"--epoll-mode", mode});
+  }
   command.insert(command.end(), options.begin(), options.end());
   return command;
 }

@@ -11,7 +11,7 @@ namespace epulse::testing {
 using std::chrono::milliseconds;
 
 // The engine that servers under test are to use, from the environment variable EPULSE_WS_ENGINE; ""
-// for their default.
+// for their default. EPULSE_WS_EPOLL_MODE, where it is set, is their --epoll-mode.
 std::string engine_under_test();
 
 // A program under test. Killed, if still there, and always reaped by the destructor.

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -313,6 +314,41 @@ TEST(Limits, WithoutDescriptorsItWaitsSaysSoAndGoesOn) {
   server.signal(SIGTERM);
   EXPECT_EQ(server.wait(), 0);
   EXPECT_LE(complaints(server.err()), 6U) << server.err();
+}
+
+TEST(Limits, UnfinishedMessagesOfAllConnectionsAreCapped) {
+  const ServerChild server({"--workers", "1", "--gathering-cap", "200000"});
+  // Gathered in a buffer that doubles: 60,000 to 120,000 bytes of memory.
+  const Bytes start = client_frame(Opcode::kBinary, Bytes(60'000, 1), false);
+  TestClient first = TestClient::open(server.port());
+  first.send_raw(start);
+  first.send(Opcode::kPing, "");
+  ASSERT_EQ(first.receive().kind, Kind::kPong);  // so that it was read
+  TestClient greedy = TestClient::open(server.port());
+  greedy.send_raw(client_frame(Opcode::kBinary, Bytes(150'000, 1), false));
+  expect_close(greedy, CloseCode::kTryAgainLater);
+
+  TestClient late = TestClient::open(server.port());
+  late.send_raw(start);
+  for (TestClient* const client : {&first, &late}) {
+    client->send(Opcode::kContinuation, "end");
+    EXPECT_EQ(client->receive().payload.size(), 60'003U);
+  }
+}
+
+// The kernel's FDSize: the table as it is, not what is used of it.
+TEST(Limits, TheTableOfDescriptorsIsLargeBeforeItIsNeeded) {
+  if (engine_under_test() == "io_uring") GTEST_SKIP() << "its connections are not in that table";
+  rlimit limit{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  ServerChild server;
+  std::ifstream status("/proc/" + std::to_string(server.child().pid()) + "/status");
+  std::string word;
+  while (status >> word && word != "FDSize:") {
+  }
+  std::uint64_t size = 0;
+  status >> size;
+  EXPECT_GE(size, std::min<std::uint64_t>(limit.rlim_max, 65536));
 }
 
 TEST(Program, APortInUseIsAlwaysAnError) {

@@ -54,6 +54,36 @@ TEST_F(SessionTime, ARichTurnIsLookedAtAgain) {
   EXPECT_EQ(engine.aborted, (std::set<std::uint32_t>{1}));
 }
 
+TEST_F(SessionTime, ManyWhoseTimeHasComeDoNotFillOneTurn) {
+  constexpr std::uint32_t kMany = 100;
+  for (std::uint32_t slot = 0; slot < kMany; ++slot) session.on_accept({slot, 0});
+  engine.now += 20 * kSecondNs;
+  session.on_tick();
+  EXPECT_FALSE(engine.aborted.empty());
+  for (std::size_t before = 0; engine.aborted.size() < kMany; session.on_wake()) {
+    ASSERT_GT(engine.aborted.size(), before);
+    ASSERT_LE(engine.aborted.size() - before, 20U);
+    before = engine.aborted.size();
+  }
+}
+
+TEST_F(SessionTime, WhoseTimeHasComeAreMoreInATurnWhereTurnsAreLong) {
+  constexpr std::uint32_t kMany = 5000;
+  for (std::uint32_t slot = 0; slot < kMany; ++slot) session.on_accept({slot, 0});
+  engine.now += 20 * kSecondNs;
+  session.on_tick();
+  const std::size_t at_first = engine.aborted.size();
+  EXPECT_LE(at_first, 20U);
+  engine.now += kSecondNs / 100;
+  session.on_wake();
+  const std::size_t after_a_long_one = engine.aborted.size() - at_first;
+  EXPECT_GE(after_a_long_one, 50U);
+  EXPECT_LE(after_a_long_one, 200U);
+  engine.now += 10 * kSecondNs;
+  session.on_wake();
+  EXPECT_LE(engine.aborted.size() - after_a_long_one, 1000U);
+}
+
 // The first one's timers must find nobody, neither an empty slot nor who has it now.
 TEST_F(SessionTime, ATimerDoesNotOutliveItsConnection) {
   session.on_accept({0, 0});

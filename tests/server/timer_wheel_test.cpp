@@ -10,6 +10,7 @@ namespace epulse::server {
 namespace {
 
 constexpr std::uint64_t kTick = 250;
+constexpr std::size_t kAll = 1'000'000;
 
 class Wheel : public testing::Test {
  protected:
@@ -17,7 +18,8 @@ class Wheel : public testing::Test {
   std::multimap<std::uint32_t, std::uint64_t> run_to(std::uint64_t now) {
     std::multimap<std::uint32_t, std::uint64_t> called;
     for (; now_ < now; now_ += kTick) {
-      wheel_.advance(now_ + kTick, [&](std::uint32_t user) { called.emplace(user, now_ + kTick); });
+      wheel_.advance(now_ + kTick, kAll,
+                     [&](std::uint32_t user) { called.emplace(user, now_ + kTick); });
     }
     return called;
   }
@@ -54,7 +56,7 @@ TEST_F(Wheel, ATimeBeyondTheWheelIsAskedAboutEarlierAndKept) {
   std::uint64_t told = wheel_.set(1, due);
   for (int i = 0; i < 40; ++i) {
     now_ += kTick;
-    wheel_.advance(now_, [&](std::uint32_t user) {
+    wheel_.advance(now_, kAll, [&](std::uint32_t user) {
       EXPECT_EQ(now_, told);
       calls.push_back(now_);
       if (now_ < due) told = wheel_.set(user, due);
@@ -68,7 +70,7 @@ TEST_F(Wheel, ATimeBeyondTheWheelIsAskedAboutEarlierAndKept) {
 TEST_F(Wheel, ALoopThatWasHeldUpLosesNobody) {
   for (std::uint32_t i = 0; i < 7; ++i) wheel_.set(i, now_ + i * kTick);
   int calls = 0;
-  wheel_.advance(now_ + 1000 * kTick, [&](std::uint32_t) { ++calls; });
+  wheel_.advance(now_ + 1000 * kTick, kAll, [&](std::uint32_t) { ++calls; });
   EXPECT_EQ(calls, 7);
 }
 
@@ -89,11 +91,30 @@ TEST_F(Wheel, AClearedOneIsNotCalledEvenIfItsTimeHasJustCome) {
   wheel_.clear(2);
   wheel_.clear(100);  // never seen
   std::vector<std::uint32_t> calls;
-  wheel_.advance(now_ + kTick, [&](std::uint32_t user) {
+  wheel_.advance(now_ + kTick, kAll, [&](std::uint32_t user) {
     calls.push_back(user);
     wheel_.clear(1);
   });
   EXPECT_EQ(calls, (std::vector<std::uint32_t>{0, 3}));
+}
+
+TEST_F(Wheel, CallsAtMostSoManyAndTheRestNextTime) {
+  for (std::uint32_t user = 0; user < 5; ++user) wheel_.set(user, now_ + user / 3 * kTick);
+  std::vector<std::uint32_t> calls;
+  const auto call = [&](std::uint32_t user) {
+    calls.push_back(user);
+    if (user == 0) wheel_.clear(2);  // which is left for the next time
+    if (user == 1 && calls.size() == 2) wheel_.set(1, now_ + 6 * kTick);
+  };
+  now_ += 2 * kTick;
+  EXPECT_TRUE(wheel_.advance(now_, 2, call));
+  EXPECT_EQ(calls, (std::vector<std::uint32_t>{0, 1}));
+  EXPECT_TRUE(wheel_.advance(now_, 1, call));
+  EXPECT_EQ(calls, (std::vector<std::uint32_t>{0, 1, 3}));
+  EXPECT_FALSE(wheel_.advance(now_, 1, call));
+  EXPECT_EQ(calls, (std::vector<std::uint32_t>{0, 1, 3, 4}));
+  EXPECT_FALSE(wheel_.advance(now_ + 10 * kTick, 1, call));
+  EXPECT_EQ(calls.back(), 1U);
 }
 
 TEST_F(Wheel, NoneIsEverEarlyOrLostAmongMany) {
@@ -105,7 +126,7 @@ TEST_F(Wheel, NoneIsEverEarlyOrLostAmongMany) {
   }
   while (!due.empty() && now_ < 1'000'000 + 60 * kTick) {
     now_ += kTick;
-    wheel_.advance(now_, [&](std::uint32_t user) {
+    wheel_.advance(now_, kAll, [&](std::uint32_t user) {
       if (due[user] > now_) {
         wheel_.set(user, due[user]);
         return;

@@ -71,6 +71,28 @@ TEST(TlsServer, RefusesWhoDoesNotSpeakTls) {
   }));
 }
 
+// To say 429 would take the handshake that the limit is to save.
+TEST(TlsServer, WhoComesAboveTheLimitOfItsAddressIsResetAtOnce) {
+  const IdentityFiles files;
+  ServerChild server(tls_options(files, {"--max-per-address", "1"}));
+  {
+    WssClient first = WssClient::open(server.port());
+    TestClient second(server.port());
+    EXPECT_TRUE(second.ended(milliseconds(700)));  // Who is told waits a second for the request.
+    EXPECT_TRUE(second.was_reset());
+    EXPECT_EQ(echo(first, "still served"), "still served");
+  }
+  const auto served = [&] {
+    try {
+      WssClient::open(server.port());
+      return true;
+    } catch (const std::runtime_error&) {
+      return false;
+    }
+  };
+  EXPECT_TRUE(eventually(served));
+}
+
 TEST(TlsServer, VersionsByOption) {
   const IdentityFiles files;
   const ClientSettings old{.version_min = TLS1_2_VERSION, .version_max = TLS1_2_VERSION};

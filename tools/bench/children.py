@@ -23,12 +23,12 @@ class Children:
     def __init__(self):
         self._running = []
 
-    def start(self, command, cpus, out):
+    def start(self, command, cpus, out, nice=NICE):
         cpu_list = ",".join(str(cpu) for cpu in cpus)
         child = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", "taskset", "-c", cpu_list, *command],
             stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
-        prefer(child.pid)
+        prefer(child.pid, nice)
         self._running.append(child)
         return child
 
@@ -53,14 +53,14 @@ class Children:
             self.end(child)
 
 
-def prefer(pid):
+def prefer(pid, nice=NICE):
     """So that other processes disturb the child less. With autogroups a session's weight is what
     counts between sessions, and the child has one of its own."""
     try:
-        os.setpriority(os.PRIO_PROCESS, pid, NICE)
+        os.setpriority(os.PRIO_PROCESS, pid, nice)
         if os.path.exists(f"/proc/{pid}/autogroup"):
             with open(f"/proc/{pid}/autogroup", "w") as file:
-                file.write(str(NICE))
+                file.write(str(nice))
     except (PermissionError, ProcessLookupError):
         pass  # no CAP_SYS_NICE, or ended at once: the windows tell how disturbed they were
 

@@ -9,6 +9,10 @@ import tempfile
 from children import LOAD_CPU, SERVER_CPU, BenchError, Children
 
 
+class Failed(Exception):
+    """What was measured is not as it must be."""
+
+
 def setting(name, default):
     return os.environ.get(name) or default
 
@@ -43,6 +47,9 @@ def main(bench, measure):
     except BenchError as error:
         say(bench, error)
         return 2
+    except Failed as error:
+        say(bench, error)
+        return 1
     finally:
         children.end_all()
         shutil.rmtree(scratch)

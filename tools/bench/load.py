@@ -1,6 +1,7 @@
 """epulse-load in the background, and what its progress lines tell while it runs."""
 
 import json
+import signal
 import statistics
 import subprocess
 import threading
@@ -13,16 +14,21 @@ SILENCE_S = 20  # opening many connections takes a while
 
 
 class Load:
-    def __init__(self, children, bin_dir, url, options):
+    """`first`: a command that starts the load, such as chrt. An interval that is as long as a window
+    has the exact percentiles of that window."""
+
+    def __init__(self, children, bin_dir, url, options, progress_s=PROGRESS_S, first=(),
+                 cpus=(LOAD_CPU,)):
         self._children, self._url = children, url
         self._intervals = []  # (arrived, the interval)
         self._messages = 0
         self._said = []
+        self.summary = None  # what it says at its end
         self._ended = False
         self._news = threading.Condition()
         self.process = children.start(
-            [f"{bin_dir}/epulse-load", url, "-d", "100000", "--progress", str(PROGRESS_S), "-j",
-             *options], [LOAD_CPU], subprocess.PIPE)
+            [*first, f"{bin_dir}/epulse-load", url, "-d", "100000", "--progress", str(progress_s), "-j",
+             *options], cpus, subprocess.PIPE)
         self.pid = self.process.pid
         threading.Thread(target=self._collect, daemon=True).start()
 
@@ -40,6 +46,8 @@ class Load:
             self._said.append(line.strip())
             return
         interval = json.loads(line)
+        if interval["type"] == "summary":
+            self.summary = interval
         if interval["type"] == "interval":
             self._messages += interval["messages"]
             self._intervals.append((time.monotonic(), interval))
@@ -53,6 +61,12 @@ class Load:
                 why = "; ".join(self._said) or f"no progress in {SILENCE_S} s"
                 raise BenchError(f"the load on {self._url} does not run: {why}")
             return self._intervals[-1][1]["time_s"], self._messages
+
+    def next_interval(self):
+        """The next progress line that has begun by now."""
+        self.count()
+        self.count()
+        return self._intervals[-1][1]
 
     def connections(self):
         """Open at the next progress line."""
@@ -73,3 +87,14 @@ class Load:
 
     def end(self):
         self._children.end(self.process)
+
+    def ask_to_end(self):
+        self.process.send_signal(signal.SIGTERM)
+
+    def result(self):
+        """What it says of the whole run, when it has ended."""
+        with self._news:
+            self._news.wait_for(lambda: self._ended, SILENCE_S)
+        if self.summary is None:
+            raise BenchError(f"the load on {self._url} has no result: {'; '.join(self._said)}")
+        return self.summary

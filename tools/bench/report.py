@@ -107,8 +107,8 @@ def noise_text(windows):
             f"{foreign:.1f} % used by other processes")
 
 
-def save(results, path):
+def save(results, path, what="every window"):
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "w") as file:
         json.dump({"schema_version": 1, **results}, file, indent=1)
-    print(f"every window: {path}")
+    print(f"{what}: {path}")

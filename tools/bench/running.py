@@ -1,11 +1,14 @@
 """What one window takes: a server, a load on it, and both ended afterwards."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import re
 import socket
+import ssl
 import subprocess
+import urllib.request
 
 from children import SERVER_CPU, BenchError, free_port, read, wait_for
 from contenders import OFFERS
@@ -14,21 +17,30 @@ from load import Load
 TRIAL = ("-c", "2", "-d", "0.1", "-j")
 
 
+@dataclasses.dataclass
+class Bench:
+    """What running() asks for."""
+    children: object
+    scratch: str
+    bin_dir: str
+    certificate: dict = dataclasses.field(default_factory=dict)
+
+
 class Running:
     """A contender at work on one of its offers, and its load."""
 
-    def __init__(self, contender, offer, bench):
+    def __init__(self, contender, offer, bench, cpus=(SERVER_CPU,)):
         self.name = contender.name
         self._offer, self._children, self._bin = OFFERS[offer], bench.children, bench.bin_dir
         self._load = None
-        port = free_port()
+        self.port = port = free_port()
         self._url = contender.url(offer, port)
-        out = os.path.join(bench.scratch, "server.out")
-        with open(out, "w") as file:
+        self.out = os.path.join(bench.scratch, f"server.{port}.out")
+        with open(self.out, "w") as file:
             self.process = self._children.start(
-                contender.command(offer, port=port, **bench.certificate), [SERVER_CPU], file)
+                contender.command(offer, port=port, **bench.certificate), cpus, file)
         self.pid = self.process.pid
-        wait_for(lambda: accepts(port), f"{self.name} does not start", 10, self.process, out)
+        wait_for(lambda: accepts(port), f"{self.name} does not start", 10, self.process, self.out)
 
     def try_out(self):
         """Whether it does what it offers: a load that is answered rightly."""
@@ -43,9 +55,9 @@ class Running:
         if self._offer.compressed and result["compressed"] != result["opened"]:
             raise BenchError("it does not agree to compression")
 
-    def load(self, options):
+    def load(self, options, **how):
         """One more load; it has opened its connections when it has counted for the first time."""
-        load = Load(self._children, self._bin, self._url, [*self._offer.load, *options])
+        load = Load(self._children, self._bin, self._url, [*self._offer.load, *options], **how)
         load.count()
         return load
 
@@ -81,9 +93,23 @@ def accepts(port):
         return connection.connect_ex(("127.0.0.1", port)) == 0
 
 
+def counters(port, scheme="ws"):
+    """What epulse-ws has counted, over all its workers."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    url = f"{scheme.replace('ws', 'http')}://127.0.0.1:{port}/stats"
+    sums = {}
+    with urllib.request.urlopen(url, timeout=30, context=context) as answer:
+        for line in answer.read().decode().splitlines():
+            *_, name, value = ["", *line.split()]
+            if value.isdigit():
+                sums[name] = sums.get(name, 0) + int(value)
+    return sums
+
+
 @contextlib.contextmanager
-def running(contender, offer, bench):
-    server = Running(contender, offer, bench)
+def running(contender, offer, bench, **how):
+    server = Running(contender, offer, bench, **how)
     try:
         yield server
     finally:

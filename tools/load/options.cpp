@@ -75,8 +75,11 @@ void add_modes(CLI::App& app, Options& options) {
                    "All connections subscribe to the topic that the URL names, some publish")
           ->excludes(handshakes)
           ->excludes(pipeline);
-  app.add_option("--publishers", options.publishers, "Of the connections, so many publish")
-      ->check(CLI::Range(std::uint32_t{1}, kMaxPublishers))
+  app.add_option(
+         "--publishers", options.publishers,
+         "Of the connections, so many publish; 0: another process does, which begins when all "
+         "of ours are open")
+      ->check(CLI::Range(std::uint32_t{0}, kMaxPublishers))
       ->needs(broadcast);
   app.add_option(
          "--window", options.window,

@@ -19,7 +19,7 @@ struct Options {
   std::uint32_t pipeline = 1;    // closed loop: messages that leave together
   bool handshakes = false;       // opens connections instead of sending messages
   bool broadcast = false;        // all connections subscribe, the first ones publish
-  std::uint32_t publishers = 1;  // broadcast: at most the connections
+  std::uint32_t publishers = 1;  // broadcast: at most the connections; 0: others publish
   std::uint32_t window = 1;      // closed loop: messages in flight for each sender
   std::uint32_t threads = 1;
   double open_timeout_s = 10;  // for a connection to be up
