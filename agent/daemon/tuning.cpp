@@ -36,7 +36,7 @@ Tuning::Tuning(pid_t pid, const config::Config& config, config::Mode mode)
       mode_(mode),
       config_(config),
       affinity_(affinity_limits(config.affinity)),
-      sockets_(socket_limits(config.socket_buffers)) {
+      sockets_(socket_limits(config.socket_buffers), pid) {
   // A daemon that does not change anything still clears up after one that did; otherwise it leaves
   // the journal, and its lock, to others.
   const bool applies = mode == config::Mode::kApply;

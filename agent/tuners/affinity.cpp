@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <set>
 
+#include "agent/model/by_hand.hpp"
+
 namespace epulse::tuners {
 namespace {
 
@@ -184,6 +186,18 @@ std::optional<AffinityProposal> AffinityTuner::proposal_for(const ThreadSched& t
   proposal.name = thread.name;
   proposal.from = thread.allowed;
   proposal.to = CpuSet::of(to->cpu);
+  proposal.scenario = "affinity.busy-cpu";
+  proposal.target = fmt::format("thread {} ({})", thread.tid, thread.name);
+  proposal.figures = {{"wakeup_us_p99", static_cast<double>(thread.wakeup_ns_p99.value_or(0)) / 1e3,
+                       static_cast<double>(limits_.wakeup_ns_p99) / 1e3},
+                      {"delay_us_mean", static_cast<double>(thread.delay_ns_mean) / 1e3},
+                      {"delay_share", thread.delay_share},
+                      {"foreign_share", foreign_share(*present), limits_.foreign_busy_min},
+                      {"destination_busy_share", to->busy_share, kBusyMax}};
+  if (!thread.wakeup_ns_p99) proposal.figures.erase(proposal.figures.begin());
+  proposal.by_hand = model::affinity_by_hand(thread.tid, proposal.to);
+  proposal.bounds = fmt::format("one CPU of {}; one move at a time, at most one in {} s",
+                                usable.to_string(), limits_.cooldown_ns / 1'000'000'000);
   proposal.evidence = fmt::format(
       "{}[{}] waits {} and is kept from running {:.1f} % of the time; it may use only CPU {}, "
       "which other programs keep {:.0f} % busy{}; CPU {} is {:.0f} % busy{}",

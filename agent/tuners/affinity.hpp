@@ -12,6 +12,7 @@
 
 #include "agent/model/cpu_set.hpp"
 #include "agent/model/sched.hpp"
+#include "agent/tuners/proposal.hpp"
 
 namespace epulse::tuners {
 
@@ -24,14 +25,12 @@ struct AffinityLimits {
   double improvement_min = 0.2;
 };
 
-struct AffinityProposal {
+struct AffinityProposal : Proposal {
   pid_t tid = 0;
   uint64_t start_ticks = 0;
   std::string name;
   model::CpuSet from;
   model::CpuSet to;
-  std::string evidence;
-  std::string expected;
 };
 
 struct AffinityVerdict {
