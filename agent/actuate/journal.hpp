@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "agent/actuate/journal_format.hpp"
-#include "agent/actuate/unique_fd.hpp"
+#include "common/unique_fd.hpp"
 
 namespace epulse::actuate {
 

@@ -52,7 +52,6 @@ Daemon::Daemon(const Options& options)
     : options_(options),
       sampler_(options.pid, options.config.probes, options.backend),
       tuning_(options.pid, options.config, effective_mode(options.config.agent.mode, sampler_)),
-      alerts_(alert_rules(options.config.alerts, sampler_.has_bpf())),
       target_pidfd_(open_target(options.pid)) {
   uv_loop_init(&loop_);
   uv_timer_init(&loop_, &timer_);
@@ -68,6 +67,11 @@ Daemon::Daemon(const Options& options)
     start_polling(exceptions_, sampler_.descriptor(),
                   [](uv_poll_t* handle, int, int) { self(handle).sampler_.consume(); });
   }
+  alarms_ = std::make_unique<Alarms>(
+      options.config,
+      Alarms::Target{options.pid, kernel::process_name(options.pid),
+                     probes::to_string(sampler_.plan().backend), sampler_.has_bpf()},
+      loop_);
   const uint64_t interval_ms = options.config.agent.interval_ms;
   uv_timer_start(
       &timer_, [](uv_timer_t* handle) { self(handle).guarded_tick(); }, interval_ms, interval_ms);
@@ -113,7 +117,10 @@ int Daemon::run() {
                mode_name(effective_mode(options_.config.agent.mode, sampler_)),
                sampler_.is_bundled_server() ? " (epulse-ws)" : "");
   uv_run(&loop_, UV_RUN_DEFAULT);
-  return tuning_.restore() && !failed_ ? 0 : 1;
+  // First what we owe to the target, then what we owe to those who watch it.
+  const bool restored = tuning_.restore();
+  alarms_->end(stopped_for_);
+  return restored && !failed_ ? 0 : 1;
 }
 
 // An exception must not fly through libuv's C frames, and must not keep us from restoring.
@@ -135,16 +142,7 @@ void Daemon::tick() {
     for (const std::string& text : texts_of(sample.epoll->losses)) spdlog::warn("lost: {}", text);
   }
   log_overhead();
-  // Where waits were only counted nothing is known that an alert could go by.
-  const auto events = sample.sched.wakeups_measured ? alerts_.interval(observations(sample))
-                                                    : std::vector<alerts::AlertEvent>();
-  for (const auto& event : events) {
-    if (event.kind == alerts::AlertEvent::Kind::kFired) {
-      spdlog::warn("{}", event.text);
-    } else {
-      spdlog::info("{}", event.text);
-    }
-  }
+  alarms_->interval(sample);
   tuning_.step(sample, now_ns);
 }
 
@@ -168,9 +166,13 @@ void Daemon::log_overhead() {
 }
 
 void Daemon::stop(const char* why) {
-  spdlog::info("stopping: {}", why);
+  if (stopped_for_.empty()) {
+    spdlog::info("stopping: {}", why);
+    stopped_for_ = fmt::format("epulsed has stopped: {}", why);
+  }
   uv_stop(&loop_);
   uv_timer_stop(&timer_);
+  uv_poll_stop(&target_ended_);  // it stays readable
 }
 
 }  // namespace epulse::daemon

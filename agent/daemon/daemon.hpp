@@ -2,10 +2,12 @@
 
 #include <uv.h>
 
+#include <memory>
+#include <string>
 #include <vector>
 
-#include "agent/alerts/alerts.hpp"
 #include "agent/config/config.hpp"
+#include "agent/daemon/alarms.hpp"
 #include "agent/daemon/target_sampler.hpp"
 #include "agent/daemon/tuning.hpp"
 
@@ -41,7 +43,6 @@ class Daemon {
   Options options_;
   TargetSampler sampler_;
   Tuning tuning_;
-  alerts::AlertEngine alerts_;
   int target_pidfd_ = -1;
   bool failed_ = false;
   std::vector<epoll_wait_record> unlogged_;  // exceptions since the last log line on them
@@ -56,6 +57,8 @@ class Daemon {
   uv_signal_t quit_{};
   uv_poll_t target_ended_{};
   uv_poll_t exceptions_{};
+  std::unique_ptr<Alarms> alarms_;
+  std::string stopped_for_;
 };
 
 }  // namespace epulse::daemon
