@@ -70,6 +70,8 @@ void TargetSampler::mark_workers(TargetSample& sample) const {
       if (worker.key.tid != static_cast<uint32_t>(thread.tid) || delay.count() < kSamplesMin)
         continue;
       thread.wakeup_ns_p99 = std::max(thread.wakeup_ns_p99.value_or(0), delay.quantile(0.99));
+      if (!thread.wakeup_ns) thread.wakeup_ns.emplace(delay.shape());
+      thread.wakeup_ns->merge(delay);
     }
   }
 }

@@ -6,6 +6,7 @@
 #include "agent/error.hpp"
 #include "agent/kernel/cpuset.hpp"
 #include "agent/kernel/process.hpp"
+#include "agent/kernel/topology.hpp"
 
 namespace epulse::daemon {
 namespace {
@@ -35,8 +36,8 @@ Tuning::Tuning(pid_t pid, const config::Config& config, config::Mode mode)
     : pid_(pid),
       mode_(mode),
       config_(config),
-      affinity_(affinity_limits(config.affinity)),
-      sockets_(socket_limits(config.socket_buffers)) {
+      affinity_(affinity_limits(config.affinity), kernel::cpu_topology()),
+      sockets_(socket_limits(config.socket_buffers), pid) {
   // A daemon that does not change anything still clears up after one that did; otherwise it leaves
   // the journal, and its lock, to others.
   const bool applies = mode == config::Mode::kApply;

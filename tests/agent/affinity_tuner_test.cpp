@@ -121,6 +121,12 @@ TEST(AffinityTuner, MovesAConfinedWorkerOnceAndKeepsIt) {
     EXPECT_EQ(proposal.start_ticks, 1001U);
     EXPECT_EQ(proposal.from, cpus("0"));
     EXPECT_EQ(proposal.to, cpus("1"));
+    EXPECT_EQ(proposal.scenario, "affinity.busy-cpu");
+    EXPECT_EQ(proposal.target, "thread 1 (ws-worker-1)");
+    EXPECT_EQ(proposal.by_hand, "taskset -pc 1 1");
+    EXPECT_EQ(proposal.bounds, "one CPU of 0-2; one move at a time, at most one in 5 s");
+    ASSERT_FALSE(proposal.figures.empty());
+    EXPECT_EQ(proposal.figures[0].name, with_bpf ? "wakeup_us_p99" : "delay_us_mean");
     EXPECT_NE(proposal.evidence.find("other programs keep 80 % busy; CPU 1 is 10 % busy"),
               std::string::npos)
         << proposal.evidence;
