@@ -135,7 +135,8 @@ TEST(Config, UnknownNamesListWhatIsAllowed) {
   EXPECT_EQ(
       error_in("[alerts]\ndepth_mux = 3"),
       "f.toml:2: alerts.depth_mux is not known, did you mean depth_max?; allowed in [alerts]: "
-      "depth_max, wakeup_p99_us, for_intervals, clear_intervals, min_samples");
+      "depth_max, wakeup_p99_us, for_intervals, clear_intervals, min_samples, rule, exec, "
+      "alertmanager, capture");
   EXPECT_EQ(
       error_in("[alert]\ndepth_max = 3"),
       "f.toml:1: alert is not known, did you mean alerts?; allowed at the top: agent, probes, "
