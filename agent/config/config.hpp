@@ -16,6 +16,9 @@ enum class Mode {
   kApply,
 };
 
+// As the configuration has it: "apply".
+const char* name_of(Mode mode);
+
 struct Agent {
   uint64_t interval_ms = 1000;
   Mode mode = Mode::kAuto;

@@ -290,6 +290,10 @@ std::string quoted_list(const std::vector<std::string_view>& names) {
 
 }  // namespace
 
+const char* name_of(Mode mode) {
+  return kModes.at(static_cast<size_t>(mode)).data();
+}
+
 std::span<const Key> keys() {
   static const std::vector<Key> table = make_keys();
   return table;

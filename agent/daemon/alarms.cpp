@@ -38,8 +38,10 @@ notify::AlertmanagerOptions options_of(const config::Alertmanager& config) {
 
 }  // namespace
 
-Alarms::Alarms(const config::Config& config, const Target& target, uv_loop_t& loop)
+Alarms::Alarms(const config::Config& config, const Target& target, uv_loop_t& loop,
+               TuningLog& log)
     : target_(target),
+      log_(log),
       host_(host_name()),
       rules_(metric_rules(config.alerts, config.agent.interval_ms, target.has_bpf)),
       engine_(plain(rules_)) {
@@ -82,6 +84,7 @@ void Alarms::end(const std::string& why) {
 void Alarms::tell(const std::vector<alerts::AlertEvent>& events, const TargetSample& sample) {
   for (const alerts::AlertEvent& event : events) {
     const Key key{event.rule, event.subject};
+    log_.alarm(event.text);
     if (event.kind == alerts::AlertEvent::Kind::kFired) {
       spdlog::warn("{}", event.text);
       pass_on(firing_[key] = fired(event, sample));

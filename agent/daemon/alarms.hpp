@@ -14,6 +14,7 @@
 #include "agent/config/config.hpp"
 #include "agent/daemon/flight_recorder.hpp"
 #include "agent/daemon/observations.hpp"
+#include "agent/daemon/tuning_log.hpp"
 #include "agent/notify/alertmanager.hpp"
 #include "agent/notify/exec_hook.hpp"
 
@@ -29,7 +30,7 @@ class Alarms {
     bool has_bpf = false;
   };
 
-  Alarms(const config::Config& config, const Target& target, uv_loop_t& loop);
+  Alarms(const config::Config& config, const Target& target, uv_loop_t& loop, TuningLog& log);
 
   // Once per interval.
   void interval(const TargetSample& sample);
@@ -51,6 +52,7 @@ class Alarms {
   void pass_on(const alerts::Alarm& alarm);
 
   Target target_;
+  TuningLog& log_;
   std::string host_;
   std::vector<MetricRule> rules_;
   alerts::AlertEngine engine_;
