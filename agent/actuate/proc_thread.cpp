@@ -5,7 +5,7 @@
 #include <array>
 #include <string>
 
-#include "agent/actuate/unique_fd.hpp"
+#include "common/unique_fd.hpp"
 #include "agent/error.hpp"
 
 namespace epulse::actuate {

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "agent/actuate/unique_fd.hpp"
+#include "common/unique_fd.hpp"
 #include "agent/model/socket_sample.hpp"
 
 // Another process's sockets, reached through pidfd_getfd(2): the agent gets its own descriptor of

@@ -50,6 +50,15 @@ Mode mode_of(const std::string& name) {
   return name == "apply" ? Mode::kApply : Mode::kAuto;
 }
 
+// The file, where there is one, then what the command line says.
+epulse::config::Config configuration(const Arguments& arguments) {
+  epulse::config::Config config;
+  if (!arguments.config_path.empty()) config = epulse::config::load(arguments.config_path);
+  if (!arguments.mode.empty()) config.agent.mode = mode_of(arguments.mode);
+  if (arguments.state_dir) config.agent.state_dir = *arguments.state_dir;
+  return config;
+}
+
 int run(const Arguments& arguments) {
   if (arguments.print_config) {
     fmt::print("{}", epulse::config::example());
@@ -58,9 +67,10 @@ int run(const Arguments& arguments) {
   if (arguments.pid == 0)
     epulse::fail("no target; give one with -p PID (`epulse list` shows them)");
   epulse::daemon::Options options;
-  if (!arguments.config_path.empty()) options.config = epulse::config::load(arguments.config_path);
-  if (!arguments.mode.empty()) options.config.agent.mode = mode_of(arguments.mode);
-  if (arguments.state_dir) options.config.agent.state_dir = *arguments.state_dir;
+  options.config = configuration(arguments);
+  if (!arguments.config_path.empty()) {
+    options.reload = [arguments] { return configuration(arguments); };
+  }
   options.backend = arguments.backend;
   options.pid = epulse::kernel::require_epoll_process(arguments.pid);
   spdlog::set_default_logger(spdlog::stderr_color_mt("epulsed"));
@@ -85,6 +95,8 @@ int main(int argc, char** argv) {
   }
   // `epulsed 2>&1 | tee log`, and tee ends first: we still have changes to restore.
   signal(SIGPIPE, SIG_IGN);
+  // A limit on the size of files is an error of a write, as a full disk is.
+  signal(SIGXFSZ, SIG_IGN);
   try {
     return run(arguments);
   } catch (const std::exception& error) {
