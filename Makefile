@@ -2,7 +2,7 @@
 PRESET ?= release
 BIN    := build/$(PRESET)/bin
 
-.PHONY: build run test clients bench bench-overhead bench-server kernels fuzz lint clean setup
+.PHONY: build run test clients bench bench-overhead bench-server bench-tuning kernels fuzz lint clean setup
 build: setup
 	@test -f build/$(PRESET)/build.ninja || cmake --preset $(PRESET)
 	cmake --build --preset $(PRESET)
@@ -25,7 +25,7 @@ clients:
 
 bench: bench-overhead bench-server
 
-bench-overhead bench-server:
+bench-overhead bench-server bench-tuning:
 	@tools/setup build bench
 	@$(MAKE) --no-print-directory build
 	@EPULSE_BIN=$(BIN) tools/bench/$(@:bench-%=%)

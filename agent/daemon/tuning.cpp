@@ -39,7 +39,8 @@ Tuning::Tuning(pid_t pid, const config::Config& config, config::Mode mode, Tunin
       config_(config),
       log_(log),
       affinity_(affinity_limits(config.affinity), kernel::cpu_topology()),
-      sockets_(socket_limits(config.socket_buffers), pid) {
+      sockets_(socket_limits(config.socket_buffers), pid),
+      causes_(pid) {
   open_journal();
 }
 
@@ -70,6 +71,7 @@ void Tuning::open_journal() {
 
 void Tuning::step(const TargetSample& sample, uint64_t now_ns) {
   if (mode_ == config::Mode::kObserve) return;
+  for (const tuners::Proposal& cause : causes_.step(sample, now_ns)) log_.diagnosed(cause);
   if (config_.affinity.enabled) {
     const auto decision = affinity_.step(sample.sched, kernel::usable_cpus(pid_), now_ns);
     if (const auto* proposal = std::get_if<tuners::AffinityProposal>(&decision)) {
@@ -201,8 +203,8 @@ std::vector<std::string> Tuning::why_no_advice(const model::SchedInterval& sched
   } else if (!config_.affinity.enabled) {
     why.emplace_back("affinity: tuner.affinity.enabled is false");
   } else {
-    why.push_back("affinity: " + why_no_affinity_advice(sched, kernel::usable_cpus(pid_),
-                                                        config_.affinity));
+    why.push_back("affinity: " +
+                  why_no_affinity_advice(sched, kernel::usable_cpus(pid_), config_.affinity));
   }
   why.push_back(config_.socket_buffers.enabled
                     ? fmt::format("socket buffers: no buffer has been {:.0f} % full twice in a row",

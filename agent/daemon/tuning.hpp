@@ -8,6 +8,7 @@
 
 #include "agent/actuate/actuator.hpp"
 #include "agent/config/config.hpp"
+#include "agent/daemon/causes.hpp"
 #include "agent/daemon/target_sampler.hpp"
 #include "agent/daemon/tuning_log.hpp"
 #include "agent/tuners/affinity.hpp"
@@ -58,6 +59,7 @@ class Tuning {
   std::unique_ptr<actuate::Actuator> actuator_;
   tuners::AffinityTuner affinity_;
   tuners::SocketBufferTuner sockets_;
+  Causes causes_;
   std::optional<uint64_t> affinity_change_;  // the one under verification
   uint64_t next_sockets_ns_ = 0;
 };

@@ -19,6 +19,8 @@ class TuningLog {
   void advised(const tuners::Proposal& proposal, const actuate::Change& change);
   void changed(const tuners::Proposal& proposal, const actuate::Change& change);
   void not_changed(const tuners::Proposal& proposal, std::string_view why);
+  // What only somebody else can do something about.
+  void diagnosed(const tuners::Proposal& proposal);
   void kept(std::string_view tuner, std::string_view evidence);
   void undoing(std::string_view tuner, std::string_view evidence);
   // False when one failed.
