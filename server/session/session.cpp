@@ -58,6 +58,7 @@ Session::Session(SharedState& shared, std::size_t worker, SocketHandler& handler
       worker_(worker),
       handler_(handler),
       stats_(shared.pages.worker(worker)),
+      accept_load_(shared.accept_loads, worker),
       outbox_(shared.hub, worker),
       wheel_(kTickNs, kWheelSlots, clock_ns()) {
   const ws::CompressionOptions& compression = shared.options.compression;
@@ -97,6 +98,7 @@ void Session::on_accept(ConnId id) {
   }
   enter_phase(client);
   ++live_;
+  accept_load_.accepted(live_);
   if (drain_deadline_ns_ != 0) engine_->abort(id);  // Accepted in the turn that began the drain.
 }
 
@@ -157,6 +159,7 @@ void Session::on_closed(ConnId id, CloseReason /*reason*/) {
   wheel_.clear(id.slot);
   clients_.erase(id.slot);
   --live_;
+  accept_load_.closed(live_);
   stop_if_drained();
 }
 
@@ -447,6 +450,7 @@ void Session::on_wake() {
 // Time.
 
 void Session::on_tick() {
+  accept_load_.tick(live_, stats_);
   const std::uint64_t now = engine_->now_ns();
   if (shared_.options.allocations != nullptr) {
     stat_set(stats_.allocations, shared_.options.allocations());
