@@ -15,8 +15,8 @@
 // The protocol of epulsed's socket, an object of JSON a line. Pure.
 //   {"version":1,"request":"status"}          or "advise", "diff", "history", "undo"
 //   {"version":1,"request":"undo","dry_run":true}
-// Each answer has "version", and either what was asked for or "error": what is wrong, and what would
-// be right.
+// Each answer has "version", and either what was asked for or "error": what is wrong, and what
+// would be right.
 namespace epulse::control {
 
 inline constexpr int kVersion = 1;

@@ -38,8 +38,7 @@ notify::AlertmanagerOptions options_of(const config::Alertmanager& config) {
 
 }  // namespace
 
-Alarms::Alarms(const config::Config& config, const Target& target, uv_loop_t& loop,
-               TuningLog& log)
+Alarms::Alarms(const config::Config& config, const Target& target, uv_loop_t& loop, TuningLog& log)
     : target_(target),
       log_(log),
       host_(host_name()),

@@ -68,8 +68,7 @@ Daemon::Daemon(const Options& options)
   }
   open_socket();
   // Before the thread that talks to an Alertmanager: it has what we have when it starts.
-  keep_capabilities(
-      capabilities_needed(options.config, tuning_.mode(), sampler_.has_bpf()));
+  keep_capabilities(capabilities_needed(options.config, tuning_.mode(), sampler_.has_bpf()));
   start_alarms();
   start_ticking();
   start_watchdog();
@@ -209,8 +208,8 @@ std::string Daemon::answer(const control::Request& request) {
   try {
     if (request.name == "undo") return undo(request.dry_run);
     const double running_s = static_cast<double>(kernel::monotonic_ns() - started_ns_) / 1e9;
-    return daemon::answer(request, {options_.config, sampler_, tuning_, log_, *alarms_,
-                                    last_sched_, target_, running_s});
+    return daemon::answer(request, {options_.config, sampler_, tuning_, log_, *alarms_, last_sched_,
+                                    target_, running_s});
   } catch (const std::exception& error) {
     return control::error_line(error.what());
   }
@@ -222,9 +221,10 @@ std::string Daemon::undo(bool dry_run) {
   }
   const bool applied = tuning_.mode() == config::Mode::kApply;
   const auto outcomes = tuning_.undo_and_stand_down();
-  if (applied) spdlog::warn("undone by request; from now on mode {}", config::name_of(tuning_.mode()));
-  return control::to_line({{"outcomes", control::outcomes_json(outcomes)},
-                           {"mode", config::name_of(tuning_.mode())}});
+  if (applied)
+    spdlog::warn("undone by request; from now on mode {}", config::name_of(tuning_.mode()));
+  return control::to_line(
+      {{"outcomes", control::outcomes_json(outcomes)}, {"mode", config::name_of(tuning_.mode())}});
 }
 
 // An exception must not fly through libuv's C frames, and must not keep us from restoring.

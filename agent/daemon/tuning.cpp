@@ -201,8 +201,8 @@ std::vector<std::string> Tuning::why_no_advice(const model::SchedInterval& sched
   } else if (!config_.affinity.enabled) {
     why.emplace_back("affinity: tuner.affinity.enabled is false");
   } else {
-    why.push_back("affinity: " + why_no_affinity_advice(sched, kernel::usable_cpus(pid_),
-                                                        config_.affinity));
+    why.push_back("affinity: " +
+                  why_no_affinity_advice(sched, kernel::usable_cpus(pid_), config_.affinity));
   }
   why.push_back(config_.socket_buffers.enabled
                     ? fmt::format("socket buffers: no buffer has been {:.0f} % full twice in a row",

@@ -95,14 +95,12 @@ void TuningLog::keep_advice(const tuners::Proposal& proposal) {
   drop_advice(proposal);
   if (advice_.size() == kAdviceMax) advice_.erase(advice_.begin());
   const auto now = std::chrono::system_clock::now().time_since_epoch();
-  advice_.push_back(
-      {std::chrono::duration_cast<std::chrono::milliseconds>(now).count(), proposal});
+  advice_.push_back({std::chrono::duration_cast<std::chrono::milliseconds>(now).count(), proposal});
 }
 
 void TuningLog::drop_advice(const tuners::Proposal& proposal) {
-  std::erase_if(advice_, [&](const control::Advice& one) {
-    return same_case(one.proposal, proposal);
-  });
+  std::erase_if(advice_,
+                [&](const control::Advice& one) { return same_case(one.proposal, proposal); });
 }
 
 void TuningLog::note(std::string_view kind, std::string_view text, std::string_view by_hand) {

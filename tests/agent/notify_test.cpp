@@ -14,9 +14,9 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "common/unique_fd.hpp"
 #include "agent/notify/alertmanager.hpp"
 #include "agent/notify/exec_hook.hpp"
+#include "common/unique_fd.hpp"
 #include "tests/agent/child.hpp"
 #include "tests/agent/temp_dir.hpp"
 
@@ -188,11 +188,12 @@ TEST_P(UnwellReceiver, LosesNothingAndBlocksNothing) {
 
 INSTANTIATE_TEST_SUITE_P(
     Answers, UnwellReceiver,
-    testing::Values("",                    // silence: it is slow
-                    "\x16\x03\x01 \x00 no HTTP at all\r\n\r\n",
-                    "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 4\r\n\r\noops",
-                    "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
-                    "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\ncut short"));
+    testing::Values(
+        "",  // silence: it is slow
+        "\x16\x03\x01 \x00 no HTTP at all\r\n\r\n",
+        "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 4\r\n\r\noops",
+        "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\ncut short"));
 
 TEST(Alertmanager, OneThatIsDownHearsEverythingOnceItIsUp) {
   Receiver receiver;  // its connections are refused
@@ -244,7 +245,8 @@ class ExecHookTest : public ::testing::Test {
 
 // A shell is what the test has written itself; what an alarm says is never read as one.
 TEST_F(ExecHookTest, SaysWhatHappenedInTheEnvironment) {
-  ExecHook hook(loop_, script("echo \"$EPULSE_STATE $EPULSE_LABEL_ALERTNAME $EPULSE_SUMMARY\" >>$0"));
+  ExecHook hook(loop_,
+                script("echo \"$EPULSE_STATE $EPULSE_LABEL_ALERTNAME $EPULSE_SUMMARY\" >>$0"));
   Alarm one = alarm(1);
   one.annotations["summary"] = "$(touch /tmp/never); `x`";
   hook.run(one);

@@ -15,7 +15,8 @@ void print_advice(const json& advice) {
              text_at(advice, "at"));
   for (const char* const part : {"evidence", "expected", "by_hand", "bounds"}) {
     const std::string text = text_at(advice, part);
-    if (!text.empty()) fmt::print("  {:<9} {}\n", part == std::string("by_hand") ? "by hand" : part, text);
+    if (!text.empty())
+      fmt::print("  {:<9} {}\n", part == std::string("by_hand") ? "by hand" : part, text);
   }
 }
 

@@ -9,9 +9,9 @@ namespace CLI {
 class App;
 }
 
-// The subcommands that are about epulsed: status, advise, diff, history, undo. Each returns the exit
-// status: 0 nothing, 1 something (an alarm fires, there is advice, changes are in force, an undo
-// failed).
+// The subcommands that are about epulsed: status, advise, diff, history, undo. Each returns the
+// exit status: 0 nothing, 1 something (an alarm fires, there is advice, changes are in force, an
+// undo failed).
 namespace epulse::cli {
 
 struct DaemonOptions {

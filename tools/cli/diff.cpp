@@ -21,8 +21,9 @@ json left_behind(const std::string& state_dir) {
 }
 
 void print_changes(const json& answer, const json& changes) {
-  fmt::print("{}: {}\n", text_at(answer, "target"),
-             changes.empty() ? "nothing is changed" : fmt::format("{} changes in force", changes.size()));
+  fmt::print(
+      "{}: {}\n", text_at(answer, "target"),
+      changes.empty() ? "nothing is changed" : fmt::format("{} changes in force", changes.size()));
   for (const json& change : changes) {
     fmt::print("  {}  {}\n    because   {}\n    undo      epulse undo, or by hand: {}\n",
                text_at(change, "at"), text_at(change, "change"), text_at(change, "reason"),
@@ -33,8 +34,7 @@ void print_changes(const json& answer, const json& changes) {
 }  // namespace
 
 int run_diff(const DaemonOptions& options) {
-  std::vector<json> answers =
-      ask_daemons(options.state_dir, control::Request{"diff"}.to_line());
+  std::vector<json> answers = ask_daemons(options.state_dir, control::Request{"diff"}.to_line());
   if (answers.empty()) answers.push_back(left_behind(options.state_dir));
   bool any = false;
   for (const json& answer : answers) {

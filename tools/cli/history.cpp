@@ -21,7 +21,8 @@ json events(const DaemonOptions& options) {
     const auto answers = ask_daemons(options.state_dir, control::Request{"history"}.to_line());
     if (answers.empty()) throw;
     json all = answers[0].value("history", json::array());
-    if (all.size() > options.events) all.erase(all.begin(), all.end() - static_cast<long>(options.events));
+    if (all.size() > options.events)
+      all.erase(all.begin(), all.end() - static_cast<long>(options.events));
     return all;
   }
 }

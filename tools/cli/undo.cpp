@@ -22,9 +22,8 @@ void print_preview(const json& changes) {
 }
 
 bool has_failed(const json& outcomes) {
-  return std::any_of(outcomes.begin(), outcomes.end(), [](const json& outcome) {
-    return text_at(outcome, "result") == "failed";
-  });
+  return std::any_of(outcomes.begin(), outcomes.end(),
+                     [](const json& outcome) { return text_at(outcome, "result") == "failed"; });
 }
 
 int print(const DaemonOptions& options, const json& answer) {
@@ -71,8 +70,8 @@ int run_undo(const DaemonOptions& options) {
     actuator = std::make_unique<actuate::Actuator>(options.state_dir);
   } catch (const Error&) {
     // Held by an epulsed, or not ours to open: then it is asked for, where one answers.
-    const auto answers = ask_daemons(
-        options.state_dir, control::Request{"undo", options.dry_run}.to_line());
+    const auto answers =
+        ask_daemons(options.state_dir, control::Request{"undo", options.dry_run}.to_line());
     if (answers.empty()) throw;
     return undo_by_daemons(options, answers);
   }
