@@ -74,6 +74,7 @@ std::span<const Metric> metrics() {
 
 std::vector<std::string_view> metric_names() {
   std::vector<std::string_view> names;
+  names.reserve(kMetrics.size());
   for (const Metric& one : kMetrics) names.push_back(one.name);
   return names;
 }

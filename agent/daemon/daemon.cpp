@@ -68,7 +68,8 @@ Daemon::Daemon(const Options& options)
   }
   open_socket();
   // Before the thread that talks to an Alertmanager: it has what we have when it starts.
-  keep_capabilities(capabilities_needed(options.config, tuning_.mode(), sampler_.has_bpf()));
+  kept_ = capabilities_needed(options.config, tuning_.mode(), sampler_.has_bpf());
+  keep_capabilities(kept_);
   start_alarms();
   start_ticking();
   start_watchdog();
@@ -197,11 +198,24 @@ void Daemon::reload() {
     return;
   }
   spdlog::set_level(spdlog::level::from_str(options_.config.agent.log_level));
-  tuning_.reconfigure(options_.config, effective_mode(options_.config.agent.mode, sampler_));
+  tuning_.reconfigure(options_.config, mode_within(options_.config));
   alarms_->end("another configuration");
   start_alarms();
   start_ticking();
   spdlog::info("configuration read again; mode {}", config::name_of(tuning_.mode()));
+}
+
+// What was given up at the start does not come back.
+config::Mode Daemon::mode_within(const config::Config& config) const {
+  const config::Mode mode = effective_mode(config.agent.mode, sampler_);
+  for (const cap_value_t one : capabilities_needed(config, mode, sampler_.has_bpf())) {
+    if (std::find(kept_.begin(), kept_.end(), one) != kept_.end()) continue;
+    spdlog::warn(
+        "this configuration takes capabilities that were given up at the start: mode advise until "
+        "epulsed is restarted");
+    return config::Mode::kAdvise;
+  }
+  return mode;
 }
 
 std::string Daemon::answer(const control::Request& request) {

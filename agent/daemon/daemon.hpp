@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sys/capability.h>
 #include <uv.h>
 
 #include <functional>
@@ -50,6 +51,7 @@ class Daemon {
   void log_overhead();
   void hang_up();
   void reload();
+  config::Mode mode_within(const config::Config& config) const;
   void start_alarms();
   std::string answer(const control::Request& request);
   std::string undo(bool dry_run);
@@ -61,6 +63,7 @@ class Daemon {
   TuningLog log_;
   TargetSampler sampler_;
   Tuning tuning_;
+  std::vector<cap_value_t> kept_;  // capabilities
   int target_pidfd_ = -1;
   bool failed_ = false;
   bool reload_wanted_ = false;

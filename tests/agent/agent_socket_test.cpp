@@ -45,7 +45,7 @@ TEST(Protocol, RefusesEverythingElseAndSaysWhatIsRight) {
   EXPECT_NE(refusal_of("status"), "");
   EXPECT_NE(refusal_of("[]"), "");
   EXPECT_NE(refusal_of(std::string(4000, '[')), "") << "deep, and never closed";
-  EXPECT_NE(refusal_of("\xff\xfe\x00"), "");
+  EXPECT_NE(refusal_of("\xff\xfe\x01"), "");
   EXPECT_EQ(refusal_of(R"({"request":"status"})"), "this epulsed speaks version 1");
   EXPECT_EQ(refusal_of(R"({"version":2,"request":"status"})"), "this epulsed speaks version 1");
   EXPECT_EQ(refusal_of(R"({"version":1,"request":"reboot"})"),
@@ -57,7 +57,7 @@ TEST(Protocol, RefusesEverythingElseAndSaysWhatIsRight) {
 
 // A socket whose loop runs in a thread of its own; `pause` makes the loop slow.
 class AgentSocketTest : public ::testing::Test {
- protected:
+ public:
   AgentSocketTest() {
     uv_loop_init(&loop_);
     uv_async_init(&loop_, &stop_, [](uv_async_t* stop) { uv_stop(stop->loop); });
@@ -83,6 +83,7 @@ class AgentSocketTest : public ::testing::Test {
     EXPECT_EQ(uv_loop_close(&loop_), 0);
   }
 
+ protected:
   UniqueFd connect_to() const {
     UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_un address{};

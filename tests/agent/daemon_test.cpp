@@ -11,6 +11,7 @@
 
 #include "agent/alerts/alerts.hpp"
 #include "agent/daemon/flight_recorder.hpp"
+#include "agent/daemon/log_limit.hpp"
 #include "agent/daemon/no_advice.hpp"
 #include "agent/daemon/observations.hpp"
 #include "agent/daemon/privileges.hpp"
@@ -54,6 +55,16 @@ TEST(Privileges, AreGivenUpForGoodAlsoByProgramsThatWeRun) {
   int status = 0;
   ASSERT_EQ(waitpid(child, &status, 0), child);
   EXPECT_EQ(status, 0);
+}
+
+TEST(LogLimit, LetsSomeThroughAndCountsTheRest) {
+  LogLimit limit(2, 100);
+  int said = 0;
+  for (uint64_t now = 1000; now < 1050; now += 10) said += limit.allows(now) ? 1 : 0;
+  EXPECT_EQ(said, 2);
+  EXPECT_EQ(limit.take_left_out(), 3U);
+  EXPECT_TRUE(limit.allows(1100));
+  EXPECT_EQ(limit.take_left_out(), 0U);
 }
 
 model::ThreadSched worker(uint64_t p99_us, const char* mask) {
@@ -152,6 +163,7 @@ TEST(ManyThreads, TenThousandAreSampledAndJudged) {
   for (auto& thread : sample.sched.threads) thread.is_worker = true;
   const auto rules = metric_rules({}, 1000, false);
   std::vector<alerts::AlertRule> plain;
+  plain.reserve(rules.size());
   for (const auto& rule : rules) plain.push_back(rule.rule);
   alerts::AlertEngine engine(plain);
   EXPECT_TRUE(engine.interval(observations(rules, sample)).empty());

@@ -229,12 +229,14 @@ TEST(Alertmanager, IsToldTheLastWordsButNotWaitedForWithoutEnd) {
 }
 
 class ExecHookTest : public ::testing::Test {
- protected:
+ public:
   ExecHookTest() { uv_loop_init(&loop_); }
   ~ExecHookTest() override {
     uv_run(&loop_, UV_RUN_DEFAULT);
     EXPECT_EQ(uv_loop_close(&loop_), 0) << "a handle was left open";
   }
+
+ protected:
   ExecHookOptions script(const std::string& body) const {
     return {{"/bin/sh", "-c", body, dir_.file("out")}, 5000};
   }
