@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -43,7 +44,8 @@ class Daemon {
   void start_signal(uv_signal_t& handle, int number);
   void start_ticking();
   void start_watchdog();
-  void open_socket();
+  std::optional<LineSocketOptions> socket_options() const;
+  void open_socket(const LineSocketOptions& options);
   void log_start() const;
   void guarded_tick();
   void tick();

@@ -1,6 +1,8 @@
 // epulsed and the commands that talk to it, as a user runs them.
 #include <fmt/format.h>
+#include <grp.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -171,6 +173,30 @@ TEST(Daemon, GivesUpWhatItNoLongerNeeds) {
   // CAP_DAC_READ_SEARCH (2) and CAP_SYS_PTRACE (19).
   EXPECT_TRUE(contains(status, "CapEff:\t0000000000080004")) << status;
   EXPECT_TRUE(contains(status, "CapBnd:\t0000000000080004")) << status;
+}
+
+// The group of its socket is set although it has given up what chown() takes by then.
+TEST(Daemon, LetsAGroupAsk) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root, to give a file to a group";
+  Scene scene;
+  std::ofstream(scene.config()) << "[agent]\ngroup = \"daemon\"\nstate_dir = \""
+                                << scene.state_dir() << "\"\n";
+  ASSERT_TRUE(scene.start());
+  const auto agent = scene.agent("observe", "procfs");
+  const std::string path = fmt::format("{}/epulsed-{}.sock", scene.state_dir(), agent->pid());
+  ASSERT_TRUE(eventually([&] { return std::filesystem::exists(path); })) << agent->err();
+  struct stat file {};
+  ASSERT_EQ(stat(path.c_str(), &file), 0);
+  const struct group* const daemons = getgrnam("daemon");
+  ASSERT_NE(daemons, nullptr);
+  EXPECT_EQ(file.st_gid, daemons->gr_gid) << agent->err();
+  EXPECT_EQ(file.st_mode & 07777U, 0660U);
+  // Every thread has the few capabilities that are kept, also the one that talks to clients.
+  for (const pid_t tid : kernel::thread_ids(agent->pid())) {
+    EXPECT_TRUE(contains(read_text(fmt::format("/proc/{}/task/{}/status", agent->pid(), tid)),
+                         "CapEff:\t0000000000080004"))
+        << tid;
+  }
 }
 
 // A few of the instants of `make crash`.
