@@ -2,7 +2,7 @@
 PRESET ?= release
 BIN    := build/$(PRESET)/bin
 
-.PHONY: build run test clients bench bench-overhead bench-server bench-tuning kernels fuzz lint clean setup
+.PHONY: build run test clients alertmanager crash bench bench-overhead bench-server bench-tuning kernels fuzz lint clean setup
 build: setup
 	@test -f build/$(PRESET)/build.ninja || cmake --preset $(PRESET)
 	cmake --build --preset $(PRESET)
@@ -22,6 +22,14 @@ clients:
 	@tools/setup build clients
 	@$(MAKE) --no-print-directory build
 	@EPULSE_BIN=$(BIN) tools/clients
+
+alertmanager:
+	@tools/setup build alertmanager
+	@$(MAKE) --no-print-directory build
+	@EPULSE_BIN=$(BIN) tools/alertmanager
+
+crash: build
+	@EPULSE_BIN=$(BIN) tools/crash
 
 bench: bench-overhead bench-server
 

@@ -21,9 +21,9 @@ static __always_inline struct steering_worker* worker_at(__u32 index) {
   return &loads[index & (STEERING_WORKERS_MAX - 1)];
 }
 
-/* Connections, those on their way included (a burst must not all go to the one that was idle when it
- * began), weighed with how deep the worker's ready queue is: a few busy ones may be more than many
- * that sleep. */
+/* Connections, those on their way included (a burst must not all go to the one that was idle when
+ * it began), weighed with how deep the worker's ready queue is: a few busy ones may be more than
+ * many that sleep. */
 static __always_inline __u64 load_of(const struct steering_worker* worker) {
   __u64 assigned = *(volatile __u64*)&worker->assigned;
   __u64 settled = *(volatile __u64*)&worker->settled;

@@ -124,9 +124,8 @@ void LineSocket::bind_to_path() {
   // Its mode before its group: until then nobody but us may connect.
   if (bind(listener_.get(), generic(address), sizeof address) != 0 ||
       chmod(draft.c_str(), S_IRUSR | S_IWUSR) != 0 ||
-      chown(draft.c_str(), static_cast<uid_t>(-1), group) != 0 ||
-      chmod(draft.c_str(), mode) != 0 || listen(listener_.get(), kBacklog) != 0 ||
-      lstat(draft.c_str(), &status) != 0 ||
+      chown(draft.c_str(), static_cast<uid_t>(-1), group) != 0 || chmod(draft.c_str(), mode) != 0 ||
+      listen(listener_.get(), kBacklog) != 0 || lstat(draft.c_str(), &status) != 0 ||
       std::rename(draft.c_str(), options_.path.c_str()) != 0) {
     const int code = errno;
     unlink(draft.c_str());

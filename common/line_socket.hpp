@@ -17,11 +17,11 @@ namespace epulse {
 
 struct LineSocketOptions {
   std::string path;
-  std::string owner;                // "server": who holds it, in messages
-  std::string remedy;               // "choose another --control-socket"
+  std::string owner;                 // "server": who holds it, in messages
+  std::string remedy;                // "choose another --control-socket"
   std::size_t line_bytes_max = 256;  // without its end
-  std::optional<gid_t> group = {};  // its members may talk to us, too
-  bool replace = false;             // take the place of a socket that somebody listens on
+  std::optional<gid_t> group = {};   // its members may talk to us, too
+  bool replace = false;              // take the place of a socket that somebody listens on
 };
 
 // A Unix stream socket on which root, our own user and perhaps a group make requests, a line for

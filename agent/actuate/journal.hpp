@@ -12,8 +12,8 @@
 
 namespace epulse::actuate {
 
-// Makes the directory (0700) where there is none. Throws Error when it cannot be used, or others may
-// write there: who can could make a later undo change threads of their choice.
+// Makes the directory (0700) where there is none. Throws Error when it cannot be used, or others
+// may write there: who can could make a later undo change threads of their choice.
 UniqueFd open_state_dir(const std::string& dir);
 
 // The write-ahead journal of changes, DIR/journal, and the lock, DIR/lock, that one process at a

@@ -11,7 +11,7 @@ using Texts = std::map<std::string, std::string>;
 
 // One time that an alert fired, as receivers are told of it. Times are of the wall clock.
 struct Alarm {
-  uint64_t id = 0;    // of this time; never 0
+  uint64_t id = 0;         // of this time; never 0
   Texts labels = {};       // the alert's identity: alertname, severity, pid, thread, ...
   Texts annotations = {};  // for the reader: summary, recording
   int64_t starts_unix_ms = 0;

@@ -80,9 +80,9 @@ void AlertEngine::drop_unseen(const std::string& why, std::vector<AlertEvent>& e
     const auto& [id, state] = entry;
     if (state.seen) return false;
     if (state.firing) {
-      events.push_back({AlertEvent::Kind::kResolved, id.first, id.second, state.last,
-                        resolved_text(rules_.at(id.first), id.second, why, state.fired_intervals,
-                                      state.worst)});
+      events.push_back(
+          {AlertEvent::Kind::kResolved, id.first, id.second, state.last,
+           resolved_text(rules_.at(id.first), id.second, why, state.fired_intervals, state.worst)});
     }
     return true;
   });
@@ -123,16 +123,15 @@ void AlertEngine::resolve(const Observation& observation, State& state,
                           std::vector<AlertEvent>& events) {
   const AlertRule& rule = rules_.at(observation.rule);
   state.firing = false;
-  const std::string why =
-      observation.samples < rule.min_samples
-          ? fmt::format("only {} samples, at least {} make a {}", observation.samples,
-                        rule.min_samples, rule.statistic)
-          : fmt::format("{} {}, {}", rule.statistic, with_unit(rule, observation.value),
-                        well_text(rule));
-  events.push_back(
-      {AlertEvent::Kind::kResolved, observation.rule, observation.subject, observation.value,
-       resolved_text(rule, observation.subject, why, state.fired_intervals - rule.clear_intervals,
-                     state.worst)});
+  const std::string why = observation.samples < rule.min_samples
+                              ? fmt::format("only {} samples, at least {} make a {}",
+                                            observation.samples, rule.min_samples, rule.statistic)
+                              : fmt::format("{} {}, {}", rule.statistic,
+                                            with_unit(rule, observation.value), well_text(rule));
+  events.push_back({AlertEvent::Kind::kResolved, observation.rule, observation.subject,
+                    observation.value,
+                    resolved_text(rule, observation.subject, why,
+                                  state.fired_intervals - rule.clear_intervals, state.worst)});
 }
 
 size_t AlertEngine::firing() const {

@@ -31,8 +31,7 @@ constexpr std::array kMetrics = {
     Metric{"saturated", "saturated batches", "/s", Source::kCounter, EPOLL_COUNTER_SATURATED},
     Metric{"timeouts", "waits that timed out", "/s", Source::kCounter, EPOLL_COUNTER_TIMEOUTS},
     Metric{"errors", "waits that failed", "/s", Source::kCounter, EPOLL_COUNTER_ERRORS},
-    Metric{"empty_wakeups", "empty wake-ups", "/s", Source::kCounter,
-           EPOLL_COUNTER_EMPTY_WAKEUPS},
+    Metric{"empty_wakeups", "empty wake-ups", "/s", Source::kCounter, EPOLL_COUNTER_EMPTY_WAKEUPS},
     Metric{"run_queue_delay", "run-queue delay per time slice", "us", Source::kThread,
            kRunQueueDelay},
     Metric{"delay_share", "share of time kept from running", "", Source::kThread, kDelayShare},
@@ -75,6 +74,7 @@ std::span<const Metric> metrics() {
 
 std::vector<std::string_view> metric_names() {
   std::vector<std::string_view> names;
+  names.reserve(kMetrics.size());
   for (const Metric& one : kMetrics) names.push_back(one.name);
   return names;
 }

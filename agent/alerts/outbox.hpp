@@ -17,8 +17,8 @@ struct OutboxLimits {
   uint64_t retry_ms_max = 30'000;
 };
 
-// What a receiver that forgets and may be away is still to be told: what fires again and again, what
-// was resolved until it has been heard once. Pure; `now_ms` is monotonic.
+// What a receiver that forgets and may be away is still to be told: what fires again and again,
+// what was resolved until it has been heard once. Pure; `now_ms` is monotonic.
 class Outbox {
  public:
   explicit Outbox(const OutboxLimits& limits) : limits_(limits) {}
@@ -26,7 +26,8 @@ class Outbox {
   // Of an alarm that is known (by its id) the newer state counts.
   void put(const Alarm& alarm);
 
-  // When batch() is to be delivered next: at once when that is in the past. Nullopt: nothing to say.
+  // When batch() is to be delivered next: at once when that is in the past. Nullopt: nothing to
+  // say.
   std::optional<uint64_t> due_ms() const;
 
   // What is to be said at `now_ms`: the unsaid in the order of put(), then what is to be repeated.
@@ -35,8 +36,8 @@ class Outbox {
   void delivered(const std::vector<Alarm>& batch, uint64_t now_ms);
   void failed(uint64_t now_ms);
 
-  size_t unsaid() const;       // news that the receiver has not heard
-  uint64_t lost() const { return lost_; }  // alarms, for want of room
+  size_t unsaid() const;                           // news that the receiver has not heard
+  uint64_t lost() const { return lost_; }          // alarms, for want of room
   uint64_t failures() const { return failures_; }  // since the last delivery
 
  private:

@@ -240,7 +240,7 @@ class Loader {
   }
 
   template <typename Number>
-    requires std::is_same_v<Number, ShareKey> || std::is_same_v<Number, NumberKey>
+  requires std::is_same_v<Number, ShareKey> || std::is_same_v<Number, NumberKey>
   void read_as(const Number& type, const Key& key, const std::string& full,
                const toml::node& node) {
     if (!node.is_number()) return report_type(node, full, "a number", key);
@@ -307,7 +307,8 @@ class Loader {
     for (const auto& [name, label] : *value) {
       const toml::value<std::string>* const text = label.as_string();
       if (text == nullptr) return report_type(label, full, "a table of strings", key);
-      if (!is_label_name(name)) return report_range(label, fmt::format("{}.{}", full, name.str()), key);
+      if (!is_label_name(name))
+        return report_range(label, fmt::format("{}.{}", full, name.str()), key);
       type.field(config_).emplace(name.str(), text->get());
     }
   }

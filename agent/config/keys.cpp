@@ -71,37 +71,37 @@ std::vector<std::string_view> statistics() {
 
 std::vector<Key> rule_keys() {
   return {
-      {kRuleTable, "name", "What the alarm is called. It must be given, as must be the metric and "
-                           "the threshold.",
+      {kRuleTable, "name",
+       "What the alarm is called. It must be given, as must be the metric and "
+       "the threshold.",
        TextKey{rule_field<&AlertRule::name>, "a text that is not empty", is_rule_name}},
       {kRuleTable, "metric",
        "What is looked at: times in us, queues and batches in items, counters per second, shares\n"
        "as 0 to 1. run_queue_delay, delay_share and run_share are of every worker thread and need\n"
        "no BPF; the others are of every worker on every epoll instance.",
        ChoiceKey{alerts::metric_names(),
-                   [](const Config& c) {
-                     return index_of(alerts::metric_names(), c.alerts.rules.back().metric);
-                   },
-                   [](Config& c, size_t choice) {
-                     c.alerts.rules.back().metric = alerts::metric_names().at(choice);
-                   }}},
+                 [](const Config& c) {
+                   return index_of(alerts::metric_names(), c.alerts.rules.back().metric);
+                 },
+                 [](Config& c, size_t choice) {
+                   c.alerts.rules.back().metric = alerts::metric_names().at(choice);
+                 }}},
       {kRuleTable, "statistic",
        "... and which figure of it, per interval: counters have rate, those that need no BPF mean.",
-       ChoiceKey{statistics(),
-                   [](const Config& c) {
-                     return index_of(statistics(), c.alerts.rules.back().statistic);
-                   },
-                   [](Config& c, size_t choice) {
-                     c.alerts.rules.back().statistic = statistics().at(choice);
-                   }}},
+       ChoiceKey{
+           statistics(),
+           [](const Config& c) { return index_of(statistics(), c.alerts.rules.back().statistic); },
+           [](Config& c, size_t choice) {
+             c.alerts.rules.back().statistic = statistics().at(choice);
+           }}},
       {kRuleTable, "comparison", "Which side of the threshold is the wrong one.",
        ChoiceKey{choices(kComparisons),
-                   [](const Config& c) {
-                     return index_of(choices(kComparisons), c.alerts.rules.back().comparison);
-                   },
-                   [](Config& c, size_t choice) {
-                     c.alerts.rules.back().comparison = kComparisons.at(choice);
-                   }}},
+                 [](const Config& c) {
+                   return index_of(choices(kComparisons), c.alerts.rules.back().comparison);
+                 },
+                 [](Config& c, size_t choice) {
+                   c.alerts.rules.back().comparison = kComparisons.at(choice);
+                 }}},
       {kRuleTable, "threshold", "Beyond it is too much; the threshold itself is well.",
        NumberKey{rule_field<&AlertRule::threshold>, 0, 1e15}},
       {kRuleTable, "hysteresis",
@@ -116,12 +116,12 @@ std::vector<Key> rule_keys() {
        IntegerKey{rule_field<&AlertRule::min_samples>, 1, 1000000}},
       {kRuleTable, "severity", "A label of the alarm.",
        ChoiceKey{choices(kSeverities),
-                   [](const Config& c) {
-                     return index_of(choices(kSeverities), c.alerts.rules.back().severity);
-                   },
-                   [](Config& c, size_t choice) {
-                     c.alerts.rules.back().severity = kSeverities.at(choice);
-                   }}},
+                 [](const Config& c) {
+                   return index_of(choices(kSeverities), c.alerts.rules.back().severity);
+                 },
+                 [](Config& c, size_t choice) {
+                   c.alerts.rules.back().severity = kSeverities.at(choice);
+                 }}},
       {kRuleTable, "labels", "More labels, for the receivers to route by.",
        LabelsKey{rule_field<&AlertRule::labels>}},
   };
@@ -194,8 +194,7 @@ std::vector<Key> fixed_keys() {
       {"agent", "group",
        "Members of this group may ask for status, advice and history, and have changes undone, as\n"
        "root may. Empty: nobody else.",
-       TextKey{field<&Config::agent, &Agent::group>, "empty, or the name of a group",
-               is_any_line}},
+       TextKey{field<&Config::agent, &Agent::group>, "empty, or the name of a group", is_any_line}},
 
       {"probes", "exception_depth",
        "A wait that finds more than this many items ready is reported by itself.",

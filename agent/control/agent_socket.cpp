@@ -14,8 +14,8 @@ constexpr std::chrono::seconds kPatience{5};
 AgentSocket::AgentSocket(uv_loop_t& loop, const LineSocketOptions& options, Handle handle)
     : handle_(std::move(handle)) {
   const std::lock_guard lock(mutex_);  // the first line may come before we are ready for it
-  socket_ = std::make_unique<LineSocket>(options,
-                                         [this](std::string_view line) { return answer(line); });
+  socket_ =
+      std::make_unique<LineSocket>(options, [this](std::string_view line) { return answer(line); });
   uv_async_init(&loop, &wake_, [](uv_async_t* async) {
     static_cast<AgentSocket*>(async->data)->handle_waiting();
   });

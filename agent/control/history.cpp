@@ -77,8 +77,7 @@ std::vector<Event> History::read(const std::string& state_dir, size_t max) {
 json history_json(const std::vector<Event>& events) {
   json all = json::array();
   for (const Event& event : events) {
-    json one = {
-        {"at", alerts::rfc3339(event.unix_ms)}, {"kind", event.kind}, {"text", event.text}};
+    json one = {{"at", alerts::rfc3339(event.unix_ms)}, {"kind", event.kind}, {"text", event.text}};
     if (!event.by_hand.empty()) one["by_hand"] = event.by_hand;
     all.push_back(std::move(one));
   }

@@ -131,9 +131,11 @@ std::string socket_path(const std::string& state_dir, pid_t pid) {
 std::vector<std::string> socket_paths(const std::string& state_dir) {
   std::vector<std::string> paths;
   std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(state_dir, error)) {
-    const std::string name = entry.path().filename();
-    if (name.starts_with(kPrefix) && name.ends_with(kSuffix)) paths.push_back(entry.path());
+  std::filesystem::recursive_directory_iterator at(state_dir, error);
+  for (; !error && at != std::filesystem::recursive_directory_iterator(); at.increment(error)) {
+    const std::string name = at->path().filename();
+    if (name.starts_with(kPrefix) && name.ends_with(kSuffix)) paths.push_back(at->path());
+    if (at.depth() == 1) at.disable_recursion_pending();
   }
   if (error && error != std::errc::no_such_file_or_directory) {
     fail("cannot look for epulsed in {}: {}; be root, or a member of agent.group", state_dir,

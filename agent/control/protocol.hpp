@@ -15,8 +15,8 @@
 // The protocol of epulsed's socket, an object of JSON a line. Pure.
 //   {"version":1,"request":"status"}          or "advise", "diff", "history", "undo"
 //   {"version":1,"request":"undo","dry_run":true}
-// Each answer has "version", and either what was asked for or "error": what is wrong, and what would
-// be right.
+// Each answer has "version", and either what was asked for or "error": what is wrong, and what
+// would be right.
 namespace epulse::control {
 
 inline constexpr int kVersion = 1;
@@ -52,8 +52,8 @@ nlohmann::json advice_json(const std::vector<Advice>& advice);
 
 // DIR/epulsed-PID.sock, where DIR is the state directory and PID the daemon's.
 std::string socket_path(const std::string& state_dir, pid_t pid);
-// Those that are there, whether somebody listens or not, by name. Throws Error when the directory
-// may not be read.
+// Those that are there, whether somebody listens or not, by name; also of the directories in it, as
+// the units of packaging/ have one each. Throws Error when one may not be read.
 std::vector<std::string> socket_paths(const std::string& state_dir);
 
 }  // namespace epulse::control

@@ -23,6 +23,7 @@ std::string host_name() {
 
 std::vector<alerts::AlertRule> plain(const std::vector<MetricRule>& rules) {
   std::vector<alerts::AlertRule> all;
+  all.reserve(rules.size());
   for (const MetricRule& one : rules) all.push_back(one.rule);
   return all;
 }
@@ -38,8 +39,7 @@ notify::AlertmanagerOptions options_of(const config::Alertmanager& config) {
 
 }  // namespace
 
-Alarms::Alarms(const config::Config& config, const Target& target, uv_loop_t& loop,
-               TuningLog& log)
+Alarms::Alarms(const config::Config& config, const Target& target, uv_loop_t& loop, TuningLog& log)
     : target_(target),
       log_(log),
       host_(host_name()),
@@ -84,13 +84,11 @@ void Alarms::end(const std::string& why) {
 void Alarms::tell(const std::vector<alerts::AlertEvent>& events, const TargetSample& sample) {
   for (const alerts::AlertEvent& event : events) {
     const Key key{event.rule, event.subject};
-    log_.alarm(event.text);
+    log_.alarm(event.text, event.kind == alerts::AlertEvent::Kind::kFired);
     if (event.kind == alerts::AlertEvent::Kind::kFired) {
-      spdlog::warn("{}", event.text);
       pass_on(firing_[key] = fired(event, sample));
       continue;
     }
-    spdlog::info("{}", event.text);
     alerts::Alarm alarm = firing_.at(key);
     firing_.erase(key);
     // A clock that was set back must not make it end before it began.

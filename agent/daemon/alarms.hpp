@@ -35,8 +35,8 @@ class Alarms {
   // Once per interval.
   void interval(const TargetSample& sample);
 
-  // Nothing is measured any more: resolves what fires, and waits, for a bounded time, until everyone
-  // has been told.
+  // Nothing is measured any more: resolves what fires, and waits, for a bounded time, until
+  // everyone has been told.
   void end(const std::string& why);
 
   // What fires, oldest first.

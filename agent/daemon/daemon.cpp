@@ -66,10 +66,11 @@ Daemon::Daemon(const Options& options)
     start_polling(exceptions_, sampler_.descriptor(),
                   [](uv_poll_t* handle, int, int) { self(handle).sampler_.consume(); });
   }
-  open_socket();
-  // Before the thread that talks to an Alertmanager: it has what we have when it starts.
-  keep_capabilities(
-      capabilities_needed(options.config, tuning_.mode(), sampler_.has_bpf()));
+  const auto socket = socket_options();
+  // Before any thread of ours: each starts with what we have then.
+  kept_ = capabilities_needed(options.config, tuning_.mode(), sampler_.has_bpf());
+  keep_capabilities(kept_);
+  if (socket) open_socket(*socket);
   start_alarms();
   start_ticking();
   start_watchdog();
@@ -118,8 +119,7 @@ void Daemon::start_watchdog() {
       &watchdog_, [](uv_timer_t*) { sd_notify(0, "WATCHDOG=1"); }, pause_ms, pause_ms);
 }
 
-// Without a socket nobody can ask; all else goes on.
-void Daemon::open_socket() {
+std::optional<LineSocketOptions> Daemon::socket_options() const {
   const config::Agent& agent = options_.config.agent;
   try {
     LineSocketOptions socket;
@@ -128,8 +128,18 @@ void Daemon::open_socket() {
     socket.remedy = "set agent.state_dir to another";
     socket.line_bytes_max = control::kRequestBytesMax;
     socket.group = control::prepare_state_dir(agent.state_dir, agent.group);
+    return socket;
+  } catch (const std::exception& error) {
+    spdlog::warn("`epulse status` will not reach us: {}", error.what());
+    return std::nullopt;
+  }
+}
+
+// Without a socket nobody can ask; all else goes on.
+void Daemon::open_socket(const LineSocketOptions& options) {
+  try {
     socket_ = std::make_unique<control::AgentSocket>(
-        loop_, socket, [this](const control::Request& request) { return answer(request); });
+        loop_, options, [this](const control::Request& request) { return answer(request); });
   } catch (const std::exception& error) {
     spdlog::warn("`epulse status` will not reach us: {}", error.what());
   }
@@ -165,6 +175,7 @@ int Daemon::run() {
     if (reload_wanted_ && stopped_for_.empty()) reload();
   }
   sd_notify(0, "STOPPING=1");
+  uv_timer_stop(&timer_);  // what is restored must not be changed again while the loop runs on
   // First what we owe to the target, then what we owe to those who watch it.
   const bool restored = tuning_.restore();
   if (socket_) socket_->close();
@@ -198,19 +209,33 @@ void Daemon::reload() {
     return;
   }
   spdlog::set_level(spdlog::level::from_str(options_.config.agent.log_level));
-  tuning_.reconfigure(options_.config, effective_mode(options_.config.agent.mode, sampler_));
+  tuning_.reconfigure(options_.config, mode_within(options_.config));
+  uv_timer_stop(&timer_);
   alarms_->end("another configuration");
   start_alarms();
   start_ticking();
   spdlog::info("configuration read again; mode {}", config::name_of(tuning_.mode()));
 }
 
+// What was given up at the start does not come back.
+config::Mode Daemon::mode_within(const config::Config& config) const {
+  const config::Mode mode = effective_mode(config.agent.mode, sampler_);
+  for (const cap_value_t one : capabilities_needed(config, mode, sampler_.has_bpf())) {
+    if (std::find(kept_.begin(), kept_.end(), one) != kept_.end()) continue;
+    spdlog::warn(
+        "this configuration takes capabilities that were given up at the start: mode advise until "
+        "epulsed is restarted");
+    return config::Mode::kAdvise;
+  }
+  return mode;
+}
+
 std::string Daemon::answer(const control::Request& request) {
   try {
     if (request.name == "undo") return undo(request.dry_run);
     const double running_s = static_cast<double>(kernel::monotonic_ns() - started_ns_) / 1e9;
-    return daemon::answer(request, {options_.config, sampler_, tuning_, log_, *alarms_,
-                                    last_sched_, target_, running_s});
+    return daemon::answer(request, {options_.config, sampler_, tuning_, log_, *alarms_, last_sched_,
+                                    target_, running_s});
   } catch (const std::exception& error) {
     return control::error_line(error.what());
   }
@@ -222,9 +247,10 @@ std::string Daemon::undo(bool dry_run) {
   }
   const bool applied = tuning_.mode() == config::Mode::kApply;
   const auto outcomes = tuning_.undo_and_stand_down();
-  if (applied) spdlog::warn("undone by request; from now on mode {}", config::name_of(tuning_.mode()));
-  return control::to_line({{"outcomes", control::outcomes_json(outcomes)},
-                           {"mode", config::name_of(tuning_.mode())}});
+  if (applied)
+    spdlog::warn("undone by request; from now on mode {}", config::name_of(tuning_.mode()));
+  return control::to_line(
+      {{"outcomes", control::outcomes_json(outcomes)}, {"mode", config::name_of(tuning_.mode())}});
 }
 
 // An exception must not fly through libuv's C frames, and must not keep us from restoring.

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <sys/capability.h>
 #include <uv.h>
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,7 +44,8 @@ class Daemon {
   void start_signal(uv_signal_t& handle, int number);
   void start_ticking();
   void start_watchdog();
-  void open_socket();
+  std::optional<LineSocketOptions> socket_options() const;
+  void open_socket(const LineSocketOptions& options);
   void log_start() const;
   void guarded_tick();
   void tick();
@@ -50,6 +53,7 @@ class Daemon {
   void log_overhead();
   void hang_up();
   void reload();
+  config::Mode mode_within(const config::Config& config) const;
   void start_alarms();
   std::string answer(const control::Request& request);
   std::string undo(bool dry_run);
@@ -61,6 +65,7 @@ class Daemon {
   TuningLog log_;
   TargetSampler sampler_;
   Tuning tuning_;
+  std::vector<cap_value_t> kept_;  // capabilities
   int target_pidfd_ = -1;
   bool failed_ = false;
   bool reload_wanted_ = false;

@@ -36,7 +36,10 @@ void FlightRecorder::keep(const TargetSample& sample) {
   for (const auto& thread : sample.sched.threads) {
     moment.names[static_cast<uint32_t>(thread.tid)] = thread.name;
   }
-  if (writer_) write(moment);
+  if (writer_) {
+    write(moment);
+    if (--left_ == 0) finish();
+  }
   moments_.push_back(std::move(moment));
   if (moments_.size() > before_) moments_.pop_front();
 }
@@ -61,7 +64,6 @@ std::string FlightRecorder::capture(const std::string& why) {
   for (const Moment& moment : moments_) {
     if (writer_) write(moment);
   }
-  left_ = after_;
   remove_oldest();
   return path_;
 }
@@ -70,7 +72,6 @@ void FlightRecorder::write(const Moment& moment) {
   try {
     writer_->interval(moment.epoll, moment.names);
     writer_->waits(moment.waits);
-    if (left_ > 0 && --left_ == 0) finish();
   } catch (const Error& error) {
     writer_.reset();
     spdlog::error("capture: the recording {} is cut short: {}", path_, error.what());

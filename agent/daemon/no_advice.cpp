@@ -50,8 +50,9 @@ std::string why_no_affinity_advice(const SchedInterval& interval, const CpuSet& 
     return fmt::format("{} (limit {} us)", latest, config.wakeup_p99_us);
   }
   if ((worker->allowed & usable) == usable) {
-    return fmt::format("{}, but it may run on every CPU there is for it ({}): the scheduler chooses",
-                       latest, usable.to_string());
+    return fmt::format(
+        "{}, but it may run on every CPU there is for it ({}): the scheduler chooses", latest,
+        usable.to_string());
   }
   return fmt::format(
       "{}; others keep its CPU {} {:.0f} % busy (limit {:.0f} %), and it takes some intervals in a "

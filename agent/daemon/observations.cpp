@@ -61,8 +61,8 @@ uint64_t intervals_of(uint64_t seconds, uint64_t interval_ms) {
 
 MetricRule configured(const config::AlertRule& rule, uint64_t interval_ms) {
   const auto names = alerts::statistic_names();
-  const auto statistic = static_cast<Statistic>(
-      std::find(names.begin(), names.end(), rule.statistic) - names.begin());
+  const auto statistic =
+      static_cast<Statistic>(std::find(names.begin(), names.end(), rule.statistic) - names.begin());
   MetricRule one = rule_on(rule.metric, statistic);
   one.rule.name = fmt::format("{} \"{}\"", config::kRuleTable, rule.name);
   one.rule.alert_name = rule.name;

@@ -5,6 +5,8 @@
 
 #include <chrono>
 
+#include "agent/kernel/sched_sampler.hpp"
+
 namespace epulse::daemon {
 namespace {
 
@@ -34,27 +36,33 @@ std::string summary(const tuners::Proposal& proposal, const actuate::Change& cha
 }  // namespace
 
 void TuningLog::advised(const tuners::Proposal& proposal, const actuate::Change& change) {
-  const std::string tuner = title(tuner_of(proposal));
-  spdlog::info("{}: {}", tuner, proposal.evidence);
-  spdlog::info("{}: would change {}", tuner, summary(proposal, change));
+  if (may_log()) {
+    const std::string tuner = title(tuner_of(proposal));
+    spdlog::info("{}: {}", tuner, proposal.evidence);
+    spdlog::info("{}: would change {}", tuner, summary(proposal, change));
+  }
   note("advice", fmt::format("{}: would change {}", proposal.evidence, actuate::describe(change)),
        proposal.by_hand);
   keep_advice(proposal);
 }
 
 void TuningLog::changed(const tuners::Proposal& proposal, const actuate::Change& change) {
-  const std::string tuner = title(tuner_of(proposal));
-  spdlog::info("{}: {}", tuner, proposal.evidence);
-  spdlog::info("{}: changed {}", tuner, summary(proposal, change));
+  if (may_log()) {
+    const std::string tuner = title(tuner_of(proposal));
+    spdlog::info("{}: {}", tuner, proposal.evidence);
+    spdlog::info("{}: changed {}", tuner, summary(proposal, change));
+  }
   note("changed", fmt::format("{}; {}", actuate::describe(change), proposal.evidence),
        proposal.by_hand);
   drop_advice(proposal);
 }
 
 void TuningLog::not_changed(const tuners::Proposal& proposal, std::string_view why) {
-  const std::string tuner = title(tuner_of(proposal));
-  spdlog::info("{}: {}", tuner, proposal.evidence);
-  spdlog::error("{}: nothing changed: {}", tuner, why);
+  if (may_log()) {
+    const std::string tuner = title(tuner_of(proposal));
+    spdlog::info("{}: {}", tuner, proposal.evidence);
+    spdlog::error("{}: nothing changed: {}", tuner, why);
+  }
   note("refused", fmt::format("{}: {}", proposal.target, why));
   keep_advice(proposal);
 }
@@ -95,6 +103,24 @@ bool TuningLog::undone(const std::vector<actuate::Outcome>& outcomes) {
     }
   }
   return all;
+}
+
+void TuningLog::alarm(std::string_view text, bool fires) {
+  note("alarm", text);
+  if (!may_log()) return;
+  if (fires) {
+    spdlog::warn("{}", text);
+  } else {
+    spdlog::info("{}", text);
+  }
+}
+
+bool TuningLog::may_log() {
+  if (!limit_.allows(kernel::monotonic_ns())) return false;
+  if (const uint64_t left_out = limit_.take_left_out(); left_out > 0) {
+    spdlog::warn("{} messages were left out; `epulse history` has them", left_out);
+  }
+  return true;
 }
 
 void TuningLog::keep_advice(const tuners::Proposal& proposal) {

@@ -7,6 +7,7 @@
 #include "agent/actuate/actuator.hpp"
 #include "agent/control/history.hpp"
 #include "agent/control/protocol.hpp"
+#include "agent/daemon/log_limit.hpp"
 #include "agent/tuners/proposal.hpp"
 
 namespace epulse::daemon {
@@ -25,12 +26,14 @@ class TuningLog {
   void undoing(std::string_view tuner, std::string_view evidence);
   // False when one failed.
   bool undone(const std::vector<actuate::Outcome>& outcomes);
-  void alarm(std::string_view text) { note("alarm", text); }
+  // Warns when it fires, informs when it is resolved.
+  void alarm(std::string_view text, bool fires);
 
   // One entry for each target of each scenario, the latest proposal, oldest first.
   const std::vector<control::Advice>& advice() const { return advice_; }
 
  private:
+  bool may_log();
   void keep_advice(const tuners::Proposal& proposal);
   void drop_advice(const tuners::Proposal& proposal);
   void note(std::string_view kind, std::string_view text, std::string_view by_hand = {});
@@ -38,6 +41,8 @@ class TuningLog {
   std::string state_dir_;
   control::History history_;
   bool history_failed_ = false;
+  // Ten thousand threads or sockets may have the same to say at once; the history has it all.
+  LogLimit limit_{100, 10'000'000'000};
   std::vector<control::Advice> advice_;
 };
 

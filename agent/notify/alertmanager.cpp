@@ -120,8 +120,10 @@ void AlertmanagerSink::note(const std::string& error) {
   state_.error = error;
   if (outbox_.lost() != lost_said_ && error.empty()) {
     lost_said_ = outbox_.lost();
-    spdlog::error("alertmanager: {} alarms lost so far, for want of room; see "
-                  "alerts.alertmanager.alarms_max", lost_said_);
+    spdlog::error(
+        "alertmanager: {} alarms lost so far, for want of room; see "
+        "alerts.alertmanager.alarms_max",
+        lost_said_);
   }
 }
 

@@ -29,6 +29,7 @@ ExecHook& self(void* handle) {
 
 std::vector<char*> pointers(std::vector<std::string>& texts) {
   std::vector<char*> all;
+  all.reserve(texts.size() + 1);
   for (std::string& text : texts) all.push_back(text.data());
   all.push_back(nullptr);
   return all;
@@ -133,7 +134,15 @@ void ExecHook::ended(int64_t status, int signal) {
 }
 
 void ExecHook::finish() {
-  while (running_) uv_run(&loop_, UV_RUN_ONCE);
+  const uint64_t until_ms = uv_now(&loop_) + options_.timeout_ms;
+  while (running_) {
+    uv_run(&loop_, UV_RUN_ONCE);
+    if (waiting_.empty() || uv_now(&loop_) < until_ms) continue;
+    spdlog::error("exec: {} alarms are not told: {} is too slow", waiting_.size(),
+                  options_.command[0]);
+    dropped_ += waiting_.size();
+    waiting_.clear();
+  }
 }
 
 }  // namespace epulse::notify

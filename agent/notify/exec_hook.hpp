@@ -29,7 +29,7 @@ class ExecHook {
 
   void run(const alerts::Alarm& alarm);
 
-  // Runs the loop until nothing runs or waits any more: each has its time, none more than that.
+  // Runs the loop until nothing runs any more. What still waits after the time of one is dropped.
   void finish();
 
   uint64_t runs() const { return runs_; }

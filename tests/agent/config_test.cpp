@@ -206,8 +206,17 @@ TEST(Config, ReadsRules) {
   slow.metric = "handler";
   slow.threshold = 5000;
   EXPECT_EQ(c.alerts.rules[0], slow) << "all else at its default";
-  const AlertRule idle{"idle", "waits", "rate", "below",    1.5, 0.25,
-                       30,     0,       7,      "critical", {{"team", "edge"}, {"a_1", ""}}};
+  const AlertRule idle{"idle",
+                       "waits",
+                       "rate",
+                       "below",
+                       1.5,
+                       0.25,
+                       30,
+                       0,
+                       7,
+                       "critical",
+                       {{"team", "edge"}, {"a_1", ""}}};
   EXPECT_EQ(c.alerts.rules[1], idle);
 }
 
@@ -215,12 +224,14 @@ TEST(Config, RulesThatMeanNothingAreRefused) {
   const auto expect = [](const std::string& text, const std::string& part) {
     EXPECT_NE(error_in(text).find(part), std::string::npos) << error_in(text);
   };
-  expect("[[alerts.rule]]\nmetric = \"handler\"\nthreshold = 1\n", "f.toml:1: a rule without a name");
+  expect("[[alerts.rule]]\nmetric = \"handler\"\nthreshold = 1\n",
+         "f.toml:1: a rule without a name");
   expect("[[alerts.rule]]\nname = \"a\"\nthreshold = 1\n", "without a metric");
   expect("[[alerts.rule]]\nname = \"a\"\nmetric = \"handler\"\n", "without a threshold");
   expect(kRule + kRule, "f.toml:5: there is a rule \"slow\" already");
   expect(kRule + "metrik = 1\n", "did you mean metric?");
-  expect(kRule + "statistic = \"rate\"\n", "there is no rate of handler; its statistics: max, mean");
+  expect(kRule + "statistic = \"rate\"\n",
+         "there is no rate of handler; its statistics: max, mean");
   expect("[[alerts.rule]]\nname = \"a\"\nmetric = \"hander\"\nthreshold = 1\n", "out of range");
   expect(kRule + "labels = { \"a-b\" = \"x\" }\n", "labels.a-b");
   expect(kRule + "labels = { __a = \"x\" }\n", "labels.__a");

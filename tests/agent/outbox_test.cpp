@@ -12,11 +12,8 @@
 namespace epulse::alerts {
 namespace {
 
-constexpr OutboxLimits kLimits{.alarms_max = 4,
-                               .batch_max = 3,
-                               .resend_ms = 1000,
-                               .retry_ms_min = 100,
-                               .retry_ms_max = 400};
+constexpr OutboxLimits kLimits{
+    .alarms_max = 4, .batch_max = 3, .resend_ms = 1000, .retry_ms_min = 100, .retry_ms_max = 400};
 
 Alarm alarm(uint64_t id) {
   return {.id = id, .labels = {{"alertname", std::to_string(id)}}, .starts_unix_ms = 1000};
@@ -96,7 +93,7 @@ TEST(Outbox, NothingIsLostOnAnUnreliableReceiver) {
   for (unsigned seed = 1; seed <= 100; ++seed) {
     std::mt19937 random(seed);
     Outbox box({.alarms_max = 1000, .batch_max = 7, .resend_ms = 500});
-    std::map<uint64_t, bool> truth;   // id: fires
+    std::map<uint64_t, bool> truth;  // id: fires
     std::map<uint64_t, bool> heard;
     uint64_t now = 0;
     for (int step = 0; step < 300; ++step) {

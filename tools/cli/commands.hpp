@@ -48,11 +48,6 @@ struct ReportOptions {
   bool histograms = true;
 };
 
-struct UndoOptions {
-  std::string state_dir = "/run/epulse";
-  bool dry_run = false;
-};
-
 int run_list(bool json);
 int run_top(const TopOptions& options);
 int run_stat(const StatOptions& options);
@@ -64,7 +59,6 @@ struct DoctorOptions {
 };
 
 int run_doctor(const DoctorOptions& options);
-int run_undo(const UndoOptions& options);
 
 // `epulse stat` where BPF is refused: the scheduler's own figures and the bundled server's stats
 // page.

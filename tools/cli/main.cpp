@@ -6,6 +6,7 @@
 
 #include "agent/error.hpp"
 #include "tools/cli/commands.hpp"
+#include "tools/cli/daemon_commands.hpp"
 #include "tools/cli/validators.hpp"
 
 namespace {
@@ -21,7 +22,7 @@ struct Options {
   TopOptions top;
   RecordOptions record;
   ReportOptions report;
-  UndoOptions undo;
+  DaemonOptions daemon;
 };
 
 void add_budget_option(CLI::App& command, double& percent_of_cpu) {
@@ -104,12 +105,6 @@ void add_report(CLI::App& app, ReportOptions& options) {
   report->add_flag("!--no-histograms", options.histograms, "only the tables");
 }
 
-void add_undo(CLI::App& app, UndoOptions& options) {
-  CLI::App* undo = app.add_subcommand("undo", "restore what a dead epulsed had changed");
-  undo->add_option("--state-dir", options.state_dir, "where the journal is")->capture_default_str();
-  undo->add_flag("-n,--dry-run", options.dry_run, "only say what would be undone");
-}
-
 int run(const CLI::App& app, const Options& options) {
   if (app.got_subcommand("list")) return run_list(options.list_json);
   if (app.got_subcommand("stat")) return run_stat(options.stat);
@@ -117,7 +112,11 @@ int run(const CLI::App& app, const Options& options) {
   if (app.got_subcommand("record")) return run_record(options.record);
   if (app.got_subcommand("report")) return run_report(options.report);
   if (app.got_subcommand("doctor")) return run_doctor(options.doctor);
-  return run_undo(options.undo);
+  if (app.got_subcommand("status")) return run_status(options.daemon);
+  if (app.got_subcommand("advise")) return run_advise(options.daemon);
+  if (app.got_subcommand("diff")) return run_diff(options.daemon);
+  if (app.got_subcommand("history")) return run_history(options.daemon);
+  return run_undo(options.daemon);
 }
 
 }  // namespace
@@ -140,7 +139,7 @@ int main(int argc, char** argv) {
   doctor->add_flag("-j,--json", options.doctor.json, "JSON");
   doctor->add_option("--backend", options.doctor.backend,
                      "only this one; an error when it is absent");
-  add_undo(app, options.undo);
+  add_daemon_commands(app, options.daemon);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
