@@ -226,7 +226,7 @@ std::vector<Key> fixed_keys() {
        IntegerKey{field<&Config::alerts, &Alerts::min_samples>, 1, 1000000}},
 
       {"tuner.affinity", "enabled",
-       "Move a worker thread that is confined to a CPU which other programs keep busy.",
+       "Move a worker thread that is confined to a CPU which others keep busy.",
        FlagKey{field<&Config::affinity, &AffinityTuner::enabled>}},
       {"tuner.affinity", "wakeup_p99_us",
        "Act when the wake-up delay of a worker is above this at p99 (without BPF: when its mean\n"
@@ -236,7 +236,7 @@ std::vector<Key> fixed_keys() {
        "... and, without BPF, it is runnable but kept waiting for this share of the time.",
        ShareKey{field<&Config::affinity, &AffinityTuner::delay_share_min>, 0, 1}},
       {"tuner.affinity", "foreign_busy_min",
-       "... and other programs use this share of the CPUs it is confined to.",
+       "... and others (programs, softirqs, more workers) use this share of its CPUs.",
        ShareKey{field<&Config::affinity, &AffinityTuner::foreign_busy_min>, 0.05, 1}},
       {"tuner.affinity", "cooldown_s",
        "Least time between two changes. It doubles for a thread each time it is moved.",
@@ -252,7 +252,7 @@ std::vector<Key> fixed_keys() {
        "kernel does not tune that buffer itself.",
        FlagKey{field<&Config::socket_buffers, &SocketBufferTuner::enabled>}},
       {"tuner.socket_buffers", "pressure_share",
-       "A buffer is under pressure when filled to this share twice in a row.",
+       "A buffer is under pressure when filled to this share three times in a row.",
        ShareKey{field<&Config::socket_buffers, &SocketBufferTuner::pressure_share>, 0.1, 1}},
       {"tuner.socket_buffers", "floor_bytes", "Never set a buffer smaller than this.",
        IntegerKey{field<&Config::socket_buffers, &SocketBufferTuner::floor_bytes>, 8192, 65536}},

@@ -206,10 +206,11 @@ std::vector<std::string> Tuning::why_no_advice(const model::SchedInterval& sched
     why.push_back("affinity: " +
                   why_no_affinity_advice(sched, kernel::usable_cpus(pid_), config_.affinity));
   }
-  why.push_back(config_.socket_buffers.enabled
-                    ? fmt::format("socket buffers: no buffer has been {:.0f} % full twice in a row",
-                                  config_.socket_buffers.pressure_share * 100)
-                    : "socket buffers: tuner.socket_buffers.enabled is false");
+  why.push_back(
+      config_.socket_buffers.enabled
+          ? fmt::format("socket buffers: no buffer has been {:.0f} % full three times in a row",
+                        config_.socket_buffers.pressure_share * 100)
+          : "socket buffers: tuner.socket_buffers.enabled is false");
   return why;
 }
 

@@ -102,8 +102,6 @@ AffinityTuner::Decision AffinityTuner::step(const SchedInterval& interval, const
   std::erase_if(cpus_, [](const CpuSched& cpu) {
     return !std::isfinite(cpu.busy_share) || !std::isfinite(cpu.target_share);
   });
-  // Neither contended nor quiet: the intervals before and after this one are consecutive.
-  if (!interval.wakeups_measured) return {};
   remember(interval, usable, now_ns);
   if (watch_) return verify(interval, now_ns);
   if (now_ns < not_before_ns_) return {};
@@ -131,15 +129,7 @@ void AffinityTuner::remember(const SchedInterval& interval, const CpuSet& usable
     if (!thread.is_worker) continue;
     const ThreadId id{thread.tid, thread.start_ticks};
     alive.insert(id);
-    Memory& memory = memory_[id];
-    if (interval.throttled_share > kThrottledMax || !contended(thread, usable)) {
-      memory.contended.clear();
-      memory.gains.clear();
-      continue;
-    }
-    if (memory.contended.size() == kContendedMax) memory.contended.erase(memory.contended.begin());
-    memory.contended.push_back(delay_of(thread));
-    add_gains(memory.gains, thread, usable);
+    remember(memory_[id], thread, interval, usable);
   }
   std::erase_if(memory_, [&](const auto& entry) { return !alive.contains(entry.first); });
   for (auto& [id, memory] : memory_) {
@@ -149,10 +139,29 @@ void AffinityTuner::remember(const SchedInterval& interval, const CpuSet& usable
   }
 }
 
-// Of a contended thread.
+// Where wake-ups were only counted the mean may still bear witness for contention, never against
+// it: the intervals before and after this one are consecutive.
+void AffinityTuner::remember(Memory& memory, const ThreadSched& thread,
+                             const SchedInterval& interval, const CpuSet& usable) const {
+  const bool throttled = interval.throttled_share > kThrottledMax;
+  const bool is_contended = !throttled && contended(thread, usable);
+  if (throttled || (!is_contended && interval.wakeups_measured)) {
+    memory.contended.clear();
+    memory.gains.clear();
+    return;
+  }
+  if (is_contended) {
+    if (memory.contended.size() == kContendedMax) memory.contended.erase(memory.contended.begin());
+    memory.contended.push_back(delay_of(thread));
+  }
+  if (!memory.contended.empty()) add_gains(memory.gains, thread, usable);
+}
+
 void AffinityTuner::add_gains(std::map<int, double>& gains, const ThreadSched& thread,
                               const CpuSet& usable) const {
-  const CpuSched& present = *quietest(cpus_, thread.allowed, thread);
+  const CpuSched* const at = quietest(cpus_, thread.allowed, thread);
+  if (at == nullptr) return;
+  const CpuSched& present = *at;
   const double present_price = price(present, thread, present.cpu, cpus_, topology_);
   std::map<int, double> now;
   for (const CpuSched& cpu : cpus_) {

@@ -90,6 +90,8 @@ class AffinityTuner {
   };
 
   void remember(const model::SchedInterval& interval, const model::CpuSet& usable, uint64_t now_ns);
+  void remember(Memory& memory, const model::ThreadSched& thread,
+                const model::SchedInterval& interval, const model::CpuSet& usable) const;
   void add_gains(std::map<int, double>& gains, const model::ThreadSched& thread,
                  const model::CpuSet& usable) const;
   bool contended(const model::ThreadSched& thread, const model::CpuSet& usable) const;

@@ -10,7 +10,9 @@
 namespace epulse::tuners {
 namespace {
 
-constexpr int kPressedMin = 2;
+// Samples in a row: of a healthy connection one in 150 may find the buffer full by chance, and with
+// two in a row one connection in a hundred would be changed within ten minutes.
+constexpr int kPressedMin = 3;
 
 const char* side_name(model::BufferSide side) {
   return side == model::BufferSide::kReceive ? "receive" : "send";

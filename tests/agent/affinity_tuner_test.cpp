@@ -246,6 +246,25 @@ TEST(AffinityTuner, IntervalsThatOnlyCountAreNoEvidenceEitherWay) {
   EXPECT_EQ(acted, (std::vector<uint64_t>{104, 108}));
 }
 
+// ... but where the mean alone is beyond its limit it need not wait for the next that measures.
+TEST(AffinityTuner, WhereWakeUpsAreOnlyCountedTheMeanMayBearWitness) {
+  Machine machine({0.8, 0.1});
+  machine.add_worker(1, cpus("0"));
+  AffinityTuner tuner(AffinityLimits{});
+  std::vector<uint64_t> acted;
+  for (uint64_t s = 100; s < 140; ++s) {
+    SchedInterval interval = machine.interval(false);
+    interval.wakeups_measured = false;
+    const auto decision = tuner.step(interval, cpus("0-1"), s * kSecond);
+    if (const auto* const proposal = std::get_if<AffinityProposal>(&decision)) {
+      machine.move(*proposal);
+      tuner.applied(s * kSecond + 1000);
+    }
+    if (decision.index() != 0) acted.push_back(s);
+  }
+  EXPECT_EQ(acted, (std::vector<uint64_t>{101, 105}));
+}
+
 TEST(AffinityTuner, LeavesAloneWhatItCannotHelp) {
   const auto proposals = [](auto&& arrange, const char* usable = "0-1") {
     Machine machine({0.8, 0.1});

@@ -91,8 +91,8 @@ TEST(SocketBufferSimulation, NoiseOfHealthyConnectionsChangesNothing) {
     socket.rcvbuf_bytes = socket.sndbuf_bytes = 131072;
     bool acted = false;
     for (uint64_t s = 0; s < 600 && !acted; s += 5) {
-      socket.rmem_alloc_bytes = random() % 100 == 0 ? 120'000 : random() % 60'000;
-      socket.wmem_queued_bytes = random() % 100 == 0 ? 120'000 : random() % 60'000;
+      socket.rmem_alloc_bytes = random() % 150 == 0 ? 120'000 : random() % 60'000;
+      socket.wmem_queued_bytes = random() % 150 == 0 ? 120'000 : random() % 60'000;
       acted = !tuner.step(std::span(&socket, 1), s * kSecond).empty();
     }
     false_actions += acted ? 1 : 0;

@@ -141,7 +141,7 @@ class Skew(Scene):
     Tuned means --accept-steering."""
 
     name, title = "c", "clients of one worker leave, others come: steering"
-    server_options = ("--handler-delay-us", "500")
+    server_options = ("--handler-delay-us", "2000")
     EACH = 8
 
     def run(self, tuned):
