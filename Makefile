@@ -2,8 +2,8 @@
 PRESET ?= release
 BIN    := build/$(PRESET)/bin
 
-.PHONY: build run test clients bench bench-overhead bench-server bench-record attacks soak hundred-thousand tsan-load \
-        load-proof load-hdr kernels fuzz lint clean setup
+.PHONY: build run test clients alertmanager crash bench bench-overhead bench-server bench-record bench-tuning attacks \
+        soak hundred-thousand tsan-load load-proof load-hdr kernels fuzz lint clean setup
 build: setup
 	@test -f build/$(PRESET)/build.ninja || cmake --preset $(PRESET)
 	cmake --build --preset $(PRESET)
@@ -24,9 +24,17 @@ clients:
 	@$(MAKE) --no-print-directory build
 	@EPULSE_BIN=$(BIN) tools/clients
 
+alertmanager:
+	@tools/setup build alertmanager
+	@$(MAKE) --no-print-directory build
+	@EPULSE_BIN=$(BIN) tools/alertmanager
+
+crash: build
+	@EPULSE_BIN=$(BIN) tools/crash
+
 bench: bench-overhead bench-server bench-record
 
-bench-overhead bench-server bench-record:
+bench-overhead bench-server bench-record bench-tuning:
 	@tools/setup build bench
 	@$(MAKE) --no-print-directory build
 	@EPULSE_BIN=$(BIN) tools/bench/$(@:bench-%=%)

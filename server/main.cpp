@@ -22,6 +22,7 @@
 #include "server/handover.hpp"
 #include "server/options.hpp"
 #include "server/server.hpp"
+#include "server/steering/accept_steering.hpp"
 
 namespace epulse::server {
 namespace {
@@ -115,27 +116,63 @@ void linger(Server& server, std::chrono::milliseconds time) {
   }
 }
 
+// Lets the successor have the sockets for its own steering; takes them back unless it serves.
+class SteeringPause {
+ public:
+  explicit SteeringPause(AcceptSteering* steering) : steering_(steering) {
+    if (steering_ != nullptr) steering_->detach();
+  }
+  SteeringPause(const SteeringPause&) = delete;
+  SteeringPause& operator=(const SteeringPause&) = delete;
+  ~SteeringPause() {
+    if (steering_ == nullptr) return;
+    try {
+      steering_->attach();
+    } catch (const Error& error) {
+      spdlog::warn("{}; the kernel's hash spreads connections", error.what());
+    }
+  }
+  void keep() { steering_ = nullptr; }
+
+ private:
+  AcceptSteering* steering_;
+};
+
 // Whether it was done; if not, all goes on as before.
-bool restart(const Invocation& invocation, Server& server, std::chrono::milliseconds linger_time) {
+bool restart(const Invocation& invocation, Server& server, AcceptSteering* steering,
+             std::chrono::milliseconds linger_time) {
+  SteeringPause pause(steering);
   try {
     if (!hand_over(invocation, server)) return false;
   } catch (const Error& error) {
     spdlog::error("cannot hand over: {}; going on as before", error.what());
     return false;
   }
+  pause.keep();
   linger(server, linger_time);
   return true;
 }
 
 // Returns when it is time to stop.
 void wait_for_stop(const sigset_t& signals, Server& server, const Options& options,
-                   const Invocation& invocation, AccessLog* access_log) {
+                   const Invocation& invocation, AccessLog* access_log, AcceptSteering* steering) {
   while (true) {
     int received = 0;
     sigwait(&signals, &received);
     if (received == SIGTERM || received == SIGINT) return;
     if (received == SIGHUP) reload(server, options, access_log);
-    if (received == SIGUSR2 && restart(invocation, server, options.linger)) return;
+    if (received == SIGUSR2 && restart(invocation, server, steering, options.linger)) return;
+  }
+}
+
+// Nothing where it cannot be had, or there is nobody to choose from.
+void steer(Server& server, std::optional<AcceptSteering>& steering) {
+  const std::vector<int> listeners = server.listeners().sockets;
+  if (listeners.size() < 2) return;
+  try {
+    server.set_accept_loads(steering.emplace(listeners).loads());
+  } catch (const Error& error) {
+    spdlog::warn("{}; the kernel's hash spreads connections", error.what());
   }
 }
 
@@ -153,8 +190,10 @@ void serve(const Options& options, const Invocation& invocation) {
     AccessLog& log = access_log.emplace(options.access_log);
     server_options.session.on_access = [&log](const AccessRecord& record) { log.write(record); };
   }
+  std::optional<AcceptSteering> steering;  // the server's workers write to it to their end
   Server server(server_options,
                 [&options](std::size_t) { return std::make_unique<EchoHandler>(options.echo); });
+  if (options.accept_steering) steer(server, steering);
   std::optional<ControlSocket> control;
   if (!options.control_socket.empty()) {
     control.emplace(options.control_socket, server.tunables(),
@@ -163,7 +202,8 @@ void serve(const Options& options, const Invocation& invocation) {
   fmt::print("{}", start_line(server, options.server.tls.has_value()));
   std::fflush(stdout);
   report_ready();
-  wait_for_stop(signals, server, options, invocation, access_log ? &*access_log : nullptr);
+  wait_for_stop(signals, server, options, invocation, access_log ? &*access_log : nullptr,
+                steering ? &*steering : nullptr);
   server.drain();
   server.join();
 }

@@ -178,6 +178,10 @@ ParsedOptions parse_options(int argc, char** argv) {
                  "Unix socket on which root and our own user read and change settings: "
                  "docs/server.md has the protocol")
       ->type_name("PATH");
+  app.add_flag(
+      "--accept-steering", options.accept_steering,
+      "A BPF program gives each connection to the worker with the least to do, instead of "
+      "the kernel's hash; where that is not allowed the hash does, and a message says why");
   app.add_option("--linger", linger_seconds,
                  "After a hot restart (SIGUSR2), seconds for which the old process serves its "
                  "connections before it closes them with 1001")

@@ -11,9 +11,10 @@ namespace epulse::server {
 
 struct Options {
   ServerOptions server;
-  std::string token_key_file;              // empty: no tokens are asked for
-  std::string access_log;                  // empty: none
-  std::string control_socket;              // empty: none
+  std::string token_key_file;  // empty: no tokens are asked for
+  std::string access_log;      // empty: none
+  std::string control_socket;  // empty: none
+  bool accept_steering = false;
   std::chrono::milliseconds linger{1000};  // after a hot restart
   EchoHandler::Options echo;
 };

@@ -81,6 +81,10 @@ Tunables& Server::tunables() {
   return shared_->tunables;
 }
 
+void Server::set_accept_loads(steering_worker* loads) {
+  shared_->accept_loads.store(loads, std::memory_order_release);
+}
+
 void Server::stop_accepting() {
   enter(Stage::kNoNewcomers);
 }

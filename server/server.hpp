@@ -22,6 +22,8 @@ namespace epulse::tls {
 class Context;
 }
 
+struct steering_worker;
+
 namespace epulse::server {
 
 struct SharedState;
@@ -66,6 +68,9 @@ class Server {
 
   // What may be changed from now on.
   Tunables& tunables();
+
+  // Where the workers tell from now on how much they have to do, one each; it outlives the server.
+  void set_accept_loads(steering_worker* loads);
 
   // For another process to take over: valid until drain().
   InheritedListeners listeners() const;

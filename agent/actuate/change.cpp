@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "agent/model/by_hand.hpp"
+
 namespace epulse::actuate {
 namespace {
 
@@ -27,14 +29,11 @@ std::string values(const SocketBuffer& c) {
 }
 
 std::string command(const ThreadAffinity& c, const model::CpuSet& mask) {
-  return fmt::format("taskset -pc {} {}", mask.to_string(), c.tid);
+  return model::affinity_by_hand(c.tid, mask);
 }
 
-// No command reaches another process's socket: say which system calls do.
 std::string command(const SocketBuffer& c, uint64_t bytes) {
-  return fmt::format("in process {}: setsockopt({}, SOL_SOCKET, {}, {}), half of what it reports",
-                     c.pid, c.fd, c.side == model::BufferSide::kReceive ? "SO_RCVBUF" : "SO_SNDBUF",
-                     bytes / 2);
+  return model::socket_buffer_by_hand(c.pid, c.fd, c.side, bytes);
 }
 
 }  // namespace

@@ -27,32 +27,6 @@ std::string read_all(int fd, const std::string& path) {
   }
 }
 
-UniqueFd open_directory(const std::string& dir) {
-  if (mkdir(dir.c_str(), 0700) < 0 && errno != EEXIST) {
-    fail(
-        "cannot create the state directory {}: {}; {}; give a place that can be "
-        "written by --state-dir (agent.state_dir)",
-        dir, errno_text(errno), kRemedy);
-  }
-  UniqueFd fd(open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd) {
-    fail(
-        "cannot open the state directory {}: {}; {}; give another by --state-dir (agent.state_dir)",
-        dir, errno_text(errno), kRemedy);
-  }
-  // Who can write here can make a later undo change threads of their choice.
-  struct stat status {};
-  if (fstat(fd.get(), &status) < 0) fail("cannot stat {}: {}", dir, errno_text(errno));
-  if ((status.st_mode & 022U) != 0 || (status.st_uid != 0 && status.st_uid != geteuid())) {
-    fail(
-        "the state directory {} can be written by others (owner {}, mode {:o}); {}; make it 0700 "
-        "and "
-        "your own",
-        dir, status.st_uid, status.st_mode & 07777U, kRemedy);
-  }
-  return fd;
-}
-
 UniqueFd open_file(int dir_fd, const std::string& dir, const char* name, int flags) {
   UniqueFd fd(openat(dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | flags, 0600));
   if (!fd) fail("cannot open {}/{}: {}; {}", dir, name, errno_text(errno), kRemedy);
@@ -91,8 +65,33 @@ UniqueFd take_lock(int dir_fd, const std::string& dir) {
 
 }  // namespace
 
+UniqueFd open_state_dir(const std::string& dir) {
+  if (mkdir(dir.c_str(), 0700) < 0 && errno != EEXIST) {
+    fail(
+        "cannot create the state directory {}: {}; {}; give a place that can be "
+        "written by --state-dir (agent.state_dir)",
+        dir, errno_text(errno), kRemedy);
+  }
+  UniqueFd fd(open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) {
+    fail(
+        "cannot open the state directory {}: {}; {}; give another by --state-dir (agent.state_dir)",
+        dir, errno_text(errno), kRemedy);
+  }
+  struct stat status {};
+  if (fstat(fd.get(), &status) < 0) fail("cannot stat {}: {}", dir, errno_text(errno));
+  if ((status.st_mode & 022U) != 0 || (status.st_uid != 0 && status.st_uid != geteuid())) {
+    fail(
+        "the state directory {} can be written by others (owner {}, mode {:o}); {}; make it 0700 "
+        "and "
+        "your own",
+        dir, status.st_uid, status.st_mode & 07777U, kRemedy);
+  }
+  return fd;
+}
+
 Journal::Journal(const std::string& state_dir)
-    : dir_(state_dir), path_(state_dir + "/journal"), dir_fd_(open_directory(state_dir)) {
+    : dir_(state_dir), path_(state_dir + "/journal"), dir_fd_(open_state_dir(state_dir)) {
   lock_ = take_lock(dir_fd_.get(), dir_);
   file_ = open_file(dir_fd_.get(), dir_, "journal", 0);
   sync_directory(dir_fd_.get(), dir_);

@@ -8,9 +8,13 @@
 #include <vector>
 
 #include "agent/actuate/journal_format.hpp"
-#include "agent/actuate/unique_fd.hpp"
+#include "common/unique_fd.hpp"
 
 namespace epulse::actuate {
+
+// Makes the directory (0700) where there is none. Throws Error when it cannot be used, or others
+// may write there: who can could make a later undo change threads of their choice.
+UniqueFd open_state_dir(const std::string& dir);
 
 // The write-ahead journal of changes, DIR/journal, and the lock, DIR/lock, that one process at a
 // time holds while it may change anything. A record is on disk when append_*() returns; when it

@@ -5,8 +5,8 @@
 #include <array>
 #include <string>
 
-#include "agent/actuate/unique_fd.hpp"
 #include "agent/error.hpp"
+#include "common/unique_fd.hpp"
 
 namespace epulse::actuate {
 

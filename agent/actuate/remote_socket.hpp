@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <optional>
 
-#include "agent/actuate/unique_fd.hpp"
 #include "agent/model/socket_sample.hpp"
+#include "common/unique_fd.hpp"
 
 // Another process's sockets, reached through pidfd_getfd(2): the agent gets its own descriptor of
 // the same socket. Held as briefly as can be: while it is, a close() in the target does not end the

@@ -19,11 +19,18 @@ std::string intervals(uint64_t count) {
   return fmt::format("{} interval{}", count, count == 1 ? "" : "s");
 }
 
+// "at or below 100 us for 3 intervals"
+std::string well_text(const AlertRule& rule) {
+  return fmt::format("at or {} {} for {}",
+                     rule.comparison == Comparison::kAbove ? "below" : "above",
+                     with_unit(rule, rule.clear_threshold()), intervals(rule.clear_intervals));
+}
+
 std::string fired_text(const AlertRule& rule, const std::string& subject, double value) {
-  return fmt::format("ALERT {} of {}: {} {} > {} ({}); resolved when at or below {} for {}",
-                     rule.metric, subject, rule.statistic, with_unit(rule, value),
-                     with_unit(rule, rule.threshold), rule.name, with_unit(rule, rule.threshold),
-                     intervals(rule.clear_intervals));
+  return fmt::format("ALERT {} of {}: {} {} {} {} ({}); resolved when {}", rule.metric, subject,
+                     rule.statistic, with_unit(rule, value),
+                     rule.comparison == Comparison::kAbove ? ">" : "<",
+                     with_unit(rule, rule.threshold), rule.name, well_text(rule));
 }
 
 std::string resolved_text(const AlertRule& rule, const std::string& subject, const std::string& why,
@@ -33,60 +40,98 @@ std::string resolved_text(const AlertRule& rule, const std::string& subject, con
                      with_unit(rule, worst));
 }
 
+double worse(const AlertRule& rule, double a, double b) {
+  return rule.comparison == Comparison::kAbove ? std::max(a, b) : std::min(a, b);
+}
+
 }  // namespace
+
+bool AlertRule::is_beyond(double value) const {
+  return comparison == Comparison::kAbove ? value > threshold : value < threshold;
+}
+
+// Not a number is nothing to be alarmed by.
+bool AlertRule::is_well(double value) const {
+  return comparison == Comparison::kAbove ? !(value > clear_threshold())
+                                          : !(value < clear_threshold());
+}
+
+double AlertRule::clear_threshold() const {
+  return threshold * (comparison == Comparison::kAbove ? 1 - hysteresis : 1 + hysteresis);
+}
 
 std::vector<AlertEvent> AlertEngine::interval(std::span<const Observation> observations) {
   std::vector<AlertEvent> events;
   for (auto& [id, state] : states_) state.seen = false;
   for (const Observation& observation : observations) observe(observation, events);
-  for (auto at = states_.begin(); at != states_.end();) {
-    const auto& [id, state] = *at;
-    if (state.seen) {
-      ++at;
-      continue;
-    }
-    if (state.firing) {
-      events.push_back({AlertEvent::Kind::kResolved, id.first, id.second, state.last,
-                        resolved_text(rules_.at(id.first), id.second, "it is gone",
-                                      state.fired_intervals, state.worst)});
-    }
-    at = states_.erase(at);
-  }
+  drop_unseen("it is gone", events);
   return events;
+}
+
+std::vector<AlertEvent> AlertEngine::end(const std::string& why) {
+  std::vector<AlertEvent> events;
+  for (auto& [id, state] : states_) state.seen = false;
+  drop_unseen(why, events);
+  return events;
+}
+
+void AlertEngine::drop_unseen(const std::string& why, std::vector<AlertEvent>& events) {
+  std::erase_if(states_, [&](const auto& entry) {
+    const auto& [id, state] = entry;
+    if (state.seen) return false;
+    if (state.firing) {
+      events.push_back(
+          {AlertEvent::Kind::kResolved, id.first, id.second, state.last,
+           resolved_text(rules_.at(id.first), id.second, why, state.fired_intervals, state.worst)});
+    }
+    return true;
+  });
 }
 
 void AlertEngine::observe(const Observation& observation, std::vector<AlertEvent>& events) {
   const AlertRule& rule = rules_.at(observation.rule);
   State& state = states_[{observation.rule, observation.subject}];
+  const bool enough = observation.samples >= rule.min_samples;
+  const bool beyond = enough && rule.is_beyond(observation.value);
+  const bool well = !enough || rule.is_well(observation.value);
   state.seen = true;
   state.last = observation.value;
-  const bool above = observation.samples >= rule.min_samples && observation.value > rule.threshold;
-  state.above = above ? state.above + 1 : 0;
-  state.below = above ? 0 : state.below + 1;
+  state.beyond = beyond ? state.beyond + 1 : 0;
+  state.well = well ? state.well + 1 : 0;
   if (state.firing) ++state.fired_intervals;
-  if (above)
-    state.worst = state.above == 1 && !state.firing ? observation.value
-                                                    : std::max(state.worst, observation.value);
-
-  if (!state.firing && state.above >= rule.for_intervals) {
-    state.firing = true;
-    state.fired_intervals = state.above;
-    events.push_back({AlertEvent::Kind::kFired, observation.rule, observation.subject,
-                      observation.value, fired_text(rule, observation.subject, observation.value)});
-  } else if (state.firing && state.below >= rule.clear_intervals) {
-    state.firing = false;
-    const std::string why =
-        observation.samples < rule.min_samples
-            ? fmt::format("only {} samples, at least {} make a {}", observation.samples,
-                          rule.min_samples, rule.statistic)
-            : fmt::format("{} {}, at or below {} for {}", rule.statistic,
-                          with_unit(rule, observation.value), with_unit(rule, rule.threshold),
-                          intervals(rule.clear_intervals));
-    events.push_back({AlertEvent::Kind::kResolved, observation.rule, observation.subject,
-                      observation.value,
-                      resolved_text(rule, observation.subject, why,
-                                    state.fired_intervals - rule.clear_intervals, state.worst)});
+  if (beyond) {
+    const bool first = state.beyond == 1 && !state.firing;
+    state.worst = first ? observation.value : worse(rule, state.worst, observation.value);
   }
+  if (!state.firing && state.beyond >= rule.for_intervals) {
+    fire(observation, state, events);
+  } else if (state.firing && state.well >= rule.clear_intervals) {
+    resolve(observation, state, events);
+  }
+}
+
+void AlertEngine::fire(const Observation& observation, State& state,
+                       std::vector<AlertEvent>& events) {
+  state.firing = true;
+  state.fired_intervals = state.beyond;
+  events.push_back(
+      {AlertEvent::Kind::kFired, observation.rule, observation.subject, observation.value,
+       fired_text(rules_.at(observation.rule), observation.subject, observation.value)});
+}
+
+void AlertEngine::resolve(const Observation& observation, State& state,
+                          std::vector<AlertEvent>& events) {
+  const AlertRule& rule = rules_.at(observation.rule);
+  state.firing = false;
+  const std::string why = observation.samples < rule.min_samples
+                              ? fmt::format("only {} samples, at least {} make a {}",
+                                            observation.samples, rule.min_samples, rule.statistic)
+                              : fmt::format("{} {}, {}", rule.statistic,
+                                            with_unit(rule, observation.value), well_text(rule));
+  events.push_back({AlertEvent::Kind::kResolved, observation.rule, observation.subject,
+                    observation.value,
+                    resolved_text(rule, observation.subject, why,
+                                  state.fired_intervals - rule.clear_intervals, state.worst)});
 }
 
 size_t AlertEngine::firing() const {

@@ -9,15 +9,30 @@
 
 namespace epulse::alerts {
 
+enum class Comparison {
+  kAbove,  // a value above the threshold is one too many
+  kBelow,
+};
+
 struct AlertRule {
   std::string name;       // its configuration key: "alerts.depth_max"
   std::string metric;     // "ready-queue depth"
   std::string statistic;  // "max", "p99"
   std::string unit;       // "us"; empty for a count
-  double threshold = 0;   // above it is too much
+  double threshold = 0;   // the threshold itself is well
   uint64_t for_intervals = 2;
   uint64_t clear_intervals = 3;
-  uint64_t min_samples = 0;  // of a quantile: with fewer the value does not count as above
+  uint64_t min_samples = 0;  // of a quantile: with fewer the value does not count as beyond
+  Comparison comparison = Comparison::kAbove;
+  // Hysteresis: a share of the threshold by which a value must be back before it counts as well.
+  double hysteresis = 0;
+  std::string severity = "warning";
+  std::map<std::string, std::string> labels = {};  // for the receivers
+  std::string alert_name = {};                     // theirs: "EpulseReadyQueueDeep"
+
+  bool is_beyond(double value) const;
+  bool is_well(double value) const;  // neither of the two: within the hysteresis
+  double clear_threshold() const;
 };
 
 // One figure of one interval.
@@ -44,13 +59,16 @@ class AlertEngine {
   // All figures of an interval at once: a subject that is not among them has vanished.
   std::vector<AlertEvent> interval(std::span<const Observation> observations);
 
+  // Nothing will be observed any more: what fires is resolved, for `why`.
+  std::vector<AlertEvent> end(const std::string& why);
+
   size_t firing() const;
   const std::vector<AlertRule>& rules() const { return rules_; }
 
  private:
   struct State {
-    uint64_t above = 0;  // consecutive intervals
-    uint64_t below = 0;
+    uint64_t beyond = 0;  // consecutive intervals
+    uint64_t well = 0;
     uint64_t fired_intervals = 0;
     bool firing = false;
     double worst = 0;
@@ -59,6 +77,9 @@ class AlertEngine {
   };
 
   void observe(const Observation& observation, std::vector<AlertEvent>& events);
+  void drop_unseen(const std::string& why, std::vector<AlertEvent>& events);
+  void fire(const Observation& observation, State& state, std::vector<AlertEvent>& events);
+  void resolve(const Observation& observation, State& state, std::vector<AlertEvent>& events);
 
   std::vector<AlertRule> rules_;
   std::map<std::pair<size_t, std::string>, State> states_;

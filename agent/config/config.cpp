@@ -9,8 +9,10 @@
 #include <optional>
 #include <sstream>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
+#include "agent/alerts/metrics.hpp"
 #include "agent/config/keys.hpp"
 #include "agent/config/nearest.hpp"
 #include "agent/error.hpp"
@@ -106,6 +108,16 @@ std::vector<std::string_view> names_in(std::string_view table) {
   return names;
 }
 
+// As Prometheus has them; those of two underscores are its own.
+bool is_label_name(std::string_view name) {
+  const auto is_letter = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+  };
+  return !name.empty() && is_letter(name[0]) && !name.starts_with("__") &&
+         std::all_of(name.begin(), name.end(),
+                     [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
+}
+
 const Key* find_key(std::string_view table, std::string_view name) {
   for (const Key& key : keys()) {
     if (key.table == table && key.name == name) return &key;
@@ -123,7 +135,9 @@ class Loader {
       const std::string full =
           path.empty() ? std::string(name) : fmt::format("{}.{}", path, name.str());
       const uint32_t line = name.source().begin.line;
-      if (const Key* const key = find_key(path, name); key != nullptr) {
+      if (full == kRuleTable) {
+        read_rules(node);
+      } else if (const Key* const key = find_key(path, name); key != nullptr) {
         read_value(*key, full, node);
       } else if (std::find(allowed_names.begin(), allowed_names.end(), name.str()) ==
                  allowed_names.end()) {
@@ -152,6 +166,44 @@ class Loader {
     uint32_t line;
     std::string text;
   };
+
+  void read_rules(const toml::node& node) {
+    const toml::array* const rules = node.as_array();
+    if (rules == nullptr || (!rules->empty() && !rules->is_array_of_tables())) {
+      return report(node.source().begin.line,
+                    fmt::format("{} is {}; each rule is a table of its own: [[{}]]", kRuleTable,
+                                type_name(node), kRuleTable));
+    }
+    for (const toml::node& one : *rules) {
+      config_.alerts.rules.emplace_back();
+      read_table(*one.as_table(), std::string(kRuleTable));
+      check_rule(*one.as_table());
+    }
+  }
+
+  // What the keys by themselves do not show.
+  void check_rule(const toml::table& table) {
+    const AlertRule& rule = config_.alerts.rules.back();
+    const uint32_t line = table.source().begin.line;
+    for (const char* const needed : {"name", "metric", "threshold"}) {
+      if (table.contains(needed)) continue;
+      return report(line, fmt::format("a rule without a {}; each needs one", needed));
+    }
+    const auto& all = config_.alerts.rules;
+    if (std::any_of(all.begin(), all.end() - 1,
+                    [&](const AlertRule& other) { return other.name == rule.name; })) {
+      report(line, fmt::format("there is a rule \"{}\" already; names must differ", rule.name));
+    }
+    if (rule.metric.empty()) return;  // not known, which has been said
+    std::vector<std::string_view> names;
+    for (const auto statistic : alerts::statistics_of(alerts::metric(rule.metric))) {
+      names.push_back(alerts::name_of(statistic));
+    }
+    if (std::find(names.begin(), names.end(), rule.statistic) == names.end()) {
+      report(line, fmt::format("rule \"{}\": there is no {} of {}; its statistics: {}", rule.name,
+                               rule.statistic, rule.metric, list(names)));
+    }
+  }
 
   void report(uint32_t line, std::string text) { problems_.push_back({line, std::move(text)}); }
 
@@ -187,7 +239,9 @@ class Loader {
     type.field(config_) = static_cast<uint64_t>(value->get());
   }
 
-  void read_as(const ShareKey& type, const Key& key, const std::string& full,
+  template <typename Number>
+  requires std::is_same_v<Number, ShareKey> || std::is_same_v<Number, NumberKey>
+  void read_as(const Number& type, const Key& key, const std::string& full,
                const toml::node& node) {
     if (!node.is_number()) return report_type(node, full, "a number", key);
     const double value = node.value<double>().value_or(type.min - 1);
@@ -221,6 +275,44 @@ class Loader {
     type.field(config_) = value->get();
   }
 
+  void read_as(const TextKey& type, const Key& key, const std::string& full,
+               const toml::node& node) {
+    const toml::value<std::string>* const value = node.as_string();
+    if (value == nullptr) return report_type(node, full, "a string", key);
+    if (!type.is_allowed(value->get())) return report_range(node, full, key);
+    type.field(config_) = value->get();
+  }
+
+  void read_as(const CommandKey& type, const Key& key, const std::string& full,
+               const toml::node& node) {
+    const toml::array* const value = node.as_array();
+    if (value == nullptr) return report_type(node, full, "an array of strings", key);
+    std::vector<std::string> command;
+    for (const toml::node& part : *value) {
+      const toml::value<std::string>* const text = part.as_string();
+      if (text == nullptr) return report_type(part, full, "an array of strings", key);
+      if (text->get().find('\0') != std::string::npos) return report_range(part, full, key);
+      command.push_back(text->get());
+    }
+    if (!command.empty() && !command[0].starts_with('/')) {
+      return report_range((*value)[0], full, key);
+    }
+    type.field(config_) = std::move(command);
+  }
+
+  void read_as(const LabelsKey& type, const Key& key, const std::string& full,
+               const toml::node& node) {
+    const toml::table* const value = node.as_table();
+    if (value == nullptr) return report_type(node, full, "a table of strings", key);
+    for (const auto& [name, label] : *value) {
+      const toml::value<std::string>* const text = label.as_string();
+      if (text == nullptr) return report_type(label, full, "a table of strings", key);
+      if (!is_label_name(name))
+        return report_range(label, fmt::format("{}.{}", full, name.str()), key);
+      type.field(config_).emplace(name.str(), text->get());
+    }
+  }
+
   std::string source_;
   Config config_;
   std::vector<Problem> problems_;
@@ -248,11 +340,18 @@ std::string example() {
       "# Configuration of epulsed. Every key is shown with its default; all may be left out.\n";
   std::string_view table;
   for (const Key& key : keys()) {
-    if (key.table != table) text += fmt::format("\n[{}]\n", key.table);
+    // A rule that is there would be one more than the default.
+    const bool is_rule = key.table == kRuleTable;
+    if (key.table != table) {
+      text += is_rule ? fmt::format("\n# Any number of these, each for one more alarm:\n# [[{}]]\n",
+                                    key.table)
+                      : fmt::format("\n[{}]\n", key.table);
+    }
     table = key.table;
     std::istringstream help{std::string(key.help)};
     for (std::string line; std::getline(help, line);) text += fmt::format("# {}\n", line);
-    text += fmt::format("# Allowed: {}.\n{} = {}\n", allowed(key), key.name, default_text(key));
+    text += fmt::format("# Allowed: {}.\n{}{} = {}\n", allowed(key), is_rule ? "# " : "", key.name,
+                        default_text(key));
   }
   return text;
 }

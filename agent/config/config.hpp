@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
+#include <vector>
 
 // epulsed's configuration. What each key means and allows is in keys.cpp, the one table that
 // loading, the errors and `epulsed --print-config` are made from.
@@ -14,11 +16,15 @@ enum class Mode {
   kApply,
 };
 
+// As the configuration has it: "apply".
+const char* name_of(Mode mode);
+
 struct Agent {
   uint64_t interval_ms = 1000;
   Mode mode = Mode::kAuto;
   std::string state_dir = "/run/epulse";
   std::string log_level = "info";
+  std::string group;  // may use the status socket; empty: root and our own user alone
 
   bool operator==(const Agent&) const = default;
 };
@@ -32,12 +38,62 @@ struct Probes {
   bool operator==(const Probes&) const = default;
 };
 
+// One table of [[alerts.rule]].
+struct AlertRule {
+  std::string name;
+  std::string metric;  // one of alerts::metric_names()
+  std::string statistic = "p99";
+  std::string comparison = "above";
+  double threshold = 0;
+  double hysteresis = 0;  // share of the threshold
+  uint64_t for_s = 0;     // 0: one interval
+  uint64_t clear_s = 10;
+  uint64_t min_samples = 20;
+  std::string severity = "warning";
+  std::map<std::string, std::string> labels;
+
+  bool operator==(const AlertRule&) const = default;
+};
+
+// [alerts.exec]: a program run for every alarm.
+struct ExecHook {
+  std::vector<std::string> command;  // empty: none
+  uint64_t timeout_s = 10;
+
+  bool operator==(const ExecHook&) const = default;
+};
+
+// [alerts.alertmanager]
+struct Alertmanager {
+  std::string url;  // empty: none
+  uint64_t resend_s = 60;
+  uint64_t timeout_s = 5;
+  uint64_t alarms_max = 1024;
+  std::string generator_url;
+
+  bool operator==(const Alertmanager&) const = default;
+};
+
+// [alerts.capture]: a recording of the time around an alarm.
+struct Capture {
+  std::string dir;  // empty: none
+  uint64_t before_s = 10;
+  uint64_t after_s = 10;
+  uint64_t files_max = 20;
+
+  bool operator==(const Capture&) const = default;
+};
+
 struct Alerts {
   uint64_t depth_max = 500;
   uint64_t wakeup_p99_us = 100;
   uint64_t for_intervals = 2;
   uint64_t clear_intervals = 3;
   uint64_t min_samples = 20;
+  std::vector<AlertRule> rules;  // beside the two built-in ones above
+  ExecHook exec;
+  Alertmanager alertmanager;
+  Capture capture;
 
   bool operator==(const Alerts&) const = default;
 };

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 
+#include "agent/alerts/metrics.hpp"
+
 namespace epulse::config {
 namespace {
 
@@ -29,12 +31,151 @@ size_t log_level_index(const Config& c) {
   return static_cast<size_t>(at - kLogLevels.begin());
 }
 
+constexpr std::array<std::string_view, 2> kComparisons = {"above", "below"};
+constexpr std::array<std::string_view, 3> kSeverities = {"info", "warning", "critical"};
+
+// A key whose field holds the name itself.
+size_t index_of(const std::vector<std::string_view>& names, std::string_view name) {
+  const auto at = std::find(names.begin(), names.end(), name);
+  return at == names.end() ? 0 : static_cast<size_t>(at - names.begin());
+}
+
+bool is_any_line(std::string_view text) {
+  return std::none_of(text.begin(), text.end(),
+                      [](char c) { return static_cast<unsigned char>(c) < 0x20; });
+}
+
+bool is_rule_name(std::string_view text) {
+  return !text.empty() && is_any_line(text);
+}
+
+bool is_url_or_empty(std::string_view text) {
+  const bool has_scheme = text.starts_with("http://") || text.starts_with("https://");
+  return text.empty() || (has_scheme && is_any_line(text) && text.find(' ') == text.npos);
+}
+
+template <auto member>
+auto& rule_field(Config& c) {
+  return c.alerts.rules.back().*member;
+}
+
+template <auto section, auto member>
+auto& alerts_field(Config& c) {
+  return c.alerts.*section.*member;
+}
+
+std::vector<std::string_view> statistics() {
+  const auto names = alerts::statistic_names();
+  return {names.begin(), names.end()};
+}
+
+std::vector<Key> rule_keys() {
+  return {
+      {kRuleTable, "name",
+       "What the alarm is called. It must be given, as must be the metric and "
+       "the threshold.",
+       TextKey{rule_field<&AlertRule::name>, "a text that is not empty", is_rule_name}},
+      {kRuleTable, "metric",
+       "What is looked at: times in us, queues and batches in items, counters per second, shares\n"
+       "as 0 to 1. run_queue_delay, delay_share and run_share are of every worker thread and need\n"
+       "no BPF; the others are of every worker on every epoll instance.",
+       ChoiceKey{alerts::metric_names(),
+                 [](const Config& c) {
+                   return index_of(alerts::metric_names(), c.alerts.rules.back().metric);
+                 },
+                 [](Config& c, size_t choice) {
+                   c.alerts.rules.back().metric = alerts::metric_names().at(choice);
+                 }}},
+      {kRuleTable, "statistic",
+       "... and which figure of it, per interval: counters have rate, those that need no BPF mean.",
+       ChoiceKey{
+           statistics(),
+           [](const Config& c) { return index_of(statistics(), c.alerts.rules.back().statistic); },
+           [](Config& c, size_t choice) {
+             c.alerts.rules.back().statistic = statistics().at(choice);
+           }}},
+      {kRuleTable, "comparison", "Which side of the threshold is the wrong one.",
+       ChoiceKey{choices(kComparisons),
+                 [](const Config& c) {
+                   return index_of(choices(kComparisons), c.alerts.rules.back().comparison);
+                 },
+                 [](Config& c, size_t choice) {
+                   c.alerts.rules.back().comparison = kComparisons.at(choice);
+                 }}},
+      {kRuleTable, "threshold", "Beyond it is too much; the threshold itself is well.",
+       NumberKey{rule_field<&AlertRule::threshold>, 0, 1e15}},
+      {kRuleTable, "hysteresis",
+       "A value must be back by this share of the threshold before it counts as well.",
+       ShareKey{rule_field<&AlertRule::hysteresis>, 0, 0.99}},
+      {kRuleTable, "for_s", "How long it must be beyond the threshold; 0: in one interval.",
+       IntegerKey{rule_field<&AlertRule::for_s>, 0, 86400}},
+      {kRuleTable, "clear_s", "How long it must be well before the alarm is resolved.",
+       IntegerKey{rule_field<&AlertRule::clear_s>, 0, 86400}},
+      {kRuleTable, "min_samples",
+       "A quantile or mean of fewer samples than this in an interval does not count.",
+       IntegerKey{rule_field<&AlertRule::min_samples>, 1, 1000000}},
+      {kRuleTable, "severity", "A label of the alarm.",
+       ChoiceKey{choices(kSeverities),
+                 [](const Config& c) {
+                   return index_of(choices(kSeverities), c.alerts.rules.back().severity);
+                 },
+                 [](Config& c, size_t choice) {
+                   c.alerts.rules.back().severity = kSeverities.at(choice);
+                 }}},
+      {kRuleTable, "labels", "More labels, for the receivers to route by.",
+       LabelsKey{rule_field<&AlertRule::labels>}},
+  };
+}
+
+std::vector<Key> sink_keys() {
+  return {
+      {"alerts.exec", "command",
+       "A program that is run when an alarm fires and when it is resolved, never by a shell. Its\n"
+       "environment says what: EPULSE_STATE (firing, resolved), EPULSE_ALERTNAME,\n"
+       "EPULSE_SEVERITY, EPULSE_SUMMARY, EPULSE_LABEL_*, ... Empty: none.",
+       CommandKey{alerts_field<&Alerts::exec, &ExecHook::command>}},
+      {"alerts.exec", "timeout_s", "It is ended when it takes longer.",
+       IntegerKey{alerts_field<&Alerts::exec, &ExecHook::timeout_s>, 1, 3600}},
+      {"alerts.alertmanager", "url",
+       "Where alarms are posted, without /api/v2/alerts: \"http://127.0.0.1:9093\". Empty: "
+       "nowhere.",
+       TextKey{alerts_field<&Alerts::alertmanager, &Alertmanager::url>,
+               "empty, or http://... or https://...", is_url_or_empty}},
+      {"alerts.alertmanager", "resend_s",
+       "How often what still fires is posted again. Four times as long after the last post it\n"
+       "ends by itself, should epulsed have died.",
+       IntegerKey{alerts_field<&Alerts::alertmanager, &Alertmanager::resend_s>, 1, 3600}},
+      {"alerts.alertmanager", "timeout_s", "A post that takes longer has failed, and is repeated.",
+       IntegerKey{alerts_field<&Alerts::alertmanager, &Alertmanager::timeout_s>, 1, 300}},
+      {"alerts.alertmanager", "alarms_max",
+       "Alarms kept for a receiver that is down. Beyond that the oldest resolved one is lost.",
+       IntegerKey{alerts_field<&Alerts::alertmanager, &Alertmanager::alarms_max>, 16, 100000}},
+      {"alerts.alertmanager", "generator_url",
+       "The link that an alarm carries to its source, say of a dashboard. Empty: none.",
+       TextKey{alerts_field<&Alerts::alertmanager, &Alertmanager::generator_url>,
+               "empty, or http://... or https://...", is_url_or_empty}},
+      {"alerts.capture", "dir",
+       "Where a recording of the time around each alarm is written; `epulse report` shows it. The\n"
+       "directory must be there. Empty: none.",
+       TextKey{alerts_field<&Alerts::capture, &Capture::dir>, "empty, or an absolute path",
+               [](std::string_view text) {
+                 return text.empty() || (text.starts_with('/') && is_any_line(text));
+               }}},
+      {"alerts.capture", "before_s", "So much of the time before the alarm.",
+       IntegerKey{alerts_field<&Alerts::capture, &Capture::before_s>, 1, 300}},
+      {"alerts.capture", "after_s", "... and after it.",
+       IntegerKey{alerts_field<&Alerts::capture, &Capture::after_s>, 1, 300}},
+      {"alerts.capture", "files_max", "When there are more of them, the oldest is removed.",
+       IntegerKey{alerts_field<&Alerts::capture, &Capture::files_max>, 1, 10000}},
+  };
+}
+
 template <auto section, auto member>
 auto& field(Config& c) {
   return c.*section.*member;
 }
 
-std::vector<Key> make_keys() {
+std::vector<Key> fixed_keys() {
   return {
       {"agent", "interval_ms", "How often figures are read, reported and judged.",
        IntegerKey{field<&Config::agent, &Agent::interval_ms>, 100, 60000}},
@@ -50,6 +191,10 @@ std::vector<Key> make_keys() {
       {"agent", "log_level", "The least severe message that is logged.",
        ChoiceKey{choices(kLogLevels), log_level_index,
                  [](Config& c, size_t choice) { c.agent.log_level = kLogLevels.at(choice); }}},
+      {"agent", "group",
+       "Members of this group may ask for status, advice and history, and have changes undone, as\n"
+       "root may. Empty: nobody else.",
+       TextKey{field<&Config::agent, &Agent::group>, "empty, or the name of a group", is_any_line}},
 
       {"probes", "exception_depth",
        "A wait that finds more than this many items ready is reported by itself.",
@@ -81,7 +226,7 @@ std::vector<Key> make_keys() {
        IntegerKey{field<&Config::alerts, &Alerts::min_samples>, 1, 1000000}},
 
       {"tuner.affinity", "enabled",
-       "Move a worker thread that is confined to a CPU which other programs keep busy.",
+       "Move a worker thread that is confined to a CPU which others keep busy.",
        FlagKey{field<&Config::affinity, &AffinityTuner::enabled>}},
       {"tuner.affinity", "wakeup_p99_us",
        "Act when the wake-up delay of a worker is above this at p99 (without BPF: when its mean\n"
@@ -91,7 +236,7 @@ std::vector<Key> make_keys() {
        "... and, without BPF, it is runnable but kept waiting for this share of the time.",
        ShareKey{field<&Config::affinity, &AffinityTuner::delay_share_min>, 0, 1}},
       {"tuner.affinity", "foreign_busy_min",
-       "... and other programs use this share of the CPUs it is confined to.",
+       "... and others (programs, softirqs, more workers) use this share of its CPUs.",
        ShareKey{field<&Config::affinity, &AffinityTuner::foreign_busy_min>, 0.05, 1}},
       {"tuner.affinity", "cooldown_s",
        "Least time between two changes. It doubles for a thread each time it is moved.",
@@ -107,7 +252,7 @@ std::vector<Key> make_keys() {
        "kernel does not tune that buffer itself.",
        FlagKey{field<&Config::socket_buffers, &SocketBufferTuner::enabled>}},
       {"tuner.socket_buffers", "pressure_share",
-       "A buffer is under pressure when filled to this share twice in a row.",
+       "A buffer is under pressure when filled to this share three times in a row.",
        ShareKey{field<&Config::socket_buffers, &SocketBufferTuner::pressure_share>, 0.1, 1}},
       {"tuner.socket_buffers", "floor_bytes", "Never set a buffer smaller than this.",
        IntegerKey{field<&Config::socket_buffers, &SocketBufferTuner::floor_bytes>, 8192, 65536}},
@@ -126,6 +271,14 @@ std::vector<Key> make_keys() {
   };
 }
 
+std::vector<Key> make_keys() {
+  std::vector<Key> all;
+  for (const auto& part : {fixed_keys(), rule_keys(), sink_keys()}) {
+    all.insert(all.end(), part.begin(), part.end());
+  }
+  return all;
+}
+
 std::string quoted_list(const std::vector<std::string_view>& names) {
   std::string text;
   for (const std::string_view name : names) {
@@ -135,6 +288,10 @@ std::string quoted_list(const std::vector<std::string_view>& names) {
 }
 
 }  // namespace
+
+const char* name_of(Mode mode) {
+  return kModes.at(static_cast<size_t>(mode)).data();
+}
 
 std::span<const Key> keys() {
   static const std::vector<Key> table = make_keys();
@@ -147,20 +304,33 @@ std::string allowed(const Key& key) {
                         [](const ShareKey& k) { return fmt::format("{} to {}", k.min, k.max); },
                         [](const FlagKey&) { return std::string("true or false"); },
                         [](const ChoiceKey& k) { return quoted_list(k.choices); },
+                        [](const NumberKey& k) { return fmt::format("{} to {}", k.min, k.max); },
                         [](const PathKey&) { return std::string("an absolute path, \"/...\""); },
+                        [](const TextKey& k) { return std::string(k.allowed); },
+                        [](const CommandKey&) {
+                          return std::string("[], or [\"/path/of/a/program\", \"argument\", ...]");
+                        },
+                        [](const LabelsKey&) {
+                          return std::string("{ name = \"text\", ... }, names of a-z, 0-9 and _");
+                        },
                     },
                     key.type);
 }
 
 std::string default_text(const Key& key) {
   Config c;
+  c.alerts.rules.emplace_back();  // where the keys of a rule have their fields
   return std::visit(
       Overloaded{
           [&](const IntegerKey& k) { return fmt::format("{}", k.field(c)); },
           [&](const ShareKey& k) { return fmt::format("{}", k.field(c)); },
           [&](const FlagKey& k) { return fmt::format("{}", k.field(c)); },
           [&](const ChoiceKey& k) { return fmt::format("\"{}\"", k.choices.at(k.get(c))); },
+          [&](const NumberKey& k) { return fmt::format("{}", k.field(c)); },
           [&](const PathKey& k) { return fmt::format("\"{}\"", k.field(c)); },
+          [&](const TextKey& k) { return fmt::format("\"{}\"", k.field(c)); },
+          [&](const CommandKey&) { return std::string("[]"); },
+          [&](const LabelsKey&) { return std::string("{}"); },
       },
       key.type);
 }

@@ -3,11 +3,17 @@
 #include <signal.h>
 #include <spdlog/spdlog.h>
 #include <sys/syscall.h>
+#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
+#include <nlohmann/json.hpp>
 
+#include "agent/control/state_dir.hpp"
+#include "agent/daemon/answers.hpp"
 #include "agent/daemon/observations.hpp"
+#include "agent/daemon/privileges.hpp"
 #include "agent/error.hpp"
 #include "agent/kernel/process.hpp"
 
@@ -21,20 +27,6 @@ config::Mode effective_mode(config::Mode mode, const TargetSampler& sampler) {
 
 // Late wake-ups come by the thousand when they come; one line in this time sums them up.
 constexpr uint64_t kExceptionsLogNs = 10'000'000'000;
-
-const char* mode_name(config::Mode mode) {
-  switch (mode) {
-    case config::Mode::kAuto:
-      return "auto";
-    case config::Mode::kObserve:
-      return "observe";
-    case config::Mode::kAdvise:
-      return "advise";
-    case config::Mode::kApply:
-      return "apply";
-  }
-  return "?";
-}
 
 int open_target(pid_t pid) {
   const auto fd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
@@ -50,30 +42,42 @@ Daemon& self(void* handle) {
 
 Daemon::Daemon(const Options& options)
     : options_(options),
+      target_(fmt::format("{}[{}]", kernel::process_name(options.pid), options.pid)),
+      started_ns_(kernel::monotonic_ns()),
+      log_(options.config.agent.state_dir),
       sampler_(options.pid, options.config.probes, options.backend),
-      tuning_(options.pid, options.config, effective_mode(options.config.agent.mode, sampler_)),
-      alerts_(alert_rules(options.config.alerts, sampler_.has_bpf())),
+      tuning_(options.pid, options.config, effective_mode(options.config.agent.mode, sampler_),
+              log_),
       target_pidfd_(open_target(options.pid)) {
   uv_loop_init(&loop_);
   uv_timer_init(&loop_, &timer_);
+  uv_timer_init(&loop_, &watchdog_);
   timer_.data = this;
   start_signal(interrupt_, SIGINT);
   start_signal(terminate_, SIGTERM);
-  // A closed terminal, or a reader of our messages that ended first, must not leave changes behind.
-  start_signal(hang_up_, SIGHUP);
   start_signal(quit_, SIGQUIT);
+  uv_signal_init(&loop_, &hang_up_);
+  hang_up_.data = this;
+  uv_signal_start(
+      &hang_up_, [](uv_signal_t* handle, int) { self(handle).hang_up(); }, SIGHUP);
   start_polling(target_ended_, target_pidfd_,
                 [](uv_poll_t* handle, int, int) { self(handle).stop("the target ended"); });
   if (sampler_.descriptor() >= 0) {
     start_polling(exceptions_, sampler_.descriptor(),
                   [](uv_poll_t* handle, int, int) { self(handle).sampler_.consume(); });
   }
-  const uint64_t interval_ms = options.config.agent.interval_ms;
-  uv_timer_start(
-      &timer_, [](uv_timer_t* handle) { self(handle).guarded_tick(); }, interval_ms, interval_ms);
+  const auto socket = socket_options();
+  // Before any thread of ours: each starts with what we have then.
+  kept_ = capabilities_needed(options.config, tuning_.mode(), sampler_.has_bpf());
+  keep_capabilities(kept_);
+  if (socket) open_socket(*socket);
+  start_alarms();
+  start_ticking();
+  start_watchdog();
 }
 
 Daemon::~Daemon() {
+  if (socket_) socket_->close();
   uv_walk(
       &loop_,
       [](uv_handle_t* handle, void*) {
@@ -100,20 +104,153 @@ void Daemon::start_signal(uv_signal_t& handle, int number) {
       number);
 }
 
-int Daemon::run() {
-  const std::string name = kernel::process_name(options_.pid);
+void Daemon::start_ticking() {
+  const uint64_t interval_ms = options_.config.agent.interval_ms;
+  uv_timer_start(
+      &timer_, [](uv_timer_t* handle) { self(handle).guarded_tick(); }, interval_ms, interval_ms);
+}
+
+// Half of what systemd allows (WatchdogSec=): a loop that hangs does not say that it lives.
+void Daemon::start_watchdog() {
+  uint64_t limit_us = 0;
+  if (sd_watchdog_enabled(0, &limit_us) <= 0) return;
+  const uint64_t pause_ms = std::max<uint64_t>(1, limit_us / 2000);
+  uv_timer_start(
+      &watchdog_, [](uv_timer_t*) { sd_notify(0, "WATCHDOG=1"); }, pause_ms, pause_ms);
+}
+
+std::optional<LineSocketOptions> Daemon::socket_options() const {
+  const config::Agent& agent = options_.config.agent;
+  try {
+    LineSocketOptions socket;
+    socket.path = control::socket_path(agent.state_dir, getpid());
+    socket.owner = "epulsed";
+    socket.remedy = "set agent.state_dir to another";
+    socket.line_bytes_max = control::kRequestBytesMax;
+    socket.group = control::prepare_state_dir(agent.state_dir, agent.group);
+    return socket;
+  } catch (const std::exception& error) {
+    spdlog::warn("`epulse status` will not reach us: {}", error.what());
+    return std::nullopt;
+  }
+}
+
+// Without a socket nobody can ask; all else goes on.
+void Daemon::open_socket(const LineSocketOptions& options) {
+  try {
+    socket_ = std::make_unique<control::AgentSocket>(
+        loop_, options, [this](const control::Request& request) { return answer(request); });
+  } catch (const std::exception& error) {
+    spdlog::warn("`epulse status` will not reach us: {}", error.what());
+  }
+}
+
+void Daemon::start_alarms() {
+  alarms_ = std::make_unique<Alarms>(
+      options_.config,
+      Alarms::Target{options_.pid, kernel::process_name(options_.pid),
+                     probes::to_string(sampler_.plan().backend), sampler_.has_bpf()},
+      loop_, log_);
+}
+
+void Daemon::log_start() const {
   const probes::Plan& plan = sampler_.plan();
   if (sampler_.has_bpf()) {
-    spdlog::info("watching {}[{}], {} backend", name, options_.pid, to_string(plan.backend));
+    spdlog::info("watching {}, {} backend", target_, to_string(plan.backend));
   } else {
-    spdlog::warn("watching {}[{}], procfs backend: {}", name, options_.pid, plan.why);
+    spdlog::warn("watching {}, procfs backend: {}", target_, plan.why);
     spdlog::warn("absent: queue depth and every stage but woken to running, which is a mean");
   }
-  spdlog::info("mode {}{}; changes are restored on exit",
-               mode_name(effective_mode(options_.config.agent.mode, sampler_)),
+  spdlog::info("mode {}{}; changes are restored on exit", config::name_of(tuning_.mode()),
                sampler_.is_bundled_server() ? " (epulse-ws)" : "");
-  uv_run(&loop_, UV_RUN_DEFAULT);
-  return tuning_.restore() && !failed_ ? 0 : 1;
+  spdlog::debug("capabilities kept: {}", capabilities_text());
+}
+
+int Daemon::run() {
+  log_start();
+  sd_notifyf(0, "READY=1\nSTATUS=watching %s", target_.c_str());
+  while (stopped_for_.empty()) {
+    uv_run(&loop_, UV_RUN_DEFAULT);
+    // Outside of the loop, which the programs of alarms that end may need.
+    if (reload_wanted_ && stopped_for_.empty()) reload();
+  }
+  sd_notify(0, "STOPPING=1");
+  uv_timer_stop(&timer_);  // what is restored must not be changed again while the loop runs on
+  // First what we owe to the target, then what we owe to those who watch it.
+  const bool restored = tuning_.restore();
+  if (socket_) socket_->close();
+  alarms_->end(stopped_for_);
+  return restored && !failed_ ? 0 : 1;
+}
+
+// A closed terminal must not leave changes behind; to a service it means another configuration.
+void Daemon::hang_up() {
+  if (!options_.reload || isatty(STDERR_FILENO) != 0) return stop(strsignal(SIGHUP));
+  reload_wanted_ = true;
+  uv_stop(&loop_);
+}
+
+void Daemon::reload() {
+  reload_wanted_ = false;
+  try {
+    const config::Config config = options_.reload();
+    if (config.probes != options_.config.probes ||
+        config.agent.state_dir != options_.config.agent.state_dir ||
+        config.agent.group != options_.config.agent.group) {
+      spdlog::warn("agent.state_dir, agent.group and [probes] hold from the next start on");
+    }
+    config::Config next = config;
+    next.probes = options_.config.probes;
+    next.agent.state_dir = options_.config.agent.state_dir;
+    next.agent.group = options_.config.agent.group;
+    options_.config = next;
+  } catch (const std::exception& error) {
+    spdlog::error("the configuration stays as it is: {}", error.what());
+    return;
+  }
+  spdlog::set_level(spdlog::level::from_str(options_.config.agent.log_level));
+  tuning_.reconfigure(options_.config, mode_within(options_.config));
+  uv_timer_stop(&timer_);
+  alarms_->end("another configuration");
+  start_alarms();
+  start_ticking();
+  spdlog::info("configuration read again; mode {}", config::name_of(tuning_.mode()));
+}
+
+// What was given up at the start does not come back.
+config::Mode Daemon::mode_within(const config::Config& config) const {
+  const config::Mode mode = effective_mode(config.agent.mode, sampler_);
+  for (const cap_value_t one : capabilities_needed(config, mode, sampler_.has_bpf())) {
+    if (std::find(kept_.begin(), kept_.end(), one) != kept_.end()) continue;
+    spdlog::warn(
+        "this configuration takes capabilities that were given up at the start: mode advise until "
+        "epulsed is restarted");
+    return config::Mode::kAdvise;
+  }
+  return mode;
+}
+
+std::string Daemon::answer(const control::Request& request) {
+  try {
+    if (request.name == "undo") return undo(request.dry_run);
+    const double running_s = static_cast<double>(kernel::monotonic_ns() - started_ns_) / 1e9;
+    return daemon::answer(request, {options_.config, sampler_, tuning_, log_, *alarms_, last_sched_,
+                                    target_, running_s});
+  } catch (const std::exception& error) {
+    return control::error_line(error.what());
+  }
+}
+
+std::string Daemon::undo(bool dry_run) {
+  if (dry_run) {
+    return control::to_line({{"changes", control::changes_json(tuning_.pending())}});
+  }
+  const bool applied = tuning_.mode() == config::Mode::kApply;
+  const auto outcomes = tuning_.undo_and_stand_down();
+  if (applied)
+    spdlog::warn("undone by request; from now on mode {}", config::name_of(tuning_.mode()));
+  return control::to_line(
+      {{"outcomes", control::outcomes_json(outcomes)}, {"mode", config::name_of(tuning_.mode())}});
 }
 
 // An exception must not fly through libuv's C frames, and must not keep us from restoring.
@@ -135,17 +272,9 @@ void Daemon::tick() {
     for (const std::string& text : texts_of(sample.epoll->losses)) spdlog::warn("lost: {}", text);
   }
   log_overhead();
-  // Where waits were only counted nothing is known that an alert could go by.
-  const auto events = sample.sched.wakeups_measured ? alerts_.interval(observations(sample))
-                                                    : std::vector<alerts::AlertEvent>();
-  for (const auto& event : events) {
-    if (event.kind == alerts::AlertEvent::Kind::kFired) {
-      spdlog::warn("{}", event.text);
-    } else {
-      spdlog::info("{}", event.text);
-    }
-  }
+  alarms_->interval(sample);
   tuning_.step(sample, now_ns);
+  last_sched_ = sample.sched;
 }
 
 void Daemon::log_exceptions(const TargetSample& sample, uint64_t now_ns) {
@@ -168,9 +297,13 @@ void Daemon::log_overhead() {
 }
 
 void Daemon::stop(const char* why) {
-  spdlog::info("stopping: {}", why);
+  if (stopped_for_.empty()) {
+    spdlog::info("stopping: {}", why);
+    stopped_for_ = fmt::format("epulsed has stopped: {}", why);
+  }
   uv_stop(&loop_);
   uv_timer_stop(&timer_);
+  uv_poll_stop(&target_ended_);  // it stays readable
 }
 
 }  // namespace epulse::daemon

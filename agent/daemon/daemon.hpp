@@ -1,13 +1,20 @@
 #pragma once
 
+#include <sys/capability.h>
 #include <uv.h>
 
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
-#include "agent/alerts/alerts.hpp"
 #include "agent/config/config.hpp"
+#include "agent/control/agent_socket.hpp"
+#include "agent/daemon/alarms.hpp"
 #include "agent/daemon/target_sampler.hpp"
 #include "agent/daemon/tuning.hpp"
+#include "agent/daemon/tuning_log.hpp"
 
 namespace epulse::daemon {
 
@@ -15,10 +22,13 @@ struct Options {
   pid_t pid = 0;
   config::Config config;
   std::string backend = "auto";  // as for probes::attach()
+  // Reads the configuration once more, with what the command line has to say; throws Error. Empty:
+  // there is no file.
+  std::function<config::Config()> reload;
 };
 
-// One target, watched until it ends or we are told to stop: sample, alert, tune, and restore in the
-// end.
+// One target, watched until it ends or we are told to stop: sample, alert, tune, answer, and
+// restore in the end.
 class Daemon {
  public:
   explicit Daemon(const Options& options);
@@ -32,30 +42,50 @@ class Daemon {
  private:
   void start_polling(uv_poll_t& handle, int fd, uv_poll_cb callback);
   void start_signal(uv_signal_t& handle, int number);
+  void start_ticking();
+  void start_watchdog();
+  std::optional<LineSocketOptions> socket_options() const;
+  void open_socket(const LineSocketOptions& options);
+  void log_start() const;
   void guarded_tick();
   void tick();
   void log_exceptions(const TargetSample& sample, uint64_t now_ns);
   void log_overhead();
+  void hang_up();
+  void reload();
+  config::Mode mode_within(const config::Config& config) const;
+  void start_alarms();
+  std::string answer(const control::Request& request);
+  std::string undo(bool dry_run);
   void stop(const char* why);
 
   Options options_;
+  std::string target_;  // "ws-server[4711]"
+  uint64_t started_ns_;
+  TuningLog log_;
   TargetSampler sampler_;
   Tuning tuning_;
-  alerts::AlertEngine alerts_;
+  std::vector<cap_value_t> kept_;  // capabilities
   int target_pidfd_ = -1;
   bool failed_ = false;
+  bool reload_wanted_ = false;
+  std::string stopped_for_;  // empty while we run
+  model::SchedInterval last_sched_;
   std::vector<epoll_wait_record> unlogged_;  // exceptions since the last log line on them
   uint64_t next_exceptions_log_ns_ = 0;
   unsigned logged_detail_one_in_ = 0;  // 0: nothing logged yet
 
   uv_loop_t loop_{};
   uv_timer_t timer_{};
+  uv_timer_t watchdog_{};
   uv_signal_t interrupt_{};
   uv_signal_t terminate_{};
   uv_signal_t hang_up_{};
   uv_signal_t quit_{};
   uv_poll_t target_ended_{};
   uv_poll_t exceptions_{};
+  std::unique_ptr<Alarms> alarms_;
+  std::unique_ptr<control::AgentSocket> socket_;
 };
 
 }  // namespace epulse::daemon

@@ -1,15 +1,19 @@
 // epulsed: the agent. Options and configuration here, the loop in daemon.cpp.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <signal.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "agent/daemon/daemon.hpp"
 #include "agent/error.hpp"
 #include "agent/kernel/process.hpp"
+#include "agent/targets/resolver.hpp"
 #include "tools/cli/validators.hpp"
 
 namespace {
@@ -20,6 +24,7 @@ constexpr int kStatusError = 2;
 
 struct Arguments {
   pid_t pid = 0;
+  std::string unit;
   std::string config_path;
   std::string mode;  // empty: as configured
   std::optional<std::string> state_dir;
@@ -31,6 +36,9 @@ void add_options(CLI::App& app, Arguments& arguments) {
   app.set_version_flag("--version", EPULSE_VERSION);
   app.add_option("-p,--pid", arguments.pid, "the process to watch")
       ->check(epulse::cli::process_id());
+  app.add_option("--unit", arguments.unit,
+                 "... or the one process of this systemd unit that has "
+                 "an epoll instance");
   app.add_option("-c,--config", arguments.config_path, "configuration file (TOML)");
   app.add_option("-m,--mode", arguments.mode,
                  "auto (apply for epulse-ws, advise for others), observe, advise or apply")
@@ -50,19 +58,43 @@ Mode mode_of(const std::string& name) {
   return name == "apply" ? Mode::kApply : Mode::kAuto;
 }
 
+// The file, where there is one, then what the command line says.
+epulse::config::Config configuration(const Arguments& arguments) {
+  epulse::config::Config config;
+  if (!arguments.config_path.empty()) config = epulse::config::load(arguments.config_path);
+  if (!arguments.mode.empty()) config.agent.mode = mode_of(arguments.mode);
+  if (arguments.state_dir) config.agent.state_dir = *arguments.state_dir;
+  return config;
+}
+
+pid_t target(const Arguments& arguments) {
+  if (arguments.unit.empty()) {
+    if (arguments.pid == 0) {
+      epulse::fail("no target; give one with -p PID (`epulse list` shows them) or --unit NAME");
+    }
+    return epulse::kernel::require_epoll_process(arguments.pid);
+  }
+  std::vector<pid_t> pids = epulse::targets::resolve(epulse::targets::Unit{arguments.unit});
+  std::erase_if(pids, [](pid_t pid) { return !epulse::kernel::has_epoll(pid); });
+  if (pids.size() != 1) {
+    epulse::fail("unit {} has {} processes with an epoll instance ({}); choose one with -p PID",
+                 arguments.unit, pids.size(), fmt::join(pids, ", "));
+  }
+  return pids[0];
+}
+
 int run(const Arguments& arguments) {
   if (arguments.print_config) {
     fmt::print("{}", epulse::config::example());
     return 0;
   }
-  if (arguments.pid == 0)
-    epulse::fail("no target; give one with -p PID (`epulse list` shows them)");
   epulse::daemon::Options options;
-  if (!arguments.config_path.empty()) options.config = epulse::config::load(arguments.config_path);
-  if (!arguments.mode.empty()) options.config.agent.mode = mode_of(arguments.mode);
-  if (arguments.state_dir) options.config.agent.state_dir = *arguments.state_dir;
+  options.config = configuration(arguments);
+  if (!arguments.config_path.empty()) {
+    options.reload = [arguments] { return configuration(arguments); };
+  }
   options.backend = arguments.backend;
-  options.pid = epulse::kernel::require_epoll_process(arguments.pid);
+  options.pid = target(arguments);
   spdlog::set_default_logger(spdlog::stderr_color_mt("epulsed"));
   spdlog::set_pattern("%H:%M:%S epulsed %^%l%$ %v");
   spdlog::set_level(spdlog::level::from_str(options.config.agent.log_level));
@@ -85,6 +117,8 @@ int main(int argc, char** argv) {
   }
   // `epulsed 2>&1 | tee log`, and tee ends first: we still have changes to restore.
   signal(SIGPIPE, SIG_IGN);
+  // A limit on the size of files is an error of a write, as a full disk is.
+  signal(SIGXFSZ, SIG_IGN);
   try {
     return run(arguments);
   } catch (const std::exception& error) {

@@ -2,12 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "agent/config/keys.hpp"
 #include "agent/model/text.hpp"
 
 namespace epulse::daemon {
 namespace {
 
-enum Rule : size_t { kDepth, kWakeup };
+using alerts::Metric;
+using alerts::Statistic;
 
 std::string thread_name(const model::SchedInterval& sched, uint32_t tid) {
   for (const auto& thread : sched.threads) {
@@ -16,50 +20,126 @@ std::string thread_name(const model::SchedInterval& sched, uint32_t tid) {
   return fmt::format("thread {}", tid);
 }
 
-}  // namespace
-
-std::vector<alerts::AlertRule> alert_rules(const config::Alerts& config, bool with_bpf) {
-  alerts::AlertRule depth;
-  depth.name = "alerts.depth_max";
-  depth.metric = "ready-queue depth";
-  depth.statistic = "max";
-  depth.threshold = static_cast<double>(config.depth_max);
-  alerts::AlertRule wakeup;
-  wakeup.name = "alerts.wakeup_p99_us";
-  wakeup.metric =
-      with_bpf ? "wake-up latency (woken to running)" : "run-queue delay per time slice";
-  wakeup.statistic = with_bpf ? "p99" : "mean";
-  wakeup.unit = "us";
-  wakeup.threshold = static_cast<double>(config.wakeup_p99_us);
-  wakeup.min_samples = config.min_samples;
-  for (alerts::AlertRule* rule : {&depth, &wakeup}) {
-    rule->for_intervals = config.for_intervals;
-    rule->clear_intervals = config.clear_intervals;
-  }
-  return {depth, wakeup};
+std::string subject_of(const model::ThreadSched& thread) {
+  return fmt::format("{}[{}]", thread.name, thread.tid);
 }
 
-std::vector<alerts::Observation> observations(const TargetSample& sample) {
+std::string subject_of(const model::WorkerStats& worker, const model::SchedInterval& sched) {
+  return fmt::format("{} epfd {}", thread_name(sched, worker.key.tid), worker.key.epfd);
+}
+
+bool is_of_threads(const MetricRule& rule) {
+  return rule.metric->source == Metric::Source::kThread;
+}
+
+// Few samples say little of a quantile or a mean; a maximum or a count of them is what it is.
+bool needs_samples(Statistic statistic) {
+  return statistic != Statistic::kMax && statistic != Statistic::kRate;
+}
+
+MetricRule rule_on(std::string_view metric, Statistic statistic) {
+  MetricRule one;
+  one.metric = &alerts::metric(metric);
+  one.statistic = statistic;
+  one.rule.metric = one.metric->text;
+  one.rule.statistic = alerts::name_of(statistic);
+  one.rule.unit = one.metric->unit;
+  return one;
+}
+
+MetricRule built_in(const config::Alerts& config, std::string_view metric, Statistic statistic) {
+  MetricRule one = rule_on(metric, statistic);
+  one.rule.for_intervals = config.for_intervals;
+  one.rule.clear_intervals = config.clear_intervals;
+  one.rule.min_samples = needs_samples(statistic) ? config.min_samples : 0;
+  return one;
+}
+
+uint64_t intervals_of(uint64_t seconds, uint64_t interval_ms) {
+  return std::max<uint64_t>(1, (seconds * 1000 + interval_ms - 1) / interval_ms);
+}
+
+MetricRule configured(const config::AlertRule& rule, uint64_t interval_ms) {
+  const auto names = alerts::statistic_names();
+  const auto statistic =
+      static_cast<Statistic>(std::find(names.begin(), names.end(), rule.statistic) - names.begin());
+  MetricRule one = rule_on(rule.metric, statistic);
+  one.rule.name = fmt::format("{} \"{}\"", config::kRuleTable, rule.name);
+  one.rule.alert_name = rule.name;
+  one.rule.threshold = rule.threshold;
+  one.rule.for_intervals = intervals_of(rule.for_s, interval_ms);
+  one.rule.clear_intervals = intervals_of(rule.clear_s, interval_ms);
+  one.rule.min_samples = needs_samples(statistic) ? rule.min_samples : 0;
+  one.rule.comparison =
+      rule.comparison == "below" ? alerts::Comparison::kBelow : alerts::Comparison::kAbove;
+  one.rule.hysteresis = rule.hysteresis;
+  one.rule.severity = rule.severity;
+  one.rule.labels = rule.labels;
+  return one;
+}
+
+}  // namespace
+
+std::vector<MetricRule> metric_rules(const config::Alerts& config, uint64_t interval_ms,
+                                     bool with_bpf) {
+  MetricRule depth = built_in(config, "depth", Statistic::kMax);
+  depth.rule.name = "alerts.depth_max";
+  depth.rule.alert_name = "EpulseReadyQueueDeep";
+  depth.rule.threshold = static_cast<double>(config.depth_max);
+  MetricRule wakeup = with_bpf ? built_in(config, "woken_to_running", Statistic::kP99)
+                               : built_in(config, "run_queue_delay", Statistic::kMean);
+  wakeup.rule.name = "alerts.wakeup_p99_us";
+  wakeup.rule.alert_name = "EpulseWakeupLate";
+  wakeup.rule.threshold = static_cast<double>(config.wakeup_p99_us);
+  std::vector<MetricRule> rules = {std::move(depth), std::move(wakeup)};
+  for (const auto& rule : config.rules) rules.push_back(configured(rule, interval_ms));
+  return rules;
+}
+
+std::vector<alerts::Observation> observations(const std::vector<MetricRule>& rules,
+                                              const TargetSample& sample) {
   std::vector<alerts::Observation> all;
-  if (!sample.epoll) {
-    for (const auto& thread : sample.sched.threads) {
-      if (!thread.is_worker) continue;
-      all.push_back({kWakeup, fmt::format("{}[{}]", thread.name, thread.tid),
-                     static_cast<double>(thread.delay_ns_mean) / 1000,
-                     static_cast<uint64_t>(thread.timeslices_per_second * sample.sched.seconds)});
+  const auto observe = [&](size_t rule, const std::string& subject, const alerts::Figure& figure) {
+    all.push_back({rule, subject, figure.value, figure.samples});
+  };
+  for (const auto& thread : sample.sched.threads) {
+    if (!thread.is_worker) continue;
+    const std::string subject = subject_of(thread);
+    for (size_t i = 0; i < rules.size(); ++i) {
+      if (!is_of_threads(rules[i])) continue;
+      observe(i, subject, alerts::figure(*rules[i].metric, thread, sample.sched.seconds));
     }
-    return all;
   }
+  if (!sample.epoll) return all;
+  const double seconds = static_cast<double>(sample.epoll->duration_ns) / 1e9;
   for (const auto& worker : sample.epoll->workers) {
-    const std::string subject =
-        fmt::format("{} epfd {}", thread_name(sample.sched, worker.key.tid), worker.key.epfd);
-    const auto& depth = worker.items[EPOLL_ITEMS_LISTED];
-    const auto& delay = worker.stages[EPOLL_STAGE_WOKEN_TO_RUNNING];
-    all.push_back({kDepth, subject, static_cast<double>(depth.max()), depth.count()});
-    all.push_back(
-        {kWakeup, subject, static_cast<double>(delay.quantile(0.99)) / 1000, delay.count()});
+    const std::string subject = subject_of(worker, sample.sched);
+    for (size_t i = 0; i < rules.size(); ++i) {
+      if (is_of_threads(rules[i])) continue;
+      observe(i, subject, alerts::figure(*rules[i].metric, rules[i].statistic, worker, seconds));
+    }
   }
   return all;
+}
+
+alerts::Texts subject_labels(const TargetSample& sample, const std::string& subject) {
+  alerts::Texts labels;
+  const auto name_thread = [&](uint32_t tid) {
+    labels["tid"] = std::to_string(tid);
+    for (const auto& thread : sample.sched.threads) {
+      if (thread.tid == static_cast<pid_t>(tid)) labels["thread"] = thread.name;
+    }
+  };
+  for (const auto& thread : sample.sched.threads) {
+    if (subject_of(thread) == subject) name_thread(static_cast<uint32_t>(thread.tid));
+  }
+  if (!sample.epoll) return labels;
+  for (const auto& worker : sample.epoll->workers) {
+    if (subject_of(worker, sample.sched) != subject) continue;
+    name_thread(worker.key.tid);
+    labels["epfd"] = std::to_string(worker.key.epfd);
+  }
+  return labels;
 }
 
 std::string exceptions_text(const std::vector<epoll_wait_record>& exceptions,

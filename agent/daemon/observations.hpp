@@ -3,16 +3,32 @@
 #include <string>
 #include <vector>
 
+#include "agent/alerts/alarm.hpp"
 #include "agent/alerts/alerts.hpp"
+#include "agent/alerts/metrics.hpp"
 #include "agent/config/config.hpp"
 #include "agent/daemon/target_sampler.hpp"
 
 // From samples to what the alert rules look at, and to log lines. Pure.
 namespace epulse::daemon {
 
-// Without BPF the wake-up rule looks at a mean, the only figure there is, and says so.
-std::vector<alerts::AlertRule> alert_rules(const config::Alerts& config, bool with_bpf);
-std::vector<alerts::Observation> observations(const TargetSample& sample);
+struct MetricRule {
+  alerts::AlertRule rule;
+  const alerts::Metric* metric = nullptr;
+  alerts::Statistic statistic = alerts::Statistic::kP99;
+};
+
+// The built-in rules, then those of [[alerts.rule]]. Without BPF the built-in one for late wake-ups
+// looks at a mean, the only figure there is, and says so.
+std::vector<MetricRule> metric_rules(const config::Alerts& config, uint64_t interval_ms,
+                                     bool with_bpf);
+
+// A rule is named by its place in `rules`. One whose metric was not measured has none.
+std::vector<alerts::Observation> observations(const std::vector<MetricRule>& rules,
+                                              const TargetSample& sample);
+
+// What an observation's subject is, in labels: thread, tid and epfd where there is one.
+alerts::Texts subject_labels(const TargetSample& sample, const std::string& subject);
 
 // "214 late wake-ups, worst 12.1ms: ws-worker-1[4711] on CPU 1"; empty when there were none. Names
 // come from `sched`.

@@ -43,8 +43,10 @@ TargetSample TargetSampler::sample() {
     attached_.probe->consume();
     sample.epoll = intervals_->advance(attached_.probe->read());
     sample.exceptions.swap(exceptions_);
+    sample.blames = blames_.advance(attached_.probe->blames());
     control_->interval_ends(sample.epoll->time_ns);
   }
+  if (page_) sample.pages = page_->read();
   mark_workers(sample);
   if (std::any_of(sample.sched.threads.begin(), sample.sched.threads.end(), is_late)) {
     sched_.count_runnable(sample.sched);
@@ -56,8 +58,8 @@ void TargetSampler::mark_workers(TargetSample& sample) const {
   std::set<uint32_t> known;
   if (sample.epoll) {
     for (const auto& worker : sample.epoll->workers) known.insert(worker.key.tid);
-  } else if (page_) {
-    for (const auto& worker : page_->read()) known.insert(worker.tid);
+  } else {
+    for (const auto& worker : sample.pages) known.insert(worker.tid);
   }
   sample.sched.wakeups_measured = !sample.epoll || sample.epoll->detailed_ns != 0;
   for (model::ThreadSched& thread : sample.sched.threads) {
@@ -70,6 +72,8 @@ void TargetSampler::mark_workers(TargetSample& sample) const {
       if (worker.key.tid != static_cast<uint32_t>(thread.tid) || delay.count() < kSamplesMin)
         continue;
       thread.wakeup_ns_p99 = std::max(thread.wakeup_ns_p99.value_or(0), delay.quantile(0.99));
+      if (!thread.wakeup_ns) thread.wakeup_ns.emplace(delay.shape());
+      thread.wakeup_ns->merge(delay);
     }
   }
 }

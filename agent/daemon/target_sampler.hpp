@@ -10,6 +10,7 @@
 #include "agent/config/config.hpp"
 #include "agent/kernel/sched_sampler.hpp"
 #include "agent/kernel/stats_page.hpp"
+#include "agent/model/blame.hpp"
 #include "agent/model/epoll_stats.hpp"
 #include "agent/model/sched.hpp"
 #include "agent/probes/attach.hpp"
@@ -21,6 +22,8 @@ struct TargetSample {
   model::SchedInterval sched;                 // workers marked, with their wake-up p99 where known
   std::optional<model::EpollSnapshot> epoll;  // absent without BPF
   std::vector<epoll_wait_record> exceptions;  // deep and late waits of the interval
+  std::vector<model::Blame> blames;           // of the interval
+  std::vector<epulse_stats_worker> pages;     // the bundled server's counters, since its start
 };
 
 // Everything that is measured of one process, from whatever backend this host allows.
@@ -53,6 +56,7 @@ class TargetSampler {
   std::vector<epoll_wait_record> exceptions_;
   probes::Attached attached_;
   std::optional<model::EpollIntervals> intervals_;
+  model::BlameIntervals blames_;
   std::optional<probes::OverheadControl> control_;
 };
 

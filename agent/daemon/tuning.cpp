@@ -3,9 +3,11 @@
 #include <spdlog/spdlog.h>
 
 #include "agent/actuate/socket_sampler.hpp"
+#include "agent/daemon/no_advice.hpp"
 #include "agent/error.hpp"
 #include "agent/kernel/cpuset.hpp"
 #include "agent/kernel/process.hpp"
+#include "agent/kernel/topology.hpp"
 
 namespace epulse::daemon {
 namespace {
@@ -31,28 +33,45 @@ tuners::SocketBufferLimits socket_limits(const config::SocketBufferTuner& config
 
 }  // namespace
 
-Tuning::Tuning(pid_t pid, const config::Config& config, config::Mode mode)
+Tuning::Tuning(pid_t pid, const config::Config& config, config::Mode mode, TuningLog& log)
     : pid_(pid),
       mode_(mode),
       config_(config),
-      affinity_(affinity_limits(config.affinity)),
-      sockets_(socket_limits(config.socket_buffers)) {
-  // A daemon that does not change anything still clears up after one that did; otherwise it leaves
-  // the journal, and its lock, to others.
-  const bool applies = mode == config::Mode::kApply;
-  if (!applies && actuate::Journal::read(config.agent.state_dir).pending.empty()) return;
-  actuator_ = std::make_unique<actuate::Actuator>(config.agent.state_dir);
-  for (const std::string& complaint : actuator_->complaints()) spdlog::warn("{}", complaint);
-  if (!actuator_->pending().empty()) {
-    spdlog::warn("an epulsed before this one died with {} changes in force; undoing them",
-                 actuator_->pending().size());
-    log_outcomes(actuator_->recover());
+      log_(log),
+      affinity_(affinity_limits(config.affinity), kernel::cpu_topology()),
+      sockets_(socket_limits(config.socket_buffers), pid),
+      causes_(pid) {
+  open_journal();
+}
+
+// A daemon that does not change anything still clears up after one that did; otherwise it leaves
+// the journal, and its lock, to others.
+void Tuning::open_journal() {
+  const bool applies = mode_ == config::Mode::kApply;
+  try {
+    if (!applies && actuate::Journal::read(config_.agent.state_dir).pending.empty()) return;
+    actuator_ = std::make_unique<actuate::Actuator>(config_.agent.state_dir);
+    for (const std::string& complaint : actuator_->complaints()) spdlog::warn("{}", complaint);
+    if (!actuator_->pending().empty()) {
+      spdlog::warn("an epulsed before this one died with {} changes in force; undoing them",
+                   actuator_->pending().size());
+      log_.undone(actuator_->recover());
+    }
+  } catch (const Error& error) {
+    actuator_.reset();
+    if (applies) {
+      mode_ = config::Mode::kAdvise;
+      spdlog::error("{}; going on in mode advise", error.what());
+    } else {
+      spdlog::warn("changes of another epulsed are in force: {}", error.what());
+    }
   }
   if (!applies) actuator_.reset();
 }
 
 void Tuning::step(const TargetSample& sample, uint64_t now_ns) {
   if (mode_ == config::Mode::kObserve) return;
+  for (const tuners::Proposal& cause : causes_.step(sample, now_ns)) log_.diagnosed(cause);
   if (config_.affinity.enabled) {
     const auto decision = affinity_.step(sample.sched, kernel::usable_cpus(pid_), now_ns);
     if (const auto* proposal = std::get_if<tuners::AffinityProposal>(&decision)) {
@@ -74,32 +93,43 @@ void Tuning::propose(const tuners::AffinityProposal& proposal, uint64_t now_ns) 
                                        .name = proposal.name,
                                        .old_mask = proposal.from,
                                        .new_mask = proposal.to};
-  spdlog::info("affinity: {}", proposal.evidence);
-  if (mode_ == config::Mode::kAdvise) {
-    spdlog::info("affinity: would change {}; {}; by hand: {}", actuate::describe(change),
-                 proposal.expected, actuate::by_hand(change));
-    return;
+  affinity_change_ = carry_out(proposal, change);
+  if (affinity_change_) affinity_.applied(now_ns);
+}
+
+// The number of the change; nullopt when it was not made, by mode or because it failed.
+std::optional<uint64_t> Tuning::carry_out(const tuners::Proposal& proposal,
+                                          const actuate::Change& change) {
+  if (mode_ != config::Mode::kApply) {
+    log_.advised(proposal, change);
+    return std::nullopt;
   }
   try {
-    affinity_change_ = actuator_->apply(change, proposal.evidence);
-    affinity_.applied(now_ns);
-    spdlog::info("affinity: changed {}; {}; by hand: {}", actuate::describe(change),
-                 proposal.expected, actuate::by_hand(change));
+    const uint64_t seq = actuator_->apply(change, proposal.evidence);
+    log_.changed(proposal, change);
+    return seq;
   } catch (const Error& error) {
-    spdlog::error("affinity: nothing changed: {}", error.what());
+    log_.not_changed(proposal, error.what());
+    return std::nullopt;
   }
 }
 
 void Tuning::conclude(const tuners::AffinityVerdict& verdict) {
   if (verdict.kind == tuners::AffinityVerdict::Kind::kKeep) {
-    spdlog::info("affinity: kept: {}", verdict.evidence);
+    log_.kept("affinity", verdict.evidence);
+    affinity_change_.reset();
   } else {
-    spdlog::warn("affinity: undoing: {}", verdict.evidence);
-    try {
-      if (affinity_change_) log_outcomes({actuator_->undo(*affinity_change_)});
-    } catch (const Error& error) {
-      spdlog::error("affinity: {}", error.what());
-    }
+    log_.undoing("affinity", verdict.evidence);
+    undo_unjudged();
+  }
+}
+
+void Tuning::undo_unjudged() {
+  if (!affinity_change_) return;
+  try {
+    log_.undone({actuator_->undo(*affinity_change_)});
+  } catch (const Error& error) {
+    spdlog::error("affinity: {}", error.what());
   }
   affinity_change_.reset();
 }
@@ -119,34 +149,17 @@ void Tuning::tune_sockets(uint64_t now_ns) {
                                          .old_bytes = proposal.from_bytes,
                                          .old_lock = proposal.sample.buffer_lock,
                                          .new_bytes = proposal.to_bytes};
-      if (mode_ == config::Mode::kAdvise) {
-        spdlog::info("socket buffers: {}; would change {}; {}", proposal.evidence,
-                     actuate::describe(change), proposal.expected);
-        continue;
-      }
-      apply_socket_buffer(change, proposal);
+      carry_out(proposal, change);
     }
   } catch (const Error& error) {
     spdlog::error("socket buffers: {}", error.what());
   }
 }
 
-// By itself, so that a socket that closed in the meantime does not keep the next from its change.
-void Tuning::apply_socket_buffer(const actuate::SocketBuffer& change,
-                                 const tuners::SocketBufferProposal& proposal) {
-  try {
-    actuator_->apply(change, proposal.evidence);
-    spdlog::info("socket buffers: {}; changed {}; {}", proposal.evidence, actuate::describe(change),
-                 proposal.expected);
-  } catch (const Error& error) {
-    spdlog::error("socket buffers: nothing changed: {}", error.what());
-  }
-}
-
 bool Tuning::restore() {
   if (!actuator_) return true;
   try {
-    return log_outcomes(actuator_->undo_all());
+    return log_.undone(actuator_->undo_all());
   } catch (const std::exception& error) {
     spdlog::error("cannot restore: {}; `epulse undo --state-dir {}` tries again", error.what(),
                   config_.agent.state_dir);
@@ -154,25 +167,51 @@ bool Tuning::restore() {
   }
 }
 
-bool Tuning::log_outcomes(const std::vector<actuate::Outcome>& outcomes) const {
-  bool all = true;
-  for (const actuate::Outcome& outcome : outcomes) {
-    switch (outcome.result) {
-      case actuate::UndoResult::kRestored:
-        spdlog::info("undo: {}", outcome.text);
-        break;
-      case actuate::UndoResult::kGone:
-      case actuate::UndoResult::kStoodDown:
-        spdlog::warn("undo: {}", outcome.text);
-        break;
-      case actuate::UndoResult::kFailed:
-        spdlog::error("undo: {}; `epulse undo --state-dir {}` tries again", outcome.text,
-                      config_.agent.state_dir);
-        all = false;
-        break;
-    }
+std::vector<actuate::Outcome> Tuning::undo_and_stand_down() {
+  if (mode_ == config::Mode::kApply) mode_ = config::Mode::kAdvise;
+  affinity_change_.reset();
+  if (!actuator_) return {};
+  std::vector<actuate::Outcome> outcomes = actuator_->undo_all();
+  log_.undone(outcomes);
+  return outcomes;
+}
+
+void Tuning::reconfigure(const config::Config& config, config::Mode mode) {
+  undo_unjudged();
+  config_ = config;
+  mode_ = mode;
+  affinity_ = tuners::AffinityTuner(affinity_limits(config.affinity), kernel::cpu_topology());
+  sockets_ = tuners::SocketBufferTuner(socket_limits(config.socket_buffers), pid_);
+  if (mode_ != config::Mode::kApply) {
+    restore();
+    actuator_.reset();
+  } else if (!actuator_) {
+    open_journal();
   }
-  return all;
+}
+
+std::vector<actuate::IntentRecord> Tuning::pending() const {
+  if (!actuator_) return {};
+  return actuator_->pending();
+}
+
+std::vector<std::string> Tuning::why_no_advice(const model::SchedInterval& sched) const {
+  if (mode_ == config::Mode::kObserve) return {"mode observe: nothing is proposed"};
+  std::vector<std::string> why;
+  if (affinity_change_) {
+    why.emplace_back("affinity: the last change is being verified");
+  } else if (!config_.affinity.enabled) {
+    why.emplace_back("affinity: tuner.affinity.enabled is false");
+  } else {
+    why.push_back("affinity: " +
+                  why_no_affinity_advice(sched, kernel::usable_cpus(pid_), config_.affinity));
+  }
+  why.push_back(
+      config_.socket_buffers.enabled
+          ? fmt::format("socket buffers: no buffer has been {:.0f} % full three times in a row",
+                        config_.socket_buffers.pressure_share * 100)
+          : "socket buffers: tuner.socket_buffers.enabled is false");
+  return why;
 }
 
 }  // namespace epulse::daemon

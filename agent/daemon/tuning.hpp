@@ -1,13 +1,16 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "agent/actuate/actuator.hpp"
 #include "agent/config/config.hpp"
+#include "agent/daemon/causes.hpp"
 #include "agent/daemon/target_sampler.hpp"
+#include "agent/daemon/tuning_log.hpp"
 #include "agent/tuners/affinity.hpp"
 #include "agent/tuners/socket_buffers.hpp"
 
@@ -17,29 +20,46 @@ namespace epulse::daemon {
 // do.
 class Tuning {
  public:
-  // Undoes what a daemon that died left in the journal. In apply mode throws Error when the journal
-  // cannot be used: no change without one.
-  Tuning(pid_t pid, const config::Config& config, config::Mode mode);
+  // Undoes what a daemon that died left in the journal. Where that cannot be used, apply becomes
+  // advise: no change without a journal, but all else goes on.
+  Tuning(pid_t pid, const config::Config& config, config::Mode mode, TuningLog& log);
 
   void step(const TargetSample& sample, uint64_t now_ns);
 
   // Restores everything; false when something could not be.
   bool restore();
 
+  // The same because somebody asks for it, who does not want it changed again: from now on it is
+  // only advised. Returns what became of each change.
+  std::vector<actuate::Outcome> undo_and_stand_down();
+
+  // Other limits, or another mode. What was changed stays so unless the mode is no longer apply; a
+  // change that has not been judged yet is undone.
+  void reconfigure(const config::Config& config, config::Mode mode);
+
+  config::Mode mode() const { return mode_; }
+  std::vector<actuate::IntentRecord> pending() const;
+  bool is_verifying() const { return affinity_change_.has_value(); }
+  // Why nothing was proposed in the interval `sched`, a sentence for each tuner.
+  std::vector<std::string> why_no_advice(const model::SchedInterval& sched) const;
+
  private:
+  void open_journal();
   void propose(const tuners::AffinityProposal& proposal, uint64_t now_ns);
   void conclude(const tuners::AffinityVerdict& verdict);
+  void undo_unjudged();
   void tune_sockets(uint64_t now_ns);
-  void apply_socket_buffer(const actuate::SocketBuffer& change,
-                           const tuners::SocketBufferProposal& proposal);
-  bool log_outcomes(const std::vector<actuate::Outcome>& outcomes) const;
+  std::optional<uint64_t> carry_out(const tuners::Proposal& proposal,
+                                    const actuate::Change& change);
 
   pid_t pid_;
   config::Mode mode_;
   config::Config config_;
+  TuningLog& log_;
   std::unique_ptr<actuate::Actuator> actuator_;
   tuners::AffinityTuner affinity_;
   tuners::SocketBufferTuner sockets_;
+  Causes causes_;
   std::optional<uint64_t> affinity_change_;  // the one under verification
   uint64_t next_sockets_ns_ = 0;
 };

@@ -13,7 +13,16 @@ uint64_t monotonic_ns() {
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
 }
 
-SchedSampler::SchedSampler(pid_t pid) : pid_(pid) {
+namespace {
+
+// Of counters that may go backwards: a hypervisor's, when the machine is moved.
+double share(uint64_t now, uint64_t before, double whole) {
+  return now < before ? 0 : static_cast<double>(now - before) / whole;
+}
+
+}  // namespace
+
+SchedSampler::SchedSampler(pid_t pid) : pid_(pid), quota_files_(throttling_files(pid)) {
   sample();
 }
 
@@ -65,8 +74,10 @@ model::SchedInterval SchedSampler::sample() {
     if (before == cpus_.end() || times.total <= before->second.total) continue;
     model::CpuSched load;
     load.cpu = cpu;
-    load.busy_share = static_cast<double>(times.busy - before->second.busy) /
-                      static_cast<double>(times.total - before->second.total);
+    const auto ticks = static_cast<double>(times.total - before->second.total);
+    load.busy_share = static_cast<double>(times.busy - before->second.busy) / ticks;
+    load.softirq_share = share(times.softirq, before->second.softirq, ticks);
+    load.steal_share = share(times.steal, before->second.steal, ticks);
     for (const model::ThreadSched& thread : interval.threads) {
       if (thread.cpu == cpu) load.target_share += thread.run_share;
     }
@@ -74,10 +85,20 @@ model::SchedInterval SchedSampler::sample() {
     interval.cpus.push_back(load);
   }
 
+  interval.throttled_share = throttled_share(interval.seconds);
   last_ns_ = now_ns;
   threads_ = std::move(threads);
   cpus_ = std::move(cpus);
   return interval;
+}
+
+// Of a process that was moved to another control group since, that of its old one.
+double SchedSampler::throttled_share(double seconds) {
+  uint64_t now_ns = 0;
+  for (const std::string& file : quota_files_) now_ns += read_throttling(file).ns;
+  const double throttled = share(now_ns, throttled_ns_, seconds * 1e9);
+  throttled_ns_ = now_ns;
+  return throttled;
 }
 
 }  // namespace epulse::kernel

@@ -1,10 +1,13 @@
 #pragma once
 
 #include <map>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "agent/kernel/cpu_times.hpp"
 #include "agent/kernel/process.hpp"
+#include "agent/kernel/throttling.hpp"
 #include "agent/model/sched.hpp"
 
 namespace epulse::kernel {
@@ -28,7 +31,11 @@ class SchedSampler {
     SchedStat stat;
   };
 
+  double throttled_share(double seconds);
+
   pid_t pid_;
+  std::vector<std::string> quota_files_;
+  uint64_t throttled_ns_ = 0;
   uint64_t last_ns_ = 0;
   std::map<int, CpuTimes> cpus_;
   std::map<pid_t, ThreadTimes> threads_;

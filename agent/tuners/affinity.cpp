@@ -3,7 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <set>
+
+#include "agent/model/by_hand.hpp"
+#include "agent/tuners/improvement.hpp"
+#include "agent/tuners/placement.hpp"
 
 namespace epulse::tuners {
 namespace {
@@ -13,29 +18,26 @@ using model::CpuSet;
 using model::SchedInterval;
 using model::ThreadSched;
 
-constexpr size_t kContendedMin = 2;          // consecutive intervals before acting
-constexpr double kForeignMargin = 0.2;       // the new CPU must be this much quieter
+constexpr size_t kContendedMin = 2;  // consecutive intervals before acting
+constexpr size_t kContendedMax = 8;  // kept to compare with
+// The new CPU's price must be this much lower, and by how much it was lower than that, summed up
+// over the intervals (a CUSUM), must pass the threshold: a clear gain takes two intervals, a small
+// one more, and what only fluctuates never gets there.
+constexpr double kMargin = 0.2;
+constexpr double kGainMin = 1.0;
+constexpr double kQueueGain = 0.5;           // of an interval in which a queue was shorter
 constexpr double kBusyMax = 0.9;             // ... and this busy at most, with the thread on it
 constexpr int kQueueFactor = 2;              // ... or have a queue this many times shorter
 constexpr uint64_t kCooldownDoublings = 10;  // at 5 s: at most one move in 85 minutes
 // Run-queue delays are many short ones and a few of whole time slices. Beside three busy loops a
 // worker's mean was 0.3 to 0.5 ms where its p99 was 7 ms; a fifth is the cautious side of that.
 constexpr uint64_t kMeanToP99 = 5;
-
-double foreign_share(const CpuSched& cpu) {
-  return cpu.busy_share - cpu.target_share;
-}
-
-// The CPU of `mask` that other programs use least: were it quiet, the scheduler would use it
-// itself.
-const CpuSched* quietest(const SchedInterval& interval, const CpuSet& mask) {
-  const CpuSched* best = nullptr;
-  for (const CpuSched& cpu : interval.cpus) {
-    if (!mask.contains(cpu.cpu)) continue;
-    if (best == nullptr || foreign_share(cpu) < foreign_share(*best)) best = &cpu;
-  }
-  return best;
-}
+// A quota holds a thread up wherever it runs.
+constexpr double kThrottledMax = 0.05;
+constexpr double kWorthNaming = 0.05;  // shares of a CPU, in the evidence
+constexpr size_t kNeighboursMax = 3;
+// An improvement that may be chance is watched for so many times longer before it is undone.
+constexpr uint64_t kPatience = 4;
 
 // Some of the usable CPUs, but not all: the mask is what keeps the thread where it is.
 bool is_confined(const CpuSet& mask, const CpuSet& usable) {
@@ -52,25 +54,36 @@ bool has_room(const CpuSched& cpu, const ThreadSched& thread) {
   return cpu.busy_share + thread.run_share <= kBusyMax;
 }
 
-const CpuSched* destination(const ThreadSched& thread, const SchedInterval& interval,
-                            const CpuSet& usable, const CpuSched& present) {
-  const CpuSched* roomy = nullptr;
-  const CpuSched* shorter = nullptr;
-  for (const CpuSched& cpu : interval.cpus) {
-    if (!usable.contains(cpu.cpu) || thread.allowed.contains(cpu.cpu)) continue;
-    const bool quieter = foreign_share(cpu) + kForeignMargin <= foreign_share(present);
-    if (quieter && has_room(cpu, thread)) {
-      if (roomy == nullptr || cpu.busy_share < roomy->busy_share) roomy = &cpu;
-    } else if (has_shorter_queue(cpu, present)) {
-      if (shorter == nullptr || *cpu.foreign_runnable < *shorter->foreign_runnable) shorter = &cpu;
-    }
-  }
-  return roomy != nullptr ? roomy : shorter;
-}
-
 std::string queue_text(const CpuSched& cpu) {
   if (!cpu.foreign_runnable) return "";
   return fmt::format(" ({} other threads want it)", *cpu.foreign_runnable);
+}
+
+// ", and other threads of its process 40 %: ws-worker-0[4712]"
+std::string neighbours_text(const SchedInterval& interval, const CpuSched& cpu,
+                            const ThreadSched& thread) {
+  const double share = others_share(cpu, thread) - foreign_share(cpu);
+  if (share < kWorthNaming) return "";
+  std::string names;
+  size_t named = 0;
+  for (const ThreadSched& other : interval.threads) {
+    const bool is_neighbour = other.tid != thread.tid && other.cpu == cpu.cpu;
+    if (!is_neighbour || other.run_share < kWorthNaming || named++ == kNeighboursMax) continue;
+    names += fmt::format("{}{}[{}]", names.empty() ? ": " : ", ", other.name, other.tid);
+  }
+  return fmt::format(", and other threads of its process {:.0f} %{}", share * 100, names);
+}
+
+// Who else is in what "others" used, and is no thread that could be moved away.
+std::string interrupts_text(const CpuSched& cpu) {
+  std::string text;
+  if (cpu.softirq_share >= kWorthNaming) {
+    text += fmt::format(", {:.0f} % of it softirqs", cpu.softirq_share * 100);
+  }
+  if (cpu.steal_share >= kWorthNaming) {
+    text += fmt::format(", {:.0f} % of it taken by the hypervisor", cpu.steal_share * 100);
+  }
+  return text;
 }
 
 double median(std::vector<double> values) {
@@ -85,8 +98,10 @@ AffinityTuner::Decision AffinityTuner::step(const SchedInterval& interval, const
                                             uint64_t now_ns) {
   if (!(interval.seconds > 0)) return {};
   proposed_.reset();  // a proposal is applied before the next interval, or not at all
-  // Neither contended nor quiet: the intervals before and after this one are consecutive.
-  if (!interval.wakeups_measured) return {};
+  cpus_ = interval.cpus;
+  std::erase_if(cpus_, [](const CpuSched& cpu) {
+    return !std::isfinite(cpu.busy_share) || !std::isfinite(cpu.target_share);
+  });
   remember(interval, usable, now_ns);
   if (watch_) return verify(interval, now_ns);
   if (now_ns < not_before_ns_) return {};
@@ -103,6 +118,7 @@ void AffinityTuner::applied(uint64_t now_ns) {
 AffinityTuner::Delay AffinityTuner::delay_of(const ThreadSched& thread) {
   Delay delay;
   if (thread.wakeup_ns_p99) delay.wakeup_ns_p99 = static_cast<double>(*thread.wakeup_ns_p99);
+  delay.wakeup_ns = thread.wakeup_ns;
   delay.delay_ns_mean = static_cast<double>(thread.delay_ns_mean);
   return delay;
 }
@@ -113,13 +129,7 @@ void AffinityTuner::remember(const SchedInterval& interval, const CpuSet& usable
     if (!thread.is_worker) continue;
     const ThreadId id{thread.tid, thread.start_ticks};
     alive.insert(id);
-    Memory& memory = memory_[id];
-    if (!contended(thread, interval, usable)) {
-      memory.contended.clear();
-      continue;
-    }
-    if (memory.contended.size() == kContendedMin) memory.contended.erase(memory.contended.begin());
-    memory.contended.push_back(delay_of(thread));
+    remember(memory_[id], thread, interval, usable);
   }
   std::erase_if(memory_, [&](const auto& entry) { return !alive.contains(entry.first); });
   for (auto& [id, memory] : memory_) {
@@ -129,11 +139,49 @@ void AffinityTuner::remember(const SchedInterval& interval, const CpuSet& usable
   }
 }
 
-bool AffinityTuner::contended(const ThreadSched& thread, const SchedInterval& interval,
+// Where wake-ups were only counted the mean may still bear witness for contention, never against
+// it: the intervals before and after this one are consecutive.
+void AffinityTuner::remember(Memory& memory, const ThreadSched& thread,
+                             const SchedInterval& interval, const CpuSet& usable) const {
+  const bool throttled = interval.throttled_share > kThrottledMax;
+  const bool is_contended = !throttled && contended(thread, usable);
+  if (throttled || (!is_contended && interval.wakeups_measured)) {
+    memory.contended.clear();
+    memory.gains.clear();
+    return;
+  }
+  if (is_contended) {
+    if (memory.contended.size() == kContendedMax) memory.contended.erase(memory.contended.begin());
+    memory.contended.push_back(delay_of(thread));
+  }
+  if (!memory.contended.empty()) add_gains(memory.gains, thread, usable);
+}
+
+void AffinityTuner::add_gains(std::map<int, double>& gains, const ThreadSched& thread,
                               const CpuSet& usable) const {
+  const CpuSched* const at = quietest(cpus_, thread.allowed, thread);
+  if (at == nullptr) return;
+  const CpuSched& present = *at;
+  const double present_price = price(present, thread, present.cpu, cpus_, topology_);
+  std::map<int, double> now;
+  for (const CpuSched& cpu : cpus_) {
+    if (!usable.contains(cpu.cpu) || thread.allowed.contains(cpu.cpu)) continue;
+    double gain = present_price - price(cpu, thread, present.cpu, cpus_, topology_) - kMargin;
+    if (gain < 0 || !has_room(cpu, thread)) {
+      gain = has_shorter_queue(cpu, present) ? kQueueGain : std::min(gain, -kMargin);
+    }
+    const auto before = gains.find(cpu.cpu);
+    now[cpu.cpu] = std::max(0.0, (before == gains.end() ? 0 : before->second) + gain);
+  }
+  gains = std::move(now);
+}
+
+bool AffinityTuner::contended(const ThreadSched& thread, const CpuSet& usable) const {
   if (!is_confined(thread.allowed, usable)) return false;
-  const CpuSched* const present = quietest(interval, thread.allowed);
-  if (present == nullptr || !(foreign_share(*present) >= limits_.foreign_busy_min)) return false;
+  const CpuSched* const present = quietest(cpus_, thread.allowed, thread);
+  if (present == nullptr || !(others_share(*present, thread) >= limits_.foreign_busy_min)) {
+    return false;
+  }
   if (thread.wakeup_ns_p99) return *thread.wakeup_ns_p99 > limits_.wakeup_ns_p99;
   return thread.delay_ns_mean * kMeanToP99 > limits_.wakeup_ns_p99 &&
          thread.delay_share >= limits_.delay_share_min;
@@ -150,7 +198,7 @@ AffinityTuner::Decision AffinityTuner::propose(const SchedInterval& interval, co
     const Delay& delay = found->second.contended.back();
     const double delay_ns = delay.wakeup_ns_p99.value_or(delay.delay_ns_mean);
     if (worst && delay_ns <= worst_delay_ns) continue;
-    if (auto proposal = proposal_for(thread, interval, usable)) {
+    if (auto proposal = proposal_for(thread, found->second.gains, interval, usable)) {
       worst = std::move(proposal);
       worst_delay_ns = delay_ns;
     }
@@ -165,38 +213,82 @@ AffinityTuner::Decision AffinityTuner::propose(const SchedInterval& interval, co
 }
 
 std::optional<AffinityProposal> AffinityTuner::proposal_for(const ThreadSched& thread,
+                                                            const std::map<int, double>& gains,
                                                             const SchedInterval& interval,
                                                             const CpuSet& usable) const {
-  const CpuSched* const present = quietest(interval, thread.allowed);
+  const CpuSched* const present = quietest(cpus_, thread.allowed, thread);
   if (present == nullptr) return std::nullopt;
-  const CpuSched* const to = destination(thread, interval, usable, *present);
+  const CpuSched* const to = destination(thread, gains, *present);
   if (to == nullptr) return std::nullopt;
-
-  const std::string measured =
-      thread.wakeup_ns_p99
-          ? fmt::format("{} us from woken to running at p99 (limit {} us)",
-                        *thread.wakeup_ns_p99 / 1000, limits_.wakeup_ns_p99 / 1000)
-          : fmt::format("{} us per time slice, as a mean (limit {} us)",
-                        thread.delay_ns_mean / 1000, limits_.wakeup_ns_p99 / kMeanToP99 / 1000);
   AffinityProposal proposal;
   proposal.tid = thread.tid;
   proposal.start_ticks = thread.start_ticks;
   proposal.name = thread.name;
   proposal.from = thread.allowed;
   proposal.to = CpuSet::of(to->cpu);
+  const double foreign = foreign_share(*present);
+  const bool packed = others_share(*present, thread) - foreign > foreign;
+  proposal.scenario = packed ? "affinity.packed-workers" : "affinity.busy-cpu";
+  proposal.target = fmt::format("thread {} ({})", thread.tid, thread.name);
+  proposal.by_hand = model::affinity_by_hand(thread.tid, proposal.to);
+  proposal.bounds = fmt::format("one CPU of {}; one move at a time, at most one in {} s",
+                                usable.to_string(), limits_.cooldown_ns / 1'000'000'000);
+  explain(proposal, thread, interval, *present, *to);
+  return proposal;
+}
+
+// Of the CPUs that have long enough been better, and are now.
+const CpuSched* AffinityTuner::destination(const ThreadSched& thread,
+                                           const std::map<int, double>& gains,
+                                           const CpuSched& present) const {
+  const auto price_of = [&](const CpuSched& cpu) {
+    return price(cpu, thread, present.cpu, cpus_, topology_);
+  };
+  const CpuSched* roomy = nullptr;
+  const CpuSched* shorter = nullptr;
+  for (const CpuSched& cpu : cpus_) {
+    const auto gain = gains.find(cpu.cpu);
+    if (gain == gains.end() || gain->second < kGainMin) continue;
+    if (price_of(cpu) + kMargin <= price_of(present) && has_room(cpu, thread)) {
+      if (roomy == nullptr || price_of(cpu) < price_of(*roomy)) roomy = &cpu;
+    } else if (has_shorter_queue(cpu, present)) {
+      if (shorter == nullptr || *cpu.foreign_runnable < *shorter->foreign_runnable) shorter = &cpu;
+    }
+  }
+  return roomy != nullptr ? roomy : shorter;
+}
+
+void AffinityTuner::explain(AffinityProposal& proposal, const ThreadSched& thread,
+                            const SchedInterval& interval, const CpuSched& present,
+                            const CpuSched& to) const {
+  const std::string measured =
+      thread.wakeup_ns_p99
+          ? fmt::format("{} us from woken to running at p99 (limit {} us)",
+                        *thread.wakeup_ns_p99 / 1000, limits_.wakeup_ns_p99 / 1000)
+          : fmt::format("{} us per time slice, as a mean (limit {} us)",
+                        thread.delay_ns_mean / 1000, limits_.wakeup_ns_p99 / kMeanToP99 / 1000);
   proposal.evidence = fmt::format(
       "{}[{}] waits {} and is kept from running {:.1f} % of the time; it may use only CPU {}, "
-      "which other programs keep {:.0f} % busy{}; CPU {} is {:.0f} % busy{}",
+      "which other programs keep {:.0f} % busy{}{}{}; CPU {} is {:.0f} % busy{}",
       thread.name, thread.tid, measured, thread.delay_share * 100, thread.allowed.to_string(),
-      foreign_share(*present) * 100, queue_text(*present), to->cpu, to->busy_share * 100,
-      queue_text(*to));
-  const double needed_share = to->busy_share + thread.run_share;
+      foreign_share(present) * 100, interrupts_text(present), queue_text(present),
+      neighbours_text(interval, present, thread), to.cpu, to.busy_share * 100, queue_text(to));
+  if (thread.wakeup_ns_p99) {
+    proposal.figures.push_back({"wakeup_us_p99", static_cast<double>(*thread.wakeup_ns_p99) / 1e3,
+                                static_cast<double>(limits_.wakeup_ns_p99) / 1e3});
+  }
+  proposal.figures.push_back({"delay_us_mean", static_cast<double>(thread.delay_ns_mean) / 1e3});
+  proposal.figures.push_back({"delay_share", thread.delay_share});
+  proposal.figures.push_back(
+      {"others_share", others_share(present, thread), limits_.foreign_busy_min});
+  proposal.figures.push_back({"foreign_share", foreign_share(present)});
+  proposal.figures.push_back({"destination_busy_share", to.busy_share, kBusyMax});
+  const double needed_share = to.busy_share + thread.run_share;
   proposal.expected =
-      fmt::format("CPU {} {}; the delay must fall by {:.0f} % or the move is undone", to->cpu,
-                  has_room(*to, thread) ? fmt::format("will be {:.0f} % busy", needed_share * 100)
-                                        : "has no room to spare either, but a shorter queue",
+      fmt::format("CPU {} {}; the delay must fall by {:.0f} % or the move is undone", to.cpu,
+                  has_room(to, thread) ? fmt::format("will be {:.0f} % busy", needed_share * 100)
+                                       : "has no room to spare either, but a shorter queue",
                   limits_.improvement_min * 100);
-  return proposal;
 }
 
 AffinityTuner::Decision AffinityTuner::verify(const SchedInterval& interval, uint64_t now_ns) {
@@ -222,7 +314,35 @@ AffinityTuner::Decision AffinityTuner::verify(const SchedInterval& interval, uin
 }
 
 AffinityTuner::Decision AffinityTuner::judge(uint64_t now_ns) {
-  // p99 of both sides, or the mean of both: never one against the other.
+  const auto merged = [](const std::vector<Delay>& delays) {
+    std::optional<model::Histogram> all;
+    for (const Delay& delay : delays) {
+      if (!delay.wakeup_ns) continue;
+      if (!all) all.emplace(delay.wakeup_ns->shape());
+      all->merge(*delay.wakeup_ns);
+    }
+    return all;
+  };
+  const auto before = merged(watch_->before);
+  const auto after = merged(watch_->after);
+  if (!before || !after) return judge_medians(now_ns);
+  const Improvement improvement = compare_p99(*before, *after, limits_.improvement_min);
+  const bool patient = now_ns - watch_->since_ns < kPatience * limits_.verify_ns;
+  if (improvement.kind == Improvement::Kind::kUnclear && patient) return {};
+  const bool kept = improvement.kind == Improvement::Kind::kProven;
+  return conclude(kept ? AffinityVerdict::Kind::kKeep : AffinityVerdict::Kind::kRevert,
+                  fmt::format("woken to running {}; {}", improvement.text,
+                              kept ? "kept: that is no chance"
+                              : improvement.kind == Improvement::Kind::kUnclear
+                                  ? "undo: too few to tell from chance"
+                                  : fmt::format("undo: it needed to fall by {:.0f} %",
+                                                limits_.improvement_min * 100)),
+                  now_ns);
+}
+
+// Where there are no histograms: p99 of both sides, or the mean of both, never one against the
+// other.
+AffinityTuner::Decision AffinityTuner::judge_medians(uint64_t now_ns) {
   const auto values = [](const std::vector<Delay>& delays, bool p99) {
     std::vector<double> figures;
     for (const Delay& delay : delays) {
@@ -237,14 +357,15 @@ AffinityTuner::Decision AffinityTuner::judge(uint64_t now_ns) {
   const bool p99 = !values(watch_->before, true).empty() && !values(watch_->after, true).empty();
   const double before_ns = median(values(watch_->before, p99));
   const double after_ns = median(values(watch_->after, p99));
-  const bool improved = after_ns <= before_ns * (1 - limits_.improvement_min);
-  std::string evidence = fmt::format(
-      "{} {:.0f} us before, {:.0f} us after ({} intervals); {} needed at most {:.0f} us",
-      p99 ? "woken to running p99" : "mean delay per time slice", before_ns / 1000, after_ns / 1000,
-      watch_->after.size(),
-      improved ? "kept:" : "undo:", before_ns * (1 - limits_.improvement_min) / 1000);
+  const double wanted_ns = before_ns * (1 - limits_.improvement_min);
+  const bool improved = after_ns <= wanted_ns;
   return conclude(improved ? AffinityVerdict::Kind::kKeep : AffinityVerdict::Kind::kRevert,
-                  std::move(evidence), now_ns);
+                  fmt::format("{} {:.0f} us before, {:.0f} us after ({} intervals); {} needed at "
+                              "most {:.0f} us",
+                              p99 ? "woken to running p99" : "mean delay per time slice",
+                              before_ns / 1000, after_ns / 1000, watch_->after.size(),
+                              improved ? "kept:" : "undo:", wanted_ns / 1000),
+                  now_ns);
 }
 
 AffinityTuner::Decision AffinityTuner::conclude(AffinityVerdict::Kind kind, std::string evidence,
@@ -254,6 +375,7 @@ AffinityTuner::Decision AffinityTuner::conclude(AffinityVerdict::Kind kind, std:
   if (const auto found = memory_.find({change.tid, change.start_ticks}); found != memory_.end()) {
     Memory& memory = found->second;
     memory.contended.clear();
+    memory.gains.clear();
     if (kind != AffinityVerdict::Kind::kKeep) back_off(memory, now_ns);
   }
   not_before_ns_ = now_ns + limits_.cooldown_ns;

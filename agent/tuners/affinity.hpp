@@ -11,27 +11,28 @@
 #include <vector>
 
 #include "agent/model/cpu_set.hpp"
+#include "agent/model/cpu_topology.hpp"
+#include "agent/model/histogram.hpp"
 #include "agent/model/sched.hpp"
+#include "agent/tuners/proposal.hpp"
 
 namespace epulse::tuners {
 
 struct AffinityLimits {
   uint64_t wakeup_ns_p99 = 1'000'000;
   double delay_share_min = 0.05;
-  double foreign_busy_min = 0.3;
+  double foreign_busy_min = 0.3;  // of its CPU, by all others: programs, and its own process
   uint64_t cooldown_ns = 5'000'000'000;
   uint64_t verify_ns = 3'000'000'000;
   double improvement_min = 0.2;
 };
 
-struct AffinityProposal {
+struct AffinityProposal : Proposal {
   pid_t tid = 0;
   uint64_t start_ticks = 0;
   std::string name;
   model::CpuSet from;
   model::CpuSet to;
-  std::string evidence;
-  std::string expected;
 };
 
 struct AffinityVerdict {
@@ -46,13 +47,15 @@ struct AffinityVerdict {
   std::string evidence;
 };
 
-// Moves a worker thread off a CPU that other programs keep busy, when its mask keeps the scheduler
-// from doing so. One change at a time: nothing is proposed while one is being verified.
+// Moves a worker thread off a CPU that others keep busy (other programs, or more workers of the
+// same server), when its mask keeps the scheduler from doing so: to the CPU of the lowest price().
+// One change at a time: nothing is proposed while one is being verified.
 class AffinityTuner {
  public:
   using Decision = std::variant<std::monostate, AffinityProposal, AffinityVerdict>;
 
-  explicit AffinityTuner(const AffinityLimits& limits) : limits_(limits) {}
+  explicit AffinityTuner(const AffinityLimits& limits, model::CpuTopology topology = {})
+      : limits_(limits), topology_(std::move(topology)) {}
 
   // Once per interval. `usable` is what the process may run on (its cpuset); `now_ns` is monotonic,
   // at the end of the interval. A proposal not followed by applied() is repeated ever more rarely.
@@ -67,11 +70,13 @@ class AffinityTuner {
   // Two views of the same delay: p99 is the better one, but absent without BPF.
   struct Delay {
     std::optional<double> wakeup_ns_p99;
+    std::optional<model::Histogram> wakeup_ns;
     double delay_ns_mean = 0;
   };
 
   struct Memory {
     std::vector<Delay> contended;  // of the consecutive intervals up to now
+    std::map<int, double> gains;   // over these intervals, by CPU it could have
     uint64_t not_before_ns = 0;
     uint64_t cooldown_ns = 0;
     uint64_t last_proposal_ns = 0;
@@ -85,21 +90,34 @@ class AffinityTuner {
   };
 
   void remember(const model::SchedInterval& interval, const model::CpuSet& usable, uint64_t now_ns);
-  bool contended(const model::ThreadSched& thread, const model::SchedInterval& interval,
+  void remember(Memory& memory, const model::ThreadSched& thread,
+                const model::SchedInterval& interval, const model::CpuSet& usable) const;
+  void add_gains(std::map<int, double>& gains, const model::ThreadSched& thread,
                  const model::CpuSet& usable) const;
+  bool contended(const model::ThreadSched& thread, const model::CpuSet& usable) const;
   Decision propose(const model::SchedInterval& interval, const model::CpuSet& usable,
                    uint64_t now_ns);
   std::optional<AffinityProposal> proposal_for(const model::ThreadSched& thread,
+                                               const std::map<int, double>& gains,
                                                const model::SchedInterval& interval,
                                                const model::CpuSet& usable) const;
+  const model::CpuSched* destination(const model::ThreadSched& thread,
+                                     const std::map<int, double>& gains,
+                                     const model::CpuSched& present) const;
+  void explain(AffinityProposal& proposal, const model::ThreadSched& thread,
+               const model::SchedInterval& interval, const model::CpuSched& present,
+               const model::CpuSched& to) const;
   Decision verify(const model::SchedInterval& interval, uint64_t now_ns);
   Decision judge(uint64_t now_ns);
+  Decision judge_medians(uint64_t now_ns);
   Decision conclude(AffinityVerdict::Kind kind, std::string evidence, uint64_t now_ns);
   void back_off(Memory& memory, uint64_t now_ns) const;
 
   static Delay delay_of(const model::ThreadSched& thread);
 
   AffinityLimits limits_;
+  model::CpuTopology topology_;
+  std::vector<model::CpuSched> cpus_;  // of this interval, where the figures are sane
   std::map<ThreadId, Memory> memory_;
   std::optional<Watch> proposed_;
   std::optional<Watch> watch_;

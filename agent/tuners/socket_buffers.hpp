@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <map>
 #include <span>
@@ -8,6 +10,7 @@
 #include <vector>
 
 #include "agent/model/socket_sample.hpp"
+#include "agent/tuners/proposal.hpp"
 
 namespace epulse::tuners {
 
@@ -19,21 +22,20 @@ struct SocketBufferLimits {
   uint64_t cooldown_ns = 30'000'000'000;
 };
 
-struct SocketBufferProposal {
+struct SocketBufferProposal : Proposal {
   model::SocketSample sample;  // what it was decided on
   model::BufferSide side = model::BufferSide::kReceive;
   uint64_t from_bytes = 0;
   uint64_t to_bytes = 0;
-  std::string evidence;
-  std::string expected;
 };
 
 // Doubles a buffer that keeps running full, up to a ceiling. It never shrinks one.
 class SocketBufferTuner {
  public:
-  explicit SocketBufferTuner(const SocketBufferLimits& limits) : limits_(limits) {}
+  // Of one process, which advice names.
+  SocketBufferTuner(const SocketBufferLimits& limits, pid_t pid) : limits_(limits), pid_(pid) {}
 
-  // Once per sampling, with all of one process's sockets. A buffer proposed for is left alone for
+  // Once per sampling, with all of the process's sockets. A buffer proposed for is left alone for
   // the cooldown, applied or not.
   std::vector<SocketBufferProposal> step(std::span<const model::SocketSample> samples,
                                          uint64_t now_ns);
@@ -48,8 +50,11 @@ class SocketBufferTuner {
 
   void judge(const model::SocketSample& sample, model::BufferSide side, uint64_t now_ns,
              std::vector<SocketBufferProposal>& proposals);
+  SocketBufferProposal proposal_for(const model::SocketSample& sample, model::BufferSide side,
+                                    uint64_t target_bytes) const;
 
   SocketBufferLimits limits_;
+  pid_t pid_;
   std::map<BufferId, Memory> memory_;
 };
 

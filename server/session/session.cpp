@@ -63,6 +63,7 @@ Session::Session(SharedState& shared, std::size_t worker, SocketHandler& handler
       worker_(worker),
       handler_(handler),
       stats_(shared.pages.worker(worker)),
+      accept_load_(shared.accept_loads, worker),
       outbox_(shared.hub, worker),
       wheel_(kTickNs, kWheelSlots, clock_ns()) {
   const ws::CompressionOptions& compression = shared.options.compression;
@@ -102,6 +103,7 @@ void Session::on_accept(ConnId id) {
   }
   enter_phase(client);
   ++live_;
+  accept_load_.accepted(live_);
   if (client.refusal == 429 && shared_.options.limited_are_reset) {
     stat_add(stats_.refused, 1);
     engine_->abort(id);
@@ -179,6 +181,7 @@ void Session::on_closed(ConnId id, CloseReason /*reason*/) {
   wheel_.clear(id.slot);
   clients_.erase(id.slot);
   --live_;
+  accept_load_.closed(live_);
   stop_if_drained();
 }
 
@@ -470,6 +473,7 @@ void Session::on_wake() {
 // Time.
 
 void Session::on_tick() {
+  accept_load_.tick(live_, stats_);
   const std::uint64_t now = engine_->now_ns();
   if (shared_.options.allocations != nullptr) {
     stat_set(stats_.allocations, shared_.options.allocations());

@@ -9,6 +9,7 @@
 #include "server/access/address_limits.hpp"
 #include "server/conn/connection.hpp"
 #include "server/engine/engine.hpp"
+#include "server/session/accept_load.hpp"
 #include "server/session/hub.hpp"
 #include "server/session/outbox.hpp"
 #include "server/session/session_options.hpp"
@@ -44,6 +45,7 @@ struct SharedState {
   Hub hub;
   std::atomic<std::size_t> connections{0};
   std::atomic<Stage> stage{Stage::kServing};
+  AcceptLoads accept_loads{nullptr};
 };
 
 // The clients of one worker: their limits, their time, their topics. What their messages mean is
@@ -159,6 +161,7 @@ class Session final : public Handler, public Application {
   Client* receiving_ = nullptr;  // whose input is being handled
   std::vector<PeerKey> peers_;   // by slot, with limits per address only
   std::size_t live_ = 0;
+  AcceptLoad accept_load_;
   std::size_t gathering_bytes_ = 0;     // of all messages that have not wholly arrived
   std::uint32_t requests_unnoted_ = 0;  // since the last that on_access will be told of
   // Of one topic, in order, for our own clients, who are given them before the callback ends: so

@@ -4,6 +4,11 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <sys/resource.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <thread>
 
 #include "tests/agent/child.hpp"
 #include "tests/agent/temp_dir.hpp"
@@ -283,6 +288,105 @@ TEST_F(ActuatorTest, AFullDiskDoesNotPreventAnUndo) {
   EXPECT_EQ(mask_of(child_.pid()), first_);
   Actuator next(dir_.path());
   EXPECT_EQ(next.recover().size(), 1U);
+  EXPECT_EQ(mask_of(child_.pid()), first_);
+}
+
+// The target may end at any moment, also between the check and the change: then there was nothing
+// to change, or there is nothing to undo.
+TEST_F(ActuatorTest, ATargetThatEndsInMidChangeIsNoFailure) {
+  Actuator actuator(dir_.path());
+  for (int round = 0; round < 30; ++round) {
+    const Child target([&] { set_mask(0, first_); });
+    const ThreadAffinity change{target.pid(), target.pid(), target.start_ticks(),
+                                "child",      first_,       second_};
+    std::thread killer([&] {
+      std::this_thread::sleep_for(std::chrono::microseconds(10 * round));  // the instant of its end
+      ::kill(target.pid(), SIGKILL);
+    });
+    const std::string error = error_of([&] { actuator.apply(change, "a race"); });
+    killer.join();
+    EXPECT_TRUE(error.empty() || error.find("has ended") != std::string::npos) << error;
+    ASSERT_TRUE(eventually([&] { return !read_thread_stat(target.pid(), target.pid()); }));
+    for (const Outcome& outcome : actuator.undo_all()) {
+      EXPECT_EQ(outcome.result, UndoResult::kGone) << outcome.text;
+    }
+    ASSERT_TRUE(actuator.pending().empty());
+  }
+}
+
+// A cpuset of the test's own, by cgroup v1 or v2.
+class Cpuset {
+ public:
+  Cpuset() {
+    for (const char* const root : {"/sys/fs/cgroup/cpuset", "/sys/fs/cgroup"}) {
+      path_ = fmt::format("{}/epulse-test-{}", root, getpid());
+      std::error_code error;
+      std::filesystem::create_directory(path_, error);
+      // v1 has no memory nodes to begin with; v2 has no such need.
+      if (!error && set("cpuset.mems", "0")) return;
+      std::filesystem::remove(path_, error);
+    }
+    path_.clear();
+  }
+  Cpuset(const Cpuset&) = delete;
+  Cpuset& operator=(const Cpuset&) = delete;
+  ~Cpuset() {
+    if (!path_.empty()) eventually([&] { return rmdir(path_.c_str()) == 0; });
+  }
+
+  explicit operator bool() const { return !path_.empty(); }
+  bool set(const char* file, const std::string& value) const {
+    std::ofstream out(path_ + "/" + file);
+    out << value << std::flush;
+    return out.good();
+  }
+
+ private:
+  std::string path_;
+};
+
+class CpusetTest : public ActuatorTest {
+ protected:
+  void SetUp() override {
+    ActuatorTest::SetUp();
+    if (IsSkipped()) return;
+    if (!cpuset_ || !cpuset_.set("cpuset.cpus", both_.to_string()) ||
+        !cpuset_.set("cgroup.procs", std::to_string(child_.pid()))) {
+      GTEST_SKIP() << "cannot make a cpuset; run as root, with the cpuset controller";
+    }
+    set_mask(child_.pid(), first_);
+  }
+  void TearDown() override { child_.kill(); }
+
+  Cpuset cpuset_;
+};
+
+// The kernel itself takes the thread off the CPU that it was moved to.
+TEST_F(CpusetTest, ThatLosesTheNewCpuIsLeftAsItIs) {
+  Actuator actuator(dir_.path());
+  actuator.apply(change_, "a test");
+  ASSERT_TRUE(cpuset_.set("cpuset.cpus", first_.to_string()));
+  ASSERT_TRUE(eventually([&] { return mask_of(child_.pid()) == first_; }));
+  const auto outcomes = actuator.undo_all();
+  ASSERT_EQ(outcomes.size(), 1U);
+  EXPECT_NE(outcomes[0].result, UndoResult::kFailed) << outcomes[0].text;
+  EXPECT_EQ(mask_of(child_.pid()), first_);
+  EXPECT_TRUE(actuator.pending().empty());
+}
+
+// What cannot be put back now stays in the journal, and is once it can be.
+TEST_F(CpusetTest, ThatLosesTheOldCpuIsUndoneWhenItIsBack) {
+  Actuator actuator(dir_.path());
+  actuator.apply(change_, "a test");
+  ASSERT_TRUE(cpuset_.set("cpuset.cpus", second_.to_string()));
+  auto outcomes = actuator.undo_all();
+  ASSERT_EQ(outcomes.size(), 1U);
+  EXPECT_EQ(outcomes[0].result, UndoResult::kFailed) << outcomes[0].text;
+  EXPECT_NE(outcomes[0].text.find("cpuset"), std::string::npos) << outcomes[0].text;
+  EXPECT_EQ(actuator.pending().size(), 1U);
+  ASSERT_TRUE(cpuset_.set("cpuset.cpus", both_.to_string()));
+  outcomes = actuator.undo_all();
+  EXPECT_EQ(outcomes[0].result, UndoResult::kRestored) << outcomes[0].text;
   EXPECT_EQ(mask_of(child_.pid()), first_);
 }
 

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <random>
 
 #include "agent/tuners/affinity.hpp"
@@ -121,11 +122,91 @@ TEST(AffinityTuner, MovesAConfinedWorkerOnceAndKeepsIt) {
     EXPECT_EQ(proposal.start_ticks, 1001U);
     EXPECT_EQ(proposal.from, cpus("0"));
     EXPECT_EQ(proposal.to, cpus("1"));
+    EXPECT_EQ(proposal.scenario, "affinity.busy-cpu");
+    EXPECT_EQ(proposal.target, "thread 1 (ws-worker-1)");
+    EXPECT_EQ(proposal.by_hand, "taskset -pc 1 1");
+    EXPECT_EQ(proposal.bounds, "one CPU of 0-2; one move at a time, at most one in 5 s");
+    ASSERT_FALSE(proposal.figures.empty());
+    EXPECT_EQ(proposal.figures[0].name, with_bpf ? "wakeup_us_p99" : "delay_us_mean");
     EXPECT_NE(proposal.evidence.find("other programs keep 80 % busy; CPU 1 is 10 % busy"),
               std::string::npos)
         << proposal.evidence;
     ASSERT_EQ(tally.verdicts.size(), 1U);
     EXPECT_EQ(tally.verdicts[0].kind, Kind::kKeep) << tally.verdicts[0].evidence;
+  }
+}
+
+// Two workers of a server on one CPU are as much in each other's way as others are.
+TEST(AffinityTuner, WorkersPackedOnOneCpuAreSpread) {
+  Machine machine({0.0, 0.1});
+  machine.add_worker(1, cpus("0")).run_share = 0.45;
+  machine.add_worker(2, cpus("0")).run_share = 0.45;
+  AffinityTuner tuner(AffinityLimits{});
+  std::optional<AffinityProposal> found;
+  for (uint64_t s = 100; s < 110 && !found; ++s) {
+    SchedInterval interval = machine.interval();
+    for (ThreadSched& thread : interval.threads) thread.wakeup_ns_p99 = 4'000'000;
+    const auto decision = tuner.step(interval, cpus("0-1"), s * kSecond);
+    if (const auto* const proposal = std::get_if<AffinityProposal>(&decision)) found = *proposal;
+  }
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->scenario, "affinity.packed-workers");
+  EXPECT_EQ(found->to, cpus("1"));
+  EXPECT_NE(found->evidence.find("other programs keep 0 % busy, and other threads of its process "
+                                 "45 %: ws-worker-2[2]; CPU 1 is 10 % busy"),
+            std::string::npos)
+      << found->evidence;
+}
+
+// A quota holds a thread up wherever it runs.
+TEST(AffinityTuner, AThrottledProcessIsNotMoved) {
+  for (const double throttled : {0.0, 0.3}) {
+    Machine machine({0.8, 0.1});
+    machine.add_worker(1, cpus("0"));
+    AffinityTuner tuner(AffinityLimits{});
+    size_t proposals = 0;
+    for (uint64_t s = 100; s < 110; ++s) {
+      SchedInterval interval = machine.interval();
+      interval.throttled_share = throttled;
+      proposals += tuner.step(interval, cpus("0-1"), s * kSecond).index() == 1 ? 1U : 0U;
+    }
+    EXPECT_EQ(proposals > 0, throttled == 0);
+  }
+}
+
+// Few wake-ups prove nothing at once: it goes on watching, and undoes what is never proven.
+TEST(AffinityTuner, AnImprovementMustBeMoreThanChance) {
+  struct Case {
+    uint64_t wakeups;  // per interval
+    Kind kind;
+    uint64_t seconds;  // until the verdict
+  };
+  for (const Case& c :
+       {Case{1000, Kind::kKeep, 3}, Case{20, Kind::kKeep, 5}, Case{5, Kind::kRevert, 12}}) {
+    Machine machine({0.8, 0.1});
+    machine.add_worker(1, cpus("0"));
+    AffinityTuner tuner(AffinityLimits{});
+    std::optional<AffinityVerdict> verdict;
+    uint64_t changed_s = 0;
+    uint64_t s = 100;
+    for (; s < 200 && !verdict; ++s) {
+      SchedInterval interval = machine.interval();
+      interval.threads[0].wakeup_ns.emplace(model::kNsShape);
+      // Half of them wait long before the change; the first interval has enough to compare with.
+      const bool late = interval.threads[0].allowed == cpus("0");
+      interval.threads[0].wakeup_ns->record(late ? 6'000'000 : 20'000, late ? 1000 : c.wakeups);
+      const auto decision = tuner.step(interval, cpus("0-1"), s * kSecond);
+      if (const auto* const proposal = std::get_if<AffinityProposal>(&decision)) {
+        machine.move(*proposal);
+        tuner.applied(s * kSecond);
+        changed_s = s;
+      } else if (const auto* const given = std::get_if<AffinityVerdict>(&decision)) {
+        verdict = *given;
+      }
+    }
+    ASSERT_TRUE(verdict) << c.wakeups;
+    EXPECT_EQ(verdict->kind, c.kind) << verdict->evidence;
+    EXPECT_EQ(s - 1 - changed_s, c.seconds) << verdict->evidence;
   }
 }
 
@@ -163,6 +244,25 @@ TEST(AffinityTuner, IntervalsThatOnlyCountAreNoEvidenceEitherWay) {
   }
   // Moved in the second one measured, judged by the first measured whole after that.
   EXPECT_EQ(acted, (std::vector<uint64_t>{104, 108}));
+}
+
+// ... but where the mean alone is beyond its limit it need not wait for the next that measures.
+TEST(AffinityTuner, WhereWakeUpsAreOnlyCountedTheMeanMayBearWitness) {
+  Machine machine({0.8, 0.1});
+  machine.add_worker(1, cpus("0"));
+  AffinityTuner tuner(AffinityLimits{});
+  std::vector<uint64_t> acted;
+  for (uint64_t s = 100; s < 140; ++s) {
+    SchedInterval interval = machine.interval(false);
+    interval.wakeups_measured = false;
+    const auto decision = tuner.step(interval, cpus("0-1"), s * kSecond);
+    if (const auto* const proposal = std::get_if<AffinityProposal>(&decision)) {
+      machine.move(*proposal);
+      tuner.applied(s * kSecond + 1000);
+    }
+    if (decision.index() != 0) acted.push_back(s);
+  }
+  EXPECT_EQ(acted, (std::vector<uint64_t>{101, 105}));
 }
 
 TEST(AffinityTuner, LeavesAloneWhatItCannotHelp) {

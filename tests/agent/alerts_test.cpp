@@ -10,7 +10,9 @@ namespace epulse::alerts {
 namespace {
 
 AlertRule depth_rule() {
-  return {"alerts.depth_max", "ready-queue depth", "max", "", 500, 2, 3, 0};
+  AlertRule rule{"alerts.depth_max", "ready-queue depth", "max", "", 500, 2, 3};
+  rule.min_samples = 0;
+  return rule;
 }
 AlertRule wakeup_rule() {
   return {"alerts.wakeup_p99_us", "wake-up delay", "p99", "us", 100, 1, 1, 20};
@@ -96,6 +98,55 @@ TEST(AlertEngine, NotANumberIsNotAbove) {
   EXPECT_TRUE(feed(engine, std::nan("")).empty());
   const auto events = feed(engine, std::numeric_limits<double>::infinity());
   EXPECT_EQ(events.size(), 1U);
+}
+
+// Between the thresholds it is neither: it does not fire, and what fires goes on.
+TEST(AlertEngine, HysteresisKeepsAFlappingValueFiring) {
+  AlertRule rule = depth_rule();
+  rule.hysteresis = 0.2;  // well at or below 400
+  AlertEngine engine({rule});
+  for (const double value : {450, 450, 450}) EXPECT_TRUE(feed(engine, value).empty());
+  feed(engine, 501);
+  const auto fired = feed(engine, 501);
+  ASSERT_EQ(fired.size(), 1U);
+  EXPECT_NE(fired[0].text.find("resolved when at or below 400"), std::string::npos)
+      << fired[0].text;
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(feed(engine, i % 2 == 0 ? 450 : 501).empty());
+  feed(engine, 400);
+  feed(engine, 401);  // back within: the count starts again
+  feed(engine, 400);
+  EXPECT_TRUE(feed(engine, 400).empty());
+  EXPECT_EQ(feed(engine, 400).size(), 1U);
+}
+
+TEST(AlertEngine, BelowIsTheOtherWayRound) {
+  AlertRule rule = depth_rule();
+  rule.comparison = Comparison::kBelow;
+  rule.threshold = 100;
+  rule.hysteresis = 0.5;  // well at or above 150
+  rule.for_intervals = rule.clear_intervals = 1;
+  AlertEngine engine({rule});
+  EXPECT_TRUE(feed(engine, 100).empty());
+  const auto fired = feed(engine, 40);
+  ASSERT_EQ(fired.size(), 1U);
+  EXPECT_NE(fired[0].text.find("max 40 < 100 (alerts.depth_max); resolved when at or above 150"),
+            std::string::npos)
+      << fired[0].text;
+  feed(engine, 20);
+  EXPECT_TRUE(feed(engine, 149).empty());
+  const auto resolved = feed(engine, 150);
+  ASSERT_EQ(resolved.size(), 1U);
+  EXPECT_NE(resolved[0].text.find("worst max 20"), std::string::npos) << resolved[0].text;
+}
+
+TEST(AlertEngine, TheEndResolvesAll) {
+  AlertEngine engine({depth_rule()});
+  feed(engine, 700);
+  feed(engine, 700);
+  const auto events = engine.end("epulsed has stopped");
+  ASSERT_EQ(events.size(), 1U);
+  EXPECT_NE(events[0].text.find("epulsed has stopped"), std::string::npos) << events[0].text;
+  EXPECT_EQ(engine.firing(), 0U);
 }
 
 // Whatever comes in: Fired and Resolved of a subject take turns, and what vanished is resolved.

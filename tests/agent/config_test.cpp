@@ -24,7 +24,9 @@ TEST(Config, ExampleShowsEveryKeyOnce) {
   std::set<std::string> seen;
   for (const Key& key : keys()) {
     EXPECT_TRUE(seen.insert(std::string(key.table) + "." + std::string(key.name)).second);
-    EXPECT_NE(example().find("\n" + std::string(key.name) + " = "), std::string::npos) << key.name;
+    const std::string before = key.table == kRuleTable ? "\n# " : "\n";
+    EXPECT_NE(example().find(before + std::string(key.name) + " = "), std::string::npos)
+        << key.name;
     EXPECT_FALSE(key.help.empty()) << key.name;
   }
 }
@@ -32,6 +34,7 @@ TEST(Config, ExampleShowsEveryKeyOnce) {
 // A key whose accessor names another key's field would pass every test of that other key.
 TEST(Config, EveryKeySetsAFieldOfItsOwn) {
   for (const Key& key : keys()) {
+    if (key.table == kRuleTable) continue;  // below
     const auto line = [&](const std::string& value) {
       return "[" + std::string(key.table) + "]\n" + std::string(key.name) + " = " + value + "\n";
     };
@@ -44,8 +47,10 @@ TEST(Config, EveryKeySetsAFieldOfItsOwn) {
       value = default_text(key) == "true" ? "false" : "true";
     } else if (const auto* const choice = std::get_if<ChoiceKey>(&key.type)) {
       value = "\"" + std::string(choice->choices.back()) + "\"";
+    } else if (std::holds_alternative<CommandKey>(key.type)) {
+      value = R"(["/bin/true", "x"])";
     } else {
-      value = "\"/elsewhere\"";
+      value = key.name.ends_with("url") ? R"("http://elsewhere")" : R"("/elsewhere")";
     }
     const Config changed = parse(line(value), "f.toml");
     EXPECT_NE(changed, Config{}) << key.table << '.' << key.name;
@@ -54,6 +59,7 @@ TEST(Config, EveryKeySetsAFieldOfItsOwn) {
     std::string all;
     std::string_view table;
     for (const Key& other : keys()) {
+      if (other.table == kRuleTable) continue;
       if (other.table != table) all += "[" + std::string(other.table) + "]\n";
       table = other.table;
       all +=
@@ -129,7 +135,8 @@ TEST(Config, UnknownNamesListWhatIsAllowed) {
   EXPECT_EQ(
       error_in("[alerts]\ndepth_mux = 3"),
       "f.toml:2: alerts.depth_mux is not known, did you mean depth_max?; allowed in [alerts]: "
-      "depth_max, wakeup_p99_us, for_intervals, clear_intervals, min_samples");
+      "depth_max, wakeup_p99_us, for_intervals, clear_intervals, min_samples, rule, exec, "
+      "alertmanager, capture");
   EXPECT_EQ(
       error_in("[alert]\ndepth_max = 3"),
       "f.toml:1: alert is not known, did you mean alerts?; allowed at the top: agent, probes, "
@@ -181,6 +188,69 @@ TEST(Nearest, SuggestsOnlyWhatIsNear) {
   EXPECT_EQ(nearest("depthmax", names), "depth_max");
   EXPECT_EQ(nearest("mim_samples", names), "min_samples");
   EXPECT_EQ(nearest("colour", names), "");
+}
+
+const std::string kRule =
+    "[[alerts.rule]]\nname = \"slow\"\nmetric = \"handler\"\nthreshold = 5000\n";
+
+TEST(Config, ReadsRules) {
+  const Config c = parse(kRule +
+                             "[[alerts.rule]]\nname = \"idle\"\nmetric = \"waits\"\n"
+                             "statistic = \"rate\"\ncomparison = \"below\"\nthreshold = 1.5\n"
+                             "hysteresis = 0.25\nfor_s = 30\nclear_s = 0\nmin_samples = 7\n"
+                             "severity = \"critical\"\nlabels = { team = \"edge\", a_1 = \"\" }\n",
+                         "f.toml");
+  ASSERT_EQ(c.alerts.rules.size(), 2U);
+  AlertRule slow;
+  slow.name = "slow";
+  slow.metric = "handler";
+  slow.threshold = 5000;
+  EXPECT_EQ(c.alerts.rules[0], slow) << "all else at its default";
+  const AlertRule idle{"idle",
+                       "waits",
+                       "rate",
+                       "below",
+                       1.5,
+                       0.25,
+                       30,
+                       0,
+                       7,
+                       "critical",
+                       {{"team", "edge"}, {"a_1", ""}}};
+  EXPECT_EQ(c.alerts.rules[1], idle);
+}
+
+TEST(Config, RulesThatMeanNothingAreRefused) {
+  const auto expect = [](const std::string& text, const std::string& part) {
+    EXPECT_NE(error_in(text).find(part), std::string::npos) << error_in(text);
+  };
+  expect("[[alerts.rule]]\nmetric = \"handler\"\nthreshold = 1\n",
+         "f.toml:1: a rule without a name");
+  expect("[[alerts.rule]]\nname = \"a\"\nthreshold = 1\n", "without a metric");
+  expect("[[alerts.rule]]\nname = \"a\"\nmetric = \"handler\"\n", "without a threshold");
+  expect(kRule + kRule, "f.toml:5: there is a rule \"slow\" already");
+  expect(kRule + "metrik = 1\n", "did you mean metric?");
+  expect(kRule + "statistic = \"rate\"\n",
+         "there is no rate of handler; its statistics: max, mean");
+  expect("[[alerts.rule]]\nname = \"a\"\nmetric = \"hander\"\nthreshold = 1\n", "out of range");
+  expect(kRule + "labels = { \"a-b\" = \"x\" }\n", "labels.a-b");
+  expect(kRule + "labels = { __a = \"x\" }\n", "labels.__a");
+  expect(kRule + "labels = { a = 1 }\n", "a table of strings");
+  expect(kRule + "severity = \"dire\"\n", "\"info\", \"warning\", \"critical\"");
+  expect("[alerts]\nrule = 3\n", "[[alerts.rule]]");
+  expect("[alerts]\nrule = [3]\n", "[[alerts.rule]]");
+  expect("[alerts.rule]\nname = \"a\"\n", "[[alerts.rule]]");
+}
+
+TEST(Config, SinksAreChecked) {
+  const auto expect = [](const std::string& text, const std::string& part) {
+    EXPECT_NE(error_in(text).find(part), std::string::npos) << error_in(text);
+  };
+  expect("[alerts.exec]\ncommand = \"/bin/true\"\n", "an array of strings");
+  expect("[alerts.exec]\ncommand = [\"true\"]\n", "/path/of/a/program");
+  expect("[alerts.exec]\ncommand = [\"/bin/true\", 1]\n", "an array of strings");
+  expect("[alerts.alertmanager]\nurl = \"localhost:9093\"\n", "http://");
+  expect("[alerts.capture]\ndir = \"here\"\n", "absolute path");
 }
 
 }  // namespace

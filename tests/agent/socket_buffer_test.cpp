@@ -3,7 +3,9 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <chrono>
 #include <cstring>
+#include <thread>
 
 #include "agent/actuate/actuator.hpp"
 #include "agent/actuate/remote_socket.hpp"
@@ -244,6 +246,48 @@ TEST_F(SocketBufferTest, AProcessThatEndedHasNoSockets) {
   const pid_t pid = child_.pid();
   child_.kill();
   EXPECT_TRUE(sample_sockets(pid, 100).sockets.empty());
+}
+
+// Killed at any instant while it changes both sides and undoes it: size and auto-tuning come back.
+TEST_F(SocketBufferTest, KilledAtAnyInstantIsUndoneByTheNext) {
+  const auto lock_before = buffer_lock(inner_);
+  const uint64_t receive_before = buffer_bytes(inner_, BufferSide::kReceive);
+  const uint64_t send_before = buffer_bytes(inner_, BufferSide::kSend);
+  for (int round = 0; round < 30; ++round) {
+    const TempDir dir;
+    {
+      Child agent([&] {
+        std::thread([this, path = dir.path()] {
+          Actuator actuator(path);
+          for (;;) {
+            actuator.apply(change(BufferSide::kReceive), "again and again");
+            actuator.apply(change(BufferSide::kSend), "and the other side");
+            actuator.undo_all();
+          }
+        }).detach();
+      });
+      std::this_thread::sleep_for(std::chrono::microseconds(293 * round));  // the instant of death
+    }
+    Actuator next(dir.path());
+    for (const Outcome& outcome : next.recover()) {
+      EXPECT_EQ(outcome.result, UndoResult::kRestored) << outcome.text;
+    }
+    ASSERT_EQ(buffer_bytes(inner_, BufferSide::kReceive), receive_before) << round;
+    ASSERT_EQ(buffer_bytes(inner_, BufferSide::kSend), send_before) << round;
+    ASSERT_EQ(buffer_lock(inner_), lock_before) << round;
+  }
+}
+
+TEST_F(SocketBufferTest, AnAdministratorsNewerValueStays) {
+  Actuator actuator(dir_.path());
+  actuator.apply(change(BufferSide::kReceive), "a test");
+  const uint64_t theirs = 81920;
+  set_buffer_bytes(inner_, BufferSide::kReceive, theirs);
+  const auto outcomes = actuator.undo_all();
+  ASSERT_EQ(outcomes.size(), 1U);
+  EXPECT_EQ(outcomes[0].result, UndoResult::kStoodDown) << outcomes[0].text;
+  EXPECT_EQ(buffer_bytes(inner_, BufferSide::kReceive), theirs);
+  EXPECT_TRUE(actuator.pending().empty());
 }
 
 }  // namespace

@@ -65,11 +65,6 @@ struct ScriptOptions {
   bool json = false;
 };
 
-struct UndoOptions {
-  std::string state_dir = "/run/epulse";
-  bool dry_run = false;
-};
-
 int run_list(bool json);
 int run_top(const TopOptions& options);
 int run_stat(const StatOptions& options);
@@ -82,7 +77,6 @@ struct DoctorOptions {
 };
 
 int run_doctor(const DoctorOptions& options);
-int run_undo(const UndoOptions& options);
 
 // `epulse stat` where BPF is refused: the scheduler's own figures and the bundled server's stats
 // page.

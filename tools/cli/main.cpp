@@ -8,6 +8,7 @@
 #include "agent/error.hpp"
 #include "agent/model/text.hpp"
 #include "tools/cli/commands.hpp"
+#include "tools/cli/daemon_commands.hpp"
 #include "tools/cli/documents.hpp"
 #include "tools/cli/output.hpp"
 #include "tools/cli/suggestion.hpp"
@@ -28,7 +29,7 @@ struct Options {
   RecordOptions record;
   ReportOptions report;
   ScriptOptions script;
-  UndoOptions undo;
+  DaemonOptions daemon;
   DocumentOptions documents;
 };
 
@@ -184,12 +185,6 @@ void add_script(CLI::App& app, ScriptOptions& options) {
       "  epulse script -i slow.data -j | jq 'select(.type == \"wait\" and .listed > 500)'");
 }
 
-void add_undo(CLI::App& app, UndoOptions& options) {
-  CLI::App* undo = app.add_subcommand("undo", "restore what a dead epulsed had changed");
-  undo->add_option("--state-dir", options.state_dir, "where the journal is")->capture_default_str();
-  undo->add_flag("-n,--dry-run", options.dry_run, "only say what would be undone");
-}
-
 void add_list(CLI::App& app, bool& json) {
   CLI::App* list = app.add_subcommand("list", "every epoll instance of the host");
   list->add_flag("-j,--json", json, "one JSON object per line");
@@ -224,7 +219,11 @@ int run(const CLI::App& app, const Options& options) {
   if (app.got_subcommand("report")) return run_report(options.report);
   if (app.got_subcommand("script")) return run_script(options.script);
   if (app.got_subcommand("doctor")) return run_doctor(options.doctor);
-  return run_undo(options.undo);
+  if (app.got_subcommand("status")) return run_status(options.daemon);
+  if (app.got_subcommand("advise")) return run_advise(options.daemon);
+  if (app.got_subcommand("diff")) return run_diff(options.daemon);
+  if (app.got_subcommand("history")) return run_history(options.daemon);
+  return run_undo(options.daemon);
 }
 
 // CLI11 would only say that a subcommand is required, or that arguments were not expected.
@@ -271,7 +270,7 @@ int main(int argc, char** argv) {
   add_report(app, options.report);
   add_script(app, options.script);
   add_doctor(app, options.doctor);
-  add_undo(app, options.undo);
+  add_daemon_commands(app, options.daemon);
   add_documents(app, options.documents);
   try {
     app.parse(argc, argv);

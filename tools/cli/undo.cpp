@@ -1,33 +1,81 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <memory>
+#include <nlohmann/json.hpp>
+
 #include "agent/actuate/actuator.hpp"
-#include "tools/cli/commands.hpp"
+#include "agent/control/protocol.hpp"
+#include "agent/error.hpp"
+#include "tools/cli/daemon_commands.hpp"
 
 namespace epulse::cli {
+namespace {
 
-int run_undo(const UndoOptions& options) {
-  actuate::Actuator actuator(options.state_dir);
+using nlohmann::json;
+
+void print_preview(const json& changes) {
+  for (const json& change : changes) {
+    fmt::print("would undo {} (by hand: {})\n", text_at(change, "change"),
+               text_at(change, "undo_by_hand"));
+  }
+}
+
+bool has_failed(const json& outcomes) {
+  return std::any_of(outcomes.begin(), outcomes.end(),
+                     [](const json& outcome) { return text_at(outcome, "result") == "failed"; });
+}
+
+int print(const DaemonOptions& options, const json& answer) {
+  const json& list = answer.at(options.dry_run ? "changes" : "outcomes");
+  if (options.json) {
+    fmt::print("{}\n", answer.dump());
+  } else if (list.empty()) {
+    fmt::print("nothing to undo in {}\n", options.state_dir);
+  } else if (options.dry_run) {
+    print_preview(list);
+  } else {
+    for (const json& outcome : list) fmt::print("{}\n", text_at(outcome, "text"));
+  }
+  return !options.dry_run && has_failed(list) ? 1 : 0;
+}
+
+// Those that run: they hold the journal, and must not change the same again.
+int undo_by_daemons(const DaemonOptions& options, const std::vector<json>& answers) {
+  int status = 0;
+  for (const json& answer : answers) {
+    status = std::max(status, print(options, answer));
+    if (!options.dry_run && !options.json) {
+      fmt::print("epulsed goes on in mode {}\n", text_at(answer, "mode"));
+    }
+  }
+  return status;
+}
+
+int undo_here(const DaemonOptions& options, actuate::Actuator& actuator) {
   for (const std::string& complaint : actuator.complaints()) {
     fmt::print(stderr, "epulse: {}\n", complaint);
   }
-  if (actuator.pending().empty()) {
-    fmt::print("nothing to undo in {}\n", options.state_dir);
-    return 0;
-  }
   if (options.dry_run) {
-    const auto& pending = actuator.pending();
-    for (auto intent = pending.rbegin(); intent != pending.rend(); ++intent) {
-      fmt::print("would undo {} (by hand: {})\n", actuate::describe(intent->change),
-                 actuate::undo_by_hand(intent->change));
-    }
-    return 0;
+    return print(options, {{"changes", control::changes_json(actuator.pending())}});
   }
-  bool failed = false;
-  for (const actuate::Outcome& outcome : actuator.undo_all()) {
-    failed = failed || outcome.result == actuate::UndoResult::kFailed;
-    fmt::print("{}\n", outcome.text);
+  return print(options, {{"outcomes", control::outcomes_json(actuator.undo_all())}});
+}
+
+}  // namespace
+
+int run_undo(const DaemonOptions& options) {
+  std::unique_ptr<actuate::Actuator> actuator;
+  try {
+    actuator = std::make_unique<actuate::Actuator>(options.state_dir);
+  } catch (const Error&) {
+    // Held by an epulsed, or not ours to open: then it is asked for, where one answers.
+    const auto answers =
+        ask_daemons(options.state_dir, control::Request{"undo", options.dry_run}.to_line());
+    if (answers.empty()) throw;
+    return undo_by_daemons(options, answers);
   }
-  return failed ? 1 : 0;
+  return undo_here(options, *actuator);
 }
 
 }  // namespace epulse::cli

@@ -4,7 +4,7 @@
 
 #include <utility>
 
-namespace epulse::actuate {
+namespace epulse {
 
 class UniqueFd {
  public:
@@ -32,4 +32,4 @@ class UniqueFd {
   int fd_ = -1;
 };
 
-}  // namespace epulse::actuate
+}  // namespace epulse

@@ -1,0 +1,77 @@
+#include "agent/alerts/outbox.hpp"
+
+#include <algorithm>
+
+namespace epulse::alerts {
+
+void Outbox::put(const Alarm& alarm) {
+  const auto known = std::find_if(entries_.begin(), entries_.end(),
+                                  [&](const Entry& entry) { return entry.alarm.id == alarm.id; });
+  if (known != entries_.end()) {
+    *known = {alarm, std::nullopt};
+    return;
+  }
+  if (entries_.size() >= limits_.alarms_max) make_room();
+  entries_.push_back({alarm, std::nullopt});
+}
+
+// What is over is missed less than what goes on.
+void Outbox::make_room() {
+  ++lost_;
+  const auto over = std::find_if(entries_.begin(), entries_.end(),
+                                 [](const Entry& entry) { return !entry.alarm.fires(); });
+  entries_.erase(over != entries_.end() ? over : entries_.begin());
+}
+
+bool Outbox::is_due(const Entry& entry, uint64_t now_ms) const {
+  return !entry.said_ms || *entry.said_ms + limits_.resend_ms <= now_ms;
+}
+
+std::optional<uint64_t> Outbox::due_ms() const {
+  if (entries_.empty()) return std::nullopt;
+  uint64_t due = UINT64_MAX;
+  for (const Entry& entry : entries_) {
+    due = std::min(due, entry.said_ms ? *entry.said_ms + limits_.resend_ms : 0);
+  }
+  return std::max(due, retry_at_ms_);
+}
+
+std::vector<Alarm> Outbox::batch(uint64_t now_ms) const {
+  std::vector<Alarm> alarms;
+  for (const bool said : {false, true}) {
+    for (const Entry& entry : entries_) {
+      if (alarms.size() == limits_.batch_max) return alarms;
+      if (entry.said_ms.has_value() == said && is_due(entry, now_ms)) alarms.push_back(entry.alarm);
+    }
+  }
+  return alarms;
+}
+
+// While a batch was under way an alarm of it may have been resolved: then that is still unsaid.
+void Outbox::delivered(const std::vector<Alarm>& batch, uint64_t now_ms) {
+  failures_ = 0;
+  retry_at_ms_ = 0;
+  for (const Alarm& alarm : batch) {
+    const auto entry = std::find_if(entries_.begin(), entries_.end(),
+                                    [&](const Entry& one) { return one.alarm == alarm; });
+    if (entry == entries_.end()) continue;
+    if (alarm.fires()) {
+      entry->said_ms = now_ms;
+    } else {
+      entries_.erase(entry);
+    }
+  }
+}
+
+void Outbox::failed(uint64_t now_ms) {
+  const uint64_t doublings = std::min<uint64_t>(failures_, 20);
+  ++failures_;
+  retry_at_ms_ = now_ms + std::min(limits_.retry_ms_min << doublings, limits_.retry_ms_max);
+}
+
+size_t Outbox::unsaid() const {
+  return static_cast<size_t>(std::count_if(entries_.begin(), entries_.end(),
+                                           [](const Entry& entry) { return !entry.said_ms; }));
+}
+
+}  // namespace epulse::alerts

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "agent/alerts/alarm.hpp"
+
+namespace epulse::alerts {
+
+struct OutboxLimits {
+  size_t alarms_max = 1024;
+  size_t batch_max = 256;
+  uint64_t resend_ms = 60'000;
+  uint64_t retry_ms_min = 1'000;  // after a failure; twice as long after each further one
+  uint64_t retry_ms_max = 30'000;
+};
+
+// What a receiver that forgets and may be away is still to be told: what fires again and again,
+// what was resolved until it has been heard once. Pure; `now_ms` is monotonic.
+class Outbox {
+ public:
+  explicit Outbox(const OutboxLimits& limits) : limits_(limits) {}
+
+  // Of an alarm that is known (by its id) the newer state counts.
+  void put(const Alarm& alarm);
+
+  // When batch() is to be delivered next: at once when that is in the past. Nullopt: nothing to
+  // say.
+  std::optional<uint64_t> due_ms() const;
+
+  // What is to be said at `now_ms`: the unsaid in the order of put(), then what is to be repeated.
+  std::vector<Alarm> batch(uint64_t now_ms) const;
+
+  void delivered(const std::vector<Alarm>& batch, uint64_t now_ms);
+  void failed(uint64_t now_ms);
+
+  size_t unsaid() const;                           // news that the receiver has not heard
+  uint64_t lost() const { return lost_; }          // alarms, for want of room
+  uint64_t failures() const { return failures_; }  // since the last delivery
+
+ private:
+  struct Entry {
+    Alarm alarm;
+    std::optional<uint64_t> said_ms;  // in its present state
+  };
+
+  bool is_due(const Entry& entry, uint64_t now_ms) const;
+  void make_room();
+
+  OutboxLimits limits_;
+  std::vector<Entry> entries_;
+  uint64_t failures_ = 0;
+  uint64_t retry_at_ms_ = 0;
+  uint64_t lost_ = 0;
+};
+
+}  // namespace epulse::alerts

@@ -1,0 +1,28 @@
+#include "agent/alerts/payload.hpp"
+
+#include <fmt/chrono.h>
+
+#include <nlohmann/json.hpp>
+
+namespace epulse::alerts {
+
+std::string rfc3339(int64_t unix_ms) {
+  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(unix_ms / 1000), unix_ms % 1000);
+}
+
+std::string alertmanager_payload(const std::vector<Alarm>& alarms, int64_t fires_until_unix_ms,
+                                 const std::string& generator_url) {
+  using nlohmann::json;
+  json all = json::array();
+  for (const Alarm& alarm : alarms) {
+    json one = {{"labels", alarm.labels},
+                {"annotations", alarm.annotations},
+                {"startsAt", rfc3339(alarm.starts_unix_ms)},
+                {"endsAt", rfc3339(alarm.ends_unix_ms.value_or(fires_until_unix_ms))}};
+    if (!generator_url.empty()) one["generatorURL"] = generator_url;
+    all.push_back(std::move(one));
+  }
+  return all.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+}  // namespace epulse::alerts

@@ -1,0 +1,137 @@
+#include "agent/daemon/alarms.hpp"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <sys/utsname.h>
+
+#include <algorithm>
+#include <chrono>
+
+namespace epulse::daemon {
+namespace {
+
+int64_t unix_ms() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+}
+
+std::string host_name() {
+  utsname names{};
+  uname(&names);
+  return names.nodename;
+}
+
+std::vector<alerts::AlertRule> plain(const std::vector<MetricRule>& rules) {
+  std::vector<alerts::AlertRule> all;
+  all.reserve(rules.size());
+  for (const MetricRule& one : rules) all.push_back(one.rule);
+  return all;
+}
+
+notify::AlertmanagerOptions options_of(const config::Alertmanager& config) {
+  std::string url = config.url;
+  while (url.ends_with('/')) url.pop_back();
+  return {.url = url,
+          .generator_url = config.generator_url,
+          .timeout_s = static_cast<double>(config.timeout_s),
+          .limits = {.alarms_max = config.alarms_max, .resend_ms = config.resend_s * 1000}};
+}
+
+}  // namespace
+
+Alarms::Alarms(const config::Config& config, const Target& target, uv_loop_t& loop, TuningLog& log)
+    : target_(target),
+      log_(log),
+      host_(host_name()),
+      rules_(metric_rules(config.alerts, config.agent.interval_ms, target.has_bpf)),
+      engine_(plain(rules_)) {
+  for (const MetricRule& one : rules_) {
+    const bool is_measured =
+        target.has_bpf || one.metric->source == alerts::Metric::Source::kThread;
+    if (!is_measured) spdlog::warn("{} cannot fire: {} needs BPF", one.rule.name, one.rule.metric);
+  }
+  const config::Alerts& alerts = config.alerts;
+  if (!alerts.capture.dir.empty()) {
+    recorder_ = std::make_unique<FlightRecorder>(
+        alerts.capture, config.agent.interval_ms,
+        record::Meta{{"target", fmt::format("{}[{}]", target.name, target.pid)},
+                     {"host", host_},
+                     {"backend", target.backend}});
+  }
+  if (!alerts.exec.command.empty()) {
+    exec_ = std::make_unique<notify::ExecHook>(
+        loop, notify::ExecHookOptions{alerts.exec.command, alerts.exec.timeout_s * 1000});
+  }
+  if (!alerts.alertmanager.url.empty()) {
+    alertmanager_ = std::make_unique<notify::AlertmanagerSink>(options_of(alerts.alertmanager));
+  }
+}
+
+void Alarms::interval(const TargetSample& sample) {
+  if (recorder_) recorder_->keep(sample);
+  // Where waits were only counted nothing is known that an alert could go by.
+  if (!sample.sched.wakeups_measured) return;
+  tell(engine_.interval(observations(rules_, sample)), sample);
+}
+
+void Alarms::end(const std::string& why) {
+  tell(engine_.end(why), {});
+  if (recorder_) recorder_->finish();
+  if (exec_) exec_->finish();
+  alertmanager_.reset();
+}
+
+void Alarms::tell(const std::vector<alerts::AlertEvent>& events, const TargetSample& sample) {
+  for (const alerts::AlertEvent& event : events) {
+    const Key key{event.rule, event.subject};
+    log_.alarm(event.text, event.kind == alerts::AlertEvent::Kind::kFired);
+    if (event.kind == alerts::AlertEvent::Kind::kFired) {
+      pass_on(firing_[key] = fired(event, sample));
+      continue;
+    }
+    alerts::Alarm alarm = firing_.at(key);
+    firing_.erase(key);
+    // A clock that was set back must not make it end before it began.
+    alarm.ends_unix_ms = std::max(unix_ms(), alarm.starts_unix_ms);
+    alarm.annotations["resolution"] = event.text;
+    pass_on(alarm);
+  }
+}
+
+alerts::Alarm Alarms::fired(const alerts::AlertEvent& event, const TargetSample& sample) {
+  const alerts::AlertRule& rule = rules_.at(event.rule).rule;
+  alerts::Alarm alarm;
+  alarm.id = ++last_id_;
+  alarm.starts_unix_ms = unix_ms();
+  alarm.labels = rule.labels;
+  alarm.labels.merge(subject_labels(sample, event.subject));
+  alarm.labels["alertname"] = rule.alert_name;
+  alarm.labels["severity"] = rule.severity;
+  alarm.labels["host"] = host_;
+  alarm.labels["process"] = target_.name;
+  alarm.labels["pid"] = std::to_string(target_.pid);
+  alarm.annotations["summary"] = event.text;
+  alarm.annotations["subject"] = event.subject;
+  alarm.annotations["value"] = fmt::format("{:.6g}", event.value);
+  alarm.annotations["threshold"] = fmt::format("{:.6g}", rule.threshold);
+  if (recorder_) {
+    const std::string path = recorder_->capture(event.text);
+    if (!path.empty()) alarm.annotations["recording"] = path;
+  }
+  return alarm;
+}
+
+void Alarms::pass_on(const alerts::Alarm& alarm) {
+  if (exec_) exec_->run(alarm);
+  if (alertmanager_) alertmanager_->put(alarm);
+}
+
+std::vector<alerts::Alarm> Alarms::firing() const {
+  std::vector<alerts::Alarm> all;
+  for (const auto& [key, alarm] : firing_) all.push_back(alarm);
+  std::sort(all.begin(), all.end(),
+            [](const alerts::Alarm& a, const alerts::Alarm& b) { return a.id < b.id; });
+  return all;
+}
+
+}  // namespace epulse::daemon

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "agent/config/config.hpp"
+#include "agent/control/protocol.hpp"
+#include "agent/daemon/alarms.hpp"
+#include "agent/daemon/target_sampler.hpp"
+#include "agent/daemon/tuning.hpp"
+#include "agent/daemon/tuning_log.hpp"
+
+namespace epulse::daemon {
+
+// What is asked about; nothing here is changed.
+struct Asked {
+  const config::Config& config;
+  const TargetSampler& sampler;
+  const Tuning& tuning;
+  const TuningLog& log;
+  const Alarms& alarms;
+  const model::SchedInterval& sched;  // the last interval's
+  std::string target;                 // "ws-server[4711]"
+  double running_s = 0;
+};
+
+// The answer to all requests but "undo", as a line.
+std::string answer(const control::Request& request, const Asked& asked);
+
+}  // namespace epulse::daemon

@@ -1,0 +1,104 @@
+#include "agent/daemon/flight_recorder.hpp"
+
+#include <fmt/chrono.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <utility>
+
+#include "agent/error.hpp"
+
+namespace epulse::daemon {
+namespace {
+
+constexpr const char* kPrefix = "epulse-";
+constexpr const char* kSuffix = ".data";
+
+size_t intervals_of(uint64_t seconds, uint64_t interval_ms) {
+  return static_cast<size_t>((seconds * 1000 + interval_ms - 1) / interval_ms);
+}
+
+}  // namespace
+
+FlightRecorder::FlightRecorder(const config::Capture& config, uint64_t interval_ms,
+                               record::Meta meta)
+    : config_(config),
+      before_(intervals_of(config.before_s, interval_ms)),
+      after_(intervals_of(config.after_s, interval_ms)),
+      meta_(std::move(meta)) {}
+
+void FlightRecorder::keep(const TargetSample& sample) {
+  if (!sample.epoll) return;
+  Moment moment{*sample.epoll, {}, sample.exceptions};
+  for (const auto& thread : sample.sched.threads) {
+    moment.names[static_cast<uint32_t>(thread.tid)] = thread.name;
+  }
+  if (writer_) {
+    write(moment);
+    if (--left_ == 0) finish();
+  }
+  moments_.push_back(std::move(moment));
+  if (moments_.size() > before_) moments_.pop_front();
+}
+
+std::string FlightRecorder::capture(const std::string& why) {
+  if (moments_.empty()) return {};  // without BPF there is nothing to record
+  left_ = after_;
+  if (writer_) return path_;
+  // In the order of time when sorted by name.
+  path_ = fmt::format("{}/{}{:%Y%m%dT%H%M%SZ}-{}-{:04}{}", config_.dir, kPrefix,
+                      fmt::gmtime(std::chrono::system_clock::now()), getpid(), ++made_, kSuffix);
+  try {
+    writer_ = std::make_unique<record::RecordWriter>(path_);
+    record::Meta meta = meta_;
+    meta["alarm"] = why;
+    writer_->meta(meta);
+  } catch (const Error& error) {
+    writer_.reset();
+    spdlog::error("capture: no recording of this alarm: {}; see alerts.capture.dir", error.what());
+    return {};
+  }
+  for (const Moment& moment : moments_) {
+    if (writer_) write(moment);
+  }
+  remove_oldest();
+  return path_;
+}
+
+void FlightRecorder::write(const Moment& moment) {
+  try {
+    writer_->interval(moment.epoll, moment.names);
+    writer_->waits(moment.waits);
+  } catch (const Error& error) {
+    writer_.reset();
+    spdlog::error("capture: the recording {} is cut short: {}", path_, error.what());
+  }
+}
+
+void FlightRecorder::finish() {
+  if (!writer_) return;
+  try {
+    writer_->finish();
+  } catch (const Error& error) {
+    spdlog::error("capture: the recording {} is cut short: {}", path_, error.what());
+  }
+  writer_.reset();
+}
+
+void FlightRecorder::remove_oldest() const {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(config_.dir, error)) {
+    const std::string name = entry.path().filename();
+    if (name.starts_with(kPrefix) && name.ends_with(kSuffix)) names.push_back(name);
+  }
+  std::sort(names.begin(), names.end());
+  for (size_t i = 0; i + config_.files_max < names.size(); ++i) {
+    std::filesystem::remove(config_.dir + "/" + names[i], error);
+  }
+}
+
+}  // namespace epulse::daemon

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/actuate/actuator.hpp"
+#include "agent/control/history.hpp"
+#include "agent/control/protocol.hpp"
+#include "agent/daemon/log_limit.hpp"
+#include "agent/tuners/proposal.hpp"
+
+namespace epulse::daemon {
+
+// What tuning says: to the log, to the history, and to who asks for advice.
+class TuningLog {
+ public:
+  explicit TuningLog(const std::string& state_dir) : state_dir_(state_dir), history_(state_dir) {}
+
+  void advised(const tuners::Proposal& proposal, const actuate::Change& change);
+  void changed(const tuners::Proposal& proposal, const actuate::Change& change);
+  void not_changed(const tuners::Proposal& proposal, std::string_view why);
+  // What only somebody else can do something about.
+  void diagnosed(const tuners::Proposal& proposal);
+  void kept(std::string_view tuner, std::string_view evidence);
+  void undoing(std::string_view tuner, std::string_view evidence);
+  // False when one failed.
+  bool undone(const std::vector<actuate::Outcome>& outcomes);
+  // Warns when it fires, informs when it is resolved.
+  void alarm(std::string_view text, bool fires);
+
+  // One entry for each target of each scenario, the latest proposal, oldest first.
+  const std::vector<control::Advice>& advice() const { return advice_; }
+
+ private:
+  bool may_log();
+  void keep_advice(const tuners::Proposal& proposal);
+  void drop_advice(const tuners::Proposal& proposal);
+  void note(std::string_view kind, std::string_view text, std::string_view by_hand = {});
+
+  std::string state_dir_;
+  control::History history_;
+  bool history_failed_ = false;
+  // Ten thousand threads or sockets may have the same to say at once; the history has it all.
+  LogLimit limit_{100, 10'000'000'000};
+  std::vector<control::Advice> advice_;
+};
+
+}  // namespace epulse::daemon

@@ -1,0 +1,60 @@
+#include "agent/kernel/listeners.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <set>
+#include <sstream>
+#include <system_error>
+
+namespace epulse::kernel {
+namespace {
+
+namespace fs = std::filesystem;
+
+// "socket:[INODE]", once for each socket however many descriptors it has.
+std::set<std::string> socket_inodes(const std::string& process) {
+  std::set<std::string> inodes;
+  std::error_code gone;
+  for (const auto& entry : fs::directory_iterator(process + "/fd", gone)) {
+    const std::string link = fs::read_symlink(entry.path(), gone).string();
+    constexpr std::string_view kPrefix = "socket:[";
+    if (!link.starts_with(kPrefix) || !link.ends_with(']')) continue;
+    inodes.insert(link.substr(kPrefix.size(), link.size() - kPrefix.size() - 1));
+  }
+  return inodes;
+}
+
+}  // namespace
+
+// "sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode ...", st 0A is LISTEN
+// (Documentation/networking/proc_net_tcp.rst).
+size_t listeners_of_one_port(pid_t pid, const std::string& proc) {
+  const std::string process = fmt::format("{}/{}", proc, pid);
+  const std::set<std::string> ours = socket_inodes(process);
+  std::map<std::string, size_t> by_address;
+  for (const char* table : {"tcp", "tcp6"}) {
+    std::ifstream file(fmt::format("{}/net/{}", process, table));
+    std::string line;
+    std::getline(file, line);
+    while (std::getline(file, line)) {
+      std::istringstream fields(line);
+      std::string skipped;
+      std::string local;
+      std::string state;
+      std::string inode;
+      fields >> skipped >> local >> skipped >> state;
+      for (int field = 0; field < 5; ++field) fields >> skipped;
+      fields >> inode;
+      if (fields && state == "0A" && ours.contains(inode)) ++by_address[local];
+    }
+  }
+  size_t most = 0;
+  for (const auto& [address, count] : by_address) most = std::max(most, count);
+  return most;
+}
+
+}  // namespace epulse::kernel

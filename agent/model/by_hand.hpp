@@ -1,0 +1,20 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+
+#include "agent/model/cpu_set.hpp"
+#include "agent/model/socket_sample.hpp"
+
+// Changes as a person would make them.
+namespace epulse::model {
+
+// "taskset -pc 1 4711"
+std::string affinity_by_hand(pid_t tid, const CpuSet& mask);
+
+// No command reaches another process's socket: says which system call does. `bytes` as reported.
+std::string socket_buffer_by_hand(pid_t pid, int fd, BufferSide side, uint64_t bytes);
+
+}  // namespace epulse::model

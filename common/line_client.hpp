@@ -1,0 +1,13 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+namespace epulse {
+
+// Makes one request of a LineSocket and waits for the answer, `timeout_s` at most. Nullopt when
+// nobody listens at `path`. Throws std::runtime_error when it may not be asked, does not answer in
+// time, or answers more than a line of 16 MiB.
+std::optional<std::string> ask_line(const std::string& path, std::string request, double timeout_s);
+
+}  // namespace epulse

@@ -1,0 +1,181 @@
+// Parts of the daemon that need no process to watch: what it gives up, what it says when it has no
+// advice, what it records, and a process of 10,000 threads.
+#include <gtest/gtest.h>
+#include <pthread.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <ctime>
+#include <filesystem>
+
+#include "agent/alerts/alerts.hpp"
+#include "agent/daemon/flight_recorder.hpp"
+#include "agent/daemon/log_limit.hpp"
+#include "agent/daemon/no_advice.hpp"
+#include "agent/daemon/observations.hpp"
+#include "agent/daemon/privileges.hpp"
+#include "agent/export/record_reader.hpp"
+#include "agent/kernel/sched_sampler.hpp"
+#include "tests/agent/child.hpp"
+#include "tests/agent/temp_dir.hpp"
+
+namespace epulse::daemon {
+namespace {
+
+bool needs(const std::vector<cap_value_t>& all, cap_value_t one) {
+  return std::find(all.begin(), all.end(), one) != all.end();
+}
+
+TEST(Privileges, AreWhatTheConfigurationNeeds) {
+  config::Config config;
+  const auto observing = capabilities_needed(config, config::Mode::kObserve, false);
+  EXPECT_EQ(observing, (std::vector<cap_value_t>{CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH}));
+  const auto applying = capabilities_needed(config, config::Mode::kApply, true);
+  EXPECT_TRUE(needs(applying, CAP_SYS_NICE));
+  EXPECT_FALSE(needs(applying, CAP_NET_ADMIN)) << "the tuner of socket buffers is off";
+  EXPECT_TRUE(needs(applying, CAP_SYS_ADMIN)) << "to time BPF programs";
+  config.probes.overhead_budget = 0;
+  config.socket_buffers.enabled = true;
+  const auto without_budget = capabilities_needed(config, config::Mode::kApply, true);
+  EXPECT_FALSE(needs(without_budget, CAP_SYS_ADMIN));
+  EXPECT_TRUE(needs(without_budget, CAP_NET_ADMIN));
+}
+
+TEST(Privileges, AreGivenUpForGoodAlsoByProgramsThatWeRun) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root, to have some to give up";
+  const pid_t child = fork();
+  if (child == 0) {
+    keep_capabilities({CAP_SYS_NICE});
+    if (capabilities_text() != "cap_sys_nice") _exit(1);
+    // A program that root runs gets all that the bounding set leaves.
+    _exit(WEXITSTATUS(system(  // NOLINT: nothing of it comes from outside
+        "test $(awk '/^CapEff/ {print $2}' /proc/self/status) = 0000000000800000")));
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+}
+
+TEST(LogLimit, LetsSomeThroughAndCountsTheRest) {
+  LogLimit limit(2, 100);
+  int said = 0;
+  for (uint64_t now = 1000; now < 1050; now += 10) said += limit.allows(now) ? 1 : 0;
+  EXPECT_EQ(said, 2);
+  EXPECT_EQ(limit.take_left_out(), 3U);
+  EXPECT_TRUE(limit.allows(1100));
+  EXPECT_EQ(limit.take_left_out(), 0U);
+}
+
+model::ThreadSched worker(uint64_t p99_us, const char* mask) {
+  model::ThreadSched thread;
+  thread.tid = 7;
+  thread.name = "w";
+  thread.is_worker = true;
+  thread.wakeup_ns_p99 = p99_us * 1000;
+  thread.allowed = model::CpuSet::parse(mask).value();
+  return thread;
+}
+
+std::string why(const model::SchedInterval& interval) {
+  return why_no_affinity_advice(interval, model::CpuSet::parse("0-1").value(), {});
+}
+
+TEST(NoAdvice, NamesTheConditionThatIsNotMet) {
+  model::SchedInterval interval;
+  EXPECT_NE(why(interval).find("no thread has waited"), std::string::npos);
+  interval.threads = {worker(10, "0"), worker(300, "0")};
+  EXPECT_NE(why(interval).find("w[7], waits 300 us from woken to running at p99 (limit 1000 us)"),
+            std::string::npos)
+      << why(interval);
+  interval.threads = {worker(5000, "0-1")};
+  EXPECT_NE(why(interval).find("the scheduler chooses"), std::string::npos) << why(interval);
+  interval.threads = {worker(5000, "1")};
+  interval.cpus = {{.cpu = 0, .busy_share = 0.9},
+                   {.cpu = 1, .busy_share = 0.3, .target_share = 0.1}};
+  EXPECT_NE(why(interval).find("others keep its CPU 1 20 % busy (limit 30 %)"), std::string::npos)
+      << why(interval);
+  interval.wakeups_measured = false;
+  EXPECT_NE(why(interval).find("overhead_budget"), std::string::npos);
+}
+
+TargetSample sample_of(uint64_t time_ns) {
+  TargetSample sample;
+  sample.epoll.emplace();
+  sample.epoll->time_ns = time_ns;
+  sample.epoll->duration_ns = 1'000'000'000;
+  model::WorkerStats worker;
+  worker.key.tid = 5;
+  worker.counters[EPOLL_COUNTER_WAITS] = 10;
+  sample.epoll->workers.push_back(worker);
+  return sample;
+}
+
+TEST(FlightRecorder, WritesTheSecondsBeforeAndAfter) {
+  const TempDir dir;
+  FlightRecorder recorder({.dir = dir.path(), .before_s = 3, .after_s = 2, .files_max = 2}, 1000,
+                          {});
+  EXPECT_EQ(recorder.capture("early"), "") << "nothing to show yet";
+  for (uint64_t t = 1; t <= 10; ++t) recorder.keep(sample_of(t));
+  const std::string path = recorder.capture("it is late");
+  EXPECT_EQ(recorder.capture("another, at once"), path) << "one recording shows both";
+  for (uint64_t t = 11; t <= 20; ++t) recorder.keep(sample_of(t));
+  const record::Recording recording = record::read_recording(path);
+  EXPECT_EQ(recording.damage, "");
+  EXPECT_EQ(recording.intervals, 5U) << "three before, two after";
+  EXPECT_EQ(recording.meta.at("alarm"), "it is late");
+  for (int i = 0; i < 3; ++i) {
+    recorder.capture("again");
+    recorder.finish();
+  }
+  const auto files = std::filesystem::directory_iterator(dir.path());
+  EXPECT_EQ(std::distance(begin(files), end(files)), 2) << "the oldest are removed";
+  FlightRecorder nowhere({.dir = "/nonexistent", .before_s = 3, .after_s = 2, .files_max = 2}, 1000,
+                         {});
+  nowhere.keep(sample_of(1));
+  EXPECT_EQ(nowhere.capture("x"), "");
+}
+
+// Seconds of a CPU that this thread has used: what others do beside it does not count.
+double cpu_seconds() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
+}
+
+// Of all of them every figure is read, and judged by every rule.
+TEST(ManyThreads, TenThousandAreSampledAndJudged) {
+  constexpr size_t kThreads = 10'000;
+  const Child target([] {
+    pthread_attr_t small;
+    pthread_attr_init(&small);
+    pthread_attr_setstacksize(&small, 16384);
+    for (size_t i = 1; i < kThreads; ++i) {
+      pthread_t thread{};
+      if (pthread_create(
+              &thread, &small,
+              [](void*) -> void* {
+                for (;;) pause();
+              },
+              nullptr) != 0) {
+        _exit(1);
+      }
+    }
+  });
+  kernel::SchedSampler sampler(target.pid());
+  const double start = cpu_seconds();
+  TargetSample sample;
+  sample.sched = sampler.sample();
+  ASSERT_EQ(sample.sched.threads.size(), kThreads);
+  for (auto& thread : sample.sched.threads) thread.is_worker = true;
+  const auto rules = metric_rules({}, 1000, false);
+  std::vector<alerts::AlertRule> plain;
+  plain.reserve(rules.size());
+  for (const auto& rule : rules) plain.push_back(rule.rule);
+  alerts::AlertEngine engine(plain);
+  EXPECT_TRUE(engine.interval(observations(rules, sample)).empty());
+  EXPECT_LT(cpu_seconds() - start, 3);
+}
+
+}  // namespace
+}  // namespace epulse::daemon

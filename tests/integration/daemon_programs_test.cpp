@@ -1,0 +1,212 @@
+// epulsed and the commands that talk to it, as a user runs them.
+#include <fmt/format.h>
+#include <grp.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "tests/integration/scene.hpp"
+
+namespace epulse::test {
+namespace {
+
+struct Said {
+  int status = 0;
+  std::string out;
+  std::string err;
+};
+
+Said epulse(const Scene& scene, std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), EPULSE);
+  arguments.insert(arguments.end(), {"--state-dir", scene.state_dir()});
+  Program program(std::move(arguments));
+  const int status = program.wait();
+  return {status, program.out(), program.err()};
+}
+
+TEST(Daemon, IsAskedForStatusDiffHistoryAndUndo) {
+  SKIP_ON_ONE_CPU();
+  Scene scene("cooldown_s = 1\n");
+  ASSERT_TRUE(scene.start());
+  const auto agent = scene.agent("apply");
+  ASSERT_TRUE(eventually([&] { return scene.changed(); })) << agent->err();
+
+  const Said status = epulse(scene, {"status"});
+  EXPECT_LT(status.status, 2) << status.err;
+  EXPECT_TRUE(contains(
+      status.out, fmt::format("epulsed[{}] watches epulse-ws[{}]", agent->pid(), scene.server())))
+      << status.out;
+  EXPECT_TRUE(contains(status.out, "mode apply")) << status.out;
+  const Said diff = epulse(scene, {"diff"});
+  EXPECT_EQ(diff.status, 1) << diff.err;
+  EXPECT_TRUE(contains(diff.out, "or by hand: taskset -pc")) << diff.out;
+  const Said preview = epulse(scene, {"undo", "--dry-run"});
+  EXPECT_TRUE(contains(preview.out, "would undo thread")) << preview.out << preview.err;
+  EXPECT_TRUE(scene.changed());
+
+  const Said undo = epulse(scene, {"undo"});
+  EXPECT_EQ(undo.status, 0) << undo.err;
+  EXPECT_TRUE(contains(undo.out, "epulsed goes on in mode advise")) << undo.out;
+  EXPECT_FALSE(scene.changed());
+  // The hogs are still there: it advises, and does not do it again.
+  ASSERT_TRUE(eventually([&] { return epulse(scene, {"advise"}).status == 1; })) << agent->err();
+  const Said advice = epulse(scene, {"advise"});
+  for (const char* part : {"affinity.", "evidence", "by hand   taskset -pc", "bounds"}) {
+    EXPECT_TRUE(contains(advice.out, part)) << advice.out;
+  }
+  EXPECT_FALSE(scene.changed());
+  const Said history = epulse(scene, {"history"});
+  EXPECT_TRUE(contains(history.out, "changed  thread") && contains(history.out, "undone   thread"))
+      << history.out;
+}
+
+TEST(Daemon, WithoutOneDiffAndHistoryReadTheFiles) {
+  SKIP_ON_ONE_CPU();
+  Scene scene;
+  EXPECT_EQ(epulse(scene, {"diff"}).status, 0);
+  EXPECT_EQ(epulse(scene, {"history"}).status, 0);
+  const Said none = epulse(scene, {"status"});
+  EXPECT_EQ(none.status, 2);
+  EXPECT_TRUE(contains(none.err, "no epulsed runs with the state directory")) << none.err;
+  ASSERT_TRUE(scene.start());
+  const auto agent = scene.agent("apply");
+  ASSERT_TRUE(eventually([&] { return scene.changed(); })) << agent->err();
+  agent->signal(SIGKILL);
+  agent->wait();
+  const Said diff = epulse(scene, {"diff"});
+  EXPECT_EQ(diff.status, 1) << diff.err;
+  EXPECT_TRUE(contains(diff.out, "no epulsed runs: 1 changes in force")) << diff.out;
+  EXPECT_TRUE(eventually([&] { return contains(epulse(scene, {"history"}).out, "changed"); }));
+  EXPECT_EQ(epulse(scene, {"undo"}).status, 0);
+  EXPECT_FALSE(scene.changed());
+}
+
+// No file can grow, as on a full disk: nothing is changed, and all else goes on.
+TEST(Daemon, AFullDiskStopsTuningNotObservation) {
+  SKIP_ON_ONE_CPU();
+  Scene scene;
+  ASSERT_TRUE(scene.start());
+  Program agent(
+      {"sh", "-c", "(ulimit -f 0; exec " + scene.agent_command("apply") + ") 2>&1 | cat"});
+  ASSERT_TRUE(eventually([&] {
+    return epulse(scene, {"status"}).status < 2 &&
+           contains(epulse(scene, {"advise"}).out, "taskset");
+  }));
+  EXPECT_FALSE(scene.changed());
+  const auto status = nlohmann::json::parse(epulse(scene, {"status", "--json"}).out);
+  EXPECT_EQ(status["changes"], 0);
+  for (const char* part : {"nothing is changed without a journal", "ALERT"}) {
+    EXPECT_TRUE(eventually([&] { return contains(agent.out(), part); })) << agent.out();
+  }
+  kill(status["pid"], SIGTERM);
+  agent.wait();
+  EXPECT_TRUE(eventually([&] { return contains(agent.out(), "stopping"); })) << agent.out();
+}
+
+TEST(Daemon, AnUnusableStateDirectoryLeavesAdvice) {
+  SKIP_ON_ONE_CPU();
+  Scene scene;
+  std::ofstream(scene.state_dir()) << "a file, not a directory";
+  ASSERT_TRUE(scene.start());
+  const auto agent = scene.agent("apply");
+  ASSERT_TRUE(eventually([&] { return contains(agent->err(), "would change thread"); }))
+      << agent->err();
+  EXPECT_TRUE(contains(agent->err(), "going on in mode advise")) << agent->err();
+  EXPECT_FALSE(scene.changed());
+}
+
+TEST(Daemon, ReadsItsConfigurationAgainAndKeepsTheOldOneWhenTheNewIsBad) {
+  Scene scene(
+      "[[alerts.rule]]\nname = \"X\"\nmetric = \"run_share\"\nstatistic = \"mean\"\n"
+      "threshold = 2\n");
+  ASSERT_TRUE(scene.start());
+  const auto agent = scene.agent("auto");
+  ASSERT_TRUE(eventually([&] { return contains(agent->err(), "mode "); })) << agent->err();
+  const std::string good = read_text(scene.config());
+  std::ofstream(scene.config()) << good << "nonsense = 1\n";
+  agent->signal(SIGHUP);
+  ASSERT_TRUE(eventually([&] {
+    return contains(agent->err(), "the configuration stays as it is:") &&
+           contains(agent->err(), "nonsense is not known");
+  })) << agent->err();
+  std::ofstream(scene.config()) << good.substr(0, good.size() - 2) << "0\n";  // threshold = 0
+  agent->signal(SIGHUP);
+  ASSERT_TRUE(eventually([&] { return contains(agent->err(), "configuration read again"); }));
+  EXPECT_TRUE(eventually([&] { return contains(agent->err(), "alerts.rule \"X\""); }))
+      << "the new rule fires: " << agent->err();
+  agent->signal(SIGTERM);
+  EXPECT_EQ(agent->wait(), 0);
+}
+
+// As systemd would: told when it is ready, that it lives, and that it stops.
+TEST(Daemon, TellsSystemdHowItIs) {
+  Scene scene;
+  ASSERT_TRUE(scene.start());
+  const TempDir dir;
+  Program listener({"python3", "-c",
+                    "import socket, sys\n"
+                    "s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
+                    "s.bind(sys.argv[1])\n"
+                    "while True: print(s.recv(4096).decode(), flush=True)\n",
+                    dir.file("notify")});
+  ASSERT_TRUE(eventually([&] { return std::filesystem::exists(dir.file("notify")); }));
+  Program agent({"env", "NOTIFY_SOCKET=" + dir.file("notify"), "WATCHDOG_USEC=200000", EPULSED,
+                 "-p", std::to_string(scene.server()), "-c", scene.config(), "--mode", "observe"});
+  for (const char* part : {"READY=1", "STATUS=watching epulse-ws", "WATCHDOG=1"}) {
+    EXPECT_TRUE(eventually([&] { return contains(listener.out(), part); })) << listener.out();
+  }
+  agent.signal(SIGTERM);
+  EXPECT_EQ(agent.wait(), 0) << agent.err();
+  EXPECT_TRUE(eventually([&] { return contains(listener.out(), "STOPPING=1"); }));
+}
+
+TEST(Daemon, GivesUpWhatItNoLongerNeeds) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root, to have something to give up";
+  Scene scene;
+  ASSERT_TRUE(scene.start());
+  const auto agent = scene.agent("observe", "procfs");
+  ASSERT_TRUE(eventually([&] { return contains(agent->err(), "mode observe"); }));
+  const std::string status = read_text(fmt::format("/proc/{}/status", agent->pid()));
+  // CAP_DAC_READ_SEARCH (2) and CAP_SYS_PTRACE (19).
+  EXPECT_TRUE(contains(status, "CapEff:\t0000000000080004")) << status;
+  EXPECT_TRUE(contains(status, "CapBnd:\t0000000000080004")) << status;
+}
+
+// The group of its socket is set although it has given up what chown() takes by then.
+TEST(Daemon, LetsAGroupAsk) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root, to give a file to a group";
+  Scene scene;
+  std::ofstream(scene.config()) << "[agent]\ngroup = \"daemon\"\nstate_dir = \""
+                                << scene.state_dir() << "\"\n";
+  ASSERT_TRUE(scene.start());
+  const auto agent = scene.agent("observe", "procfs");
+  const std::string path = fmt::format("{}/epulsed-{}.sock", scene.state_dir(), agent->pid());
+  ASSERT_TRUE(eventually([&] { return std::filesystem::exists(path); })) << agent->err();
+  struct stat file {};
+  ASSERT_EQ(stat(path.c_str(), &file), 0);
+  const struct group* const daemons = getgrnam("daemon");
+  ASSERT_NE(daemons, nullptr);
+  EXPECT_EQ(file.st_gid, daemons->gr_gid) << agent->err();
+  EXPECT_EQ(file.st_mode & 07777U, 0660U);
+  // Every thread has the few capabilities that are kept, also the one that talks to clients.
+  for (const pid_t tid : kernel::thread_ids(agent->pid())) {
+    EXPECT_TRUE(contains(read_text(fmt::format("/proc/{}/task/{}/status", agent->pid(), tid)),
+                         "CapEff:\t0000000000080004"))
+        << tid;
+  }
+}
+
+// A few of the instants of `make crash`.
+TEST(Daemon, KilledAtRandomInstantsLeavesNothingBehind) {
+  SKIP_ON_ONE_CPU();
+  Program crash({"env", "EPULSE_BIN=" + std::filesystem::path(EPULSE).parent_path().string(),
+                 SOURCE_DIR "/tools/crash", "4"});
+  EXPECT_EQ(crash.wait(60), 0) << crash.out() << crash.err();
+}
+
+}  // namespace
+}  // namespace epulse::test

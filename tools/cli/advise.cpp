@@ -1,0 +1,46 @@
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "agent/control/protocol.hpp"
+#include "tools/cli/daemon_commands.hpp"
+
+namespace epulse::cli {
+namespace {
+
+using nlohmann::json;
+
+void print_advice(const json& advice) {
+  fmt::print("\n{} {} ({})\n", text_at(advice, "scenario"), text_at(advice, "target"),
+             text_at(advice, "at"));
+  for (const char* const part : {"evidence", "expected", "by_hand", "bounds"}) {
+    const std::string text = text_at(advice, part);
+    if (!text.empty())
+      fmt::print("  {:<9} {}\n", part == std::string("by_hand") ? "by hand" : part, text);
+  }
+}
+
+}  // namespace
+
+int run_advise(const DaemonOptions& options) {
+  bool any = false;
+  for (const json& answer :
+       ask_running_daemons(options.state_dir, control::Request{"advise"}.to_line())) {
+    const json all = answer.value("advice", json::array());
+    any = any || !all.empty();
+    if (options.json) {
+      fmt::print("{}\n", answer.dump());
+      continue;
+    }
+    fmt::print("{}, mode {}: {}\n", text_at(answer, "target"), text_at(answer, "mode"),
+               all.empty() ? "no advice" : fmt::format("{} proposals", all.size()));
+    for (const json& one : all) print_advice(one);
+    if (!all.empty()) continue;
+    for (const json& why : answer.value("why_no_advice", json::array())) {
+      if (why.is_string()) fmt::print("  {}\n", why.get<std::string>());
+    }
+  }
+  return any ? 1 : 0;
+}
+
+}  // namespace epulse::cli

@@ -1,0 +1,76 @@
+#include "tools/cli/daemon_commands.hpp"
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "agent/control/protocol.hpp"
+#include "agent/error.hpp"
+#include "common/line_client.hpp"
+
+namespace epulse::cli {
+namespace {
+
+using nlohmann::json;
+
+constexpr double kPatienceS = 10;
+
+CLI::App* add_command(CLI::App& app, DaemonOptions& options, const char* name, const char* help) {
+  CLI::App* command = app.add_subcommand(name, help);
+  command->add_option("--state-dir", options.state_dir, "epulsed's state directory")
+      ->capture_default_str();
+  command->add_flag("-j,--json", options.json, "JSON, a line for each epulsed");
+  return command;
+}
+
+}  // namespace
+
+void add_daemon_commands(CLI::App& app, DaemonOptions& options) {
+  add_command(app, options, "status",
+              "what each running epulsed watches, what fires, what it has changed; status 1 when "
+              "an alarm fires");
+  add_command(app, options, "advise",
+              "what epulsed would change, why, and the command that does the same, or why there "
+              "is no advice; status 1 when there is some");
+  add_command(app, options, "diff",
+              "the changes that are in force, also of an epulsed that died; status 1 when there "
+              "are any");
+  CLI::App* history = add_command(app, options, "history",
+                                  "what happened: alarms, advice, changes; needs no epulsed");
+  history->add_option("-n,--events", options.events, "at most so many, the last ones")
+      ->capture_default_str();
+  CLI::App* undo = add_command(app, options, "undo",
+                               "restore what epulsed has changed; one that runs stands down, one "
+                               "that died is cleared up after");
+  undo->add_flag("-n,--dry-run", options.dry_run, "only say what would be undone");
+}
+
+std::vector<json> ask_daemons(const std::string& state_dir, const std::string& request) {
+  std::vector<json> answers;
+  for (const std::string& path : control::socket_paths(state_dir)) {
+    const auto line = ask_line(path, request, kPatienceS);
+    if (!line) continue;  // left behind by one that was killed
+    json answer = json::parse(*line, nullptr, false);
+    if (!answer.is_object()) fail("{}: the answer is no object of JSON", path);
+    if (const std::string error = text_at(answer, "error"); !error.empty()) {
+      fail("{}: {}", path, error);
+    }
+    answers.push_back(std::move(answer));
+  }
+  return answers;
+}
+
+std::vector<json> ask_running_daemons(const std::string& state_dir, const std::string& request) {
+  std::vector<json> answers = ask_daemons(state_dir, request);
+  if (answers.empty()) {
+    fail("no epulsed runs with the state directory {}; start one, or name another --state-dir",
+         state_dir);
+  }
+  return answers;
+}
+
+std::string text_at(const json& object, const char* name) {
+  const auto at = object.find(name);
+  return at != object.end() && at->is_string() ? at->get<std::string>() : std::string();
+}
+
+}  // namespace epulse::cli

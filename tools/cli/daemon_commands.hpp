@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstddef>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+namespace CLI {
+class App;
+}
+
+// The subcommands that are about epulsed: status, advise, diff, history, undo. Each returns the
+// exit status: 0 nothing, 1 something (an alarm fires, there is advice, changes are in force, an
+// undo failed).
+namespace epulse::cli {
+
+struct DaemonOptions {
+  std::string state_dir = "/run/epulse";
+  bool json = false;     // the daemons' own answers, a line each
+  bool dry_run = false;  // undo
+  size_t events = 50;    // history
+};
+
+void add_daemon_commands(CLI::App& app, DaemonOptions& options);
+
+int run_status(const DaemonOptions& options);
+int run_advise(const DaemonOptions& options);
+int run_diff(const DaemonOptions& options);
+int run_history(const DaemonOptions& options);
+int run_undo(const DaemonOptions& options);
+
+// What each epulsed of a state directory answers; empty where none runs. Throws Error when one may
+// not be asked, or answers with an error.
+std::vector<nlohmann::json> ask_daemons(const std::string& state_dir, const std::string& request);
+
+// The same; throws Error, too, when none runs.
+std::vector<nlohmann::json> ask_running_daemons(const std::string& state_dir,
+                                                const std::string& request);
+
+// "" for what is not there, or no text.
+std::string text_at(const nlohmann::json& object, const char* name);
+
+}  // namespace epulse::cli

@@ -1,0 +1,52 @@
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "agent/actuate/journal.hpp"
+#include "agent/control/protocol.hpp"
+#include "tools/cli/daemon_commands.hpp"
+
+namespace epulse::cli {
+namespace {
+
+using nlohmann::json;
+
+// Of an epulsed that died: what its journal holds.
+json left_behind(const std::string& state_dir) {
+  const actuate::JournalState journal = actuate::Journal::read(state_dir);
+  for (const std::string& complaint : journal.complaints) {
+    fmt::print(stderr, "epulse: {}\n", complaint);
+  }
+  return {{"target", "no epulsed runs"}, {"changes", control::changes_json(journal.pending)}};
+}
+
+void print_changes(const json& answer, const json& changes) {
+  fmt::print(
+      "{}: {}\n", text_at(answer, "target"),
+      changes.empty() ? "nothing is changed" : fmt::format("{} changes in force", changes.size()));
+  for (const json& change : changes) {
+    fmt::print("  {}  {}\n    because   {}\n    undo      epulse undo, or by hand: {}\n",
+               text_at(change, "at"), text_at(change, "change"), text_at(change, "reason"),
+               text_at(change, "undo_by_hand"));
+  }
+}
+
+}  // namespace
+
+int run_diff(const DaemonOptions& options) {
+  std::vector<json> answers = ask_daemons(options.state_dir, control::Request{"diff"}.to_line());
+  if (answers.empty()) answers.push_back(left_behind(options.state_dir));
+  bool any = false;
+  for (const json& answer : answers) {
+    const json changes = answer.value("changes", json::array());
+    any = any || !changes.empty();
+    if (options.json) {
+      fmt::print("{}\n", answer.dump());
+    } else {
+      print_changes(answer, changes);
+    }
+  }
+  return any ? 1 : 0;
+}
+
+}  // namespace epulse::cli

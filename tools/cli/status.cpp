@@ -1,0 +1,79 @@
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "agent/control/protocol.hpp"
+#include "tools/cli/daemon_commands.hpp"
+
+namespace epulse::cli {
+namespace {
+
+using nlohmann::json;
+
+void print_line(const char* title, const std::string& text) {
+  if (!text.empty()) fmt::print("  {:<13} {}\n", title, text);
+}
+
+std::string alertmanager_text(const json& sinks) {
+  const auto at = sinks.find("alertmanager");
+  if (at == sinks.end()) return {};
+  const std::string error = text_at(*at, "error");
+  return fmt::format("{}: {} posts taken, {} alarms unsaid, {} lost{}", text_at(*at, "url"),
+                     at->value("posts", 0), at->value("unsaid", 0), at->value("lost", 0),
+                     error.empty() ? "" : "; " + error);
+}
+
+std::string exec_text(const json& sinks) {
+  const auto at = sinks.find("exec");
+  if (at == sinks.end()) return {};
+  return fmt::format("{}: {} runs, {} failed, {} dropped", text_at(*at, "command"),
+                     at->value("runs", 0), at->value("failures", 0), at->value("dropped", 0));
+}
+
+void print_status(const json& status) {
+  const json none = json::array();
+  const json& alarms = status.contains("alarms") ? status["alarms"] : none;
+  const int changes = status.value("changes", 0);
+  const int advice = status.value("advice", 0);
+  fmt::print("epulsed[{}] watches {}, {} backend, mode {}, for {:.0f} s\n", status.value("pid", 0),
+             text_at(status, "target"), text_at(status, "backend"), text_at(status, "mode"),
+             status.value("running_s", 0.0));
+  print_line("backend", text_at(status, "backend_why"));
+  print_line("probes", text_at(status, "probes_cost"));
+  print_line("alarms", alarms.empty() ? "none" : fmt::format("{} firing", alarms.size()));
+  for (const json& alarm : alarms) {
+    const std::string summary =
+        alarm.contains("annotations") ? text_at(alarm["annotations"], "summary") : "";
+    print_line("", fmt::format("since {}: {}", text_at(alarm, "since"), summary));
+  }
+  const json sinks = status.value("sinks", json::object());
+  print_line("alertmanager", alertmanager_text(sinks));
+  print_line("exec", exec_text(sinks));
+  print_line("changes", changes == 0 ? "none"
+                                     : fmt::format("{} in force{} (epulse diff)", changes,
+                                                   status.value("verifying", false)
+                                                       ? ", the last one being verified"
+                                                       : ""));
+  print_line("advice", advice == 0 ? "none" : fmt::format("{} (epulse advise)", advice));
+  for (const json& why : status.value("why_no_advice", none)) {
+    if (advice == 0 && why.is_string()) print_line("", why.get<std::string>());
+  }
+}
+
+}  // namespace
+
+int run_status(const DaemonOptions& options) {
+  bool fires = false;
+  for (const json& status :
+       ask_running_daemons(options.state_dir, control::Request{"status"}.to_line())) {
+    fires = fires || !status.value("alarms", json::array()).empty();
+    if (options.json) {
+      fmt::print("{}\n", status.dump());
+    } else {
+      print_status(status);
+    }
+  }
+  return fires ? 1 : 0;
+}
+
+}  // namespace epulse::cli
