@@ -111,6 +111,15 @@ TargetSample sample_of(uint64_t time_ns) {
   return sample;
 }
 
+struct Recorded final : record::RecordVisitor {
+  void on_meta(const record::Meta& all) override { meta = all; }
+  void on_interval(const model::EpollSnapshot& one, const record::ThreadNames&) override {
+    times_ns.push_back(one.time_ns);
+  }
+  record::Meta meta;
+  std::vector<uint64_t> times_ns;
+};
+
 TEST(FlightRecorder, WritesTheSecondsBeforeAndAfter) {
   const TempDir dir;
   FlightRecorder recorder({.dir = dir.path(), .before_s = 3, .after_s = 2, .files_max = 2}, 1000,
@@ -120,10 +129,12 @@ TEST(FlightRecorder, WritesTheSecondsBeforeAndAfter) {
   const std::string path = recorder.capture("it is late");
   EXPECT_EQ(recorder.capture("another, at once"), path) << "one recording shows both";
   for (uint64_t t = 11; t <= 20; ++t) recorder.keep(sample_of(t));
-  const record::Recording recording = record::read_recording(path);
-  EXPECT_EQ(recording.damage, "");
-  EXPECT_EQ(recording.intervals, 5U) << "three before, two after";
-  EXPECT_EQ(recording.meta.at("alarm"), "it is late");
+  record::FileSource file(path);
+  Recorded recorded;
+  const record::RecordCondition condition = record::scan_recording(file, path, recorded);
+  EXPECT_TRUE(condition.whole()) << text_of(condition);
+  EXPECT_EQ(recorded.times_ns, (std::vector<uint64_t>{8, 9, 10, 11, 12})) << "before and after";
+  EXPECT_EQ(recorded.meta.at("alarm"), "it is late");
   for (int i = 0; i < 3; ++i) {
     recorder.capture("again");
     recorder.finish();
