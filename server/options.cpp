@@ -103,6 +103,16 @@ void add_tls_options(CLI::App& app, tls::Options& options, std::string& minimum)
       ->needs(certificate);
 }
 
+// Memory for a message doubles as it arrives.
+std::string contradiction(const SessionOptions& session) {
+  const std::size_t least = 2 * session.max_message_bytes;
+  if (session.gathering_cap_bytes == 0 || session.gathering_cap_bytes >= least) return {};
+  return fmt::format(
+      "--gathering-cap {} has no room for a message of --max-message {} on its way: give {} or "
+      "more, or 0 for no limit",
+      session.gathering_cap_bytes, session.max_message_bytes, least);
+}
+
 }  // namespace
 
 ParsedOptions parse_options(int argc, char** argv) {
@@ -129,8 +139,8 @@ ParsedOptions parse_options(int argc, char** argv) {
       ->check(CLI::Range(1U, ws::kMaxMessageBytes));
   app.add_option(
       "--gathering-cap", options.server.session.gathering_cap_bytes,
-      "Bytes that a worker's messages may hold which have not wholly arrived (more: close "
-      "1013)");
+      "Bytes that a worker's messages may hold which have not wholly arrived (more: the largest is "
+      "closed with 1013); 0: no limit");
   app.add_option("--max-connections", options.server.session.max_connections,
                  "Connections served at once (more: 503); 0: as many as the limit of open files "
                  "lets be, per process with epoll, per worker with io_uring");
@@ -204,6 +214,10 @@ ParsedOptions parse_options(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return {std::nullopt, app.exit(error)};
     fmt::print(stderr, "epulse-ws: {}; see epulse-ws --help\n", error.what());
+    return {std::nullopt, kUsageStatus};
+  }
+  if (const std::string why = contradiction(options.server.session); !why.empty()) {
+    fmt::print(stderr, "epulse-ws: {}; see epulse-ws --help\n", why);
     return {std::nullopt, kUsageStatus};
   }
   options.server.session.idle_timeout_ns = static_cast<std::uint64_t>(idle_seconds * 1e9);

@@ -27,6 +27,7 @@ bool take_histogram(ByteReader& in, model::Histogram& histogram) {
 template <size_t N>
 bool take_histograms(ByteReader& in, std::array<model::Histogram, N>& histograms) {
   const uint64_t stored = in.number();
+  if (stored > kHistogramsMax) return false;
   for (uint64_t i = 0; i < stored && in.ok(); ++i) {
     model::Histogram unknown(histograms[0].shape());
     if (!take_histogram(in, i < N ? histograms[i] : unknown)) return false;
@@ -41,6 +42,7 @@ void take_name(ByteReader& in, uint32_t id, ThreadNames& names) {
 
 bool take_workers(ByteReader& in, model::EpollSnapshot& interval, ThreadNames& names) {
   const uint64_t workers = in.number();
+  if (workers > kWorkersInBlockMax) return false;
   for (uint64_t i = 0; i < workers && in.ok(); ++i) {
     model::WorkerStats worker;
     worker.key.epoll_id = in.number();
@@ -75,6 +77,7 @@ bool take_interval(ByteReader in, RecordVisitor& visitor) {
   losses.targets_dropped = in.number();
   losses.runs_missed = in.number();
   const uint64_t cpus = in.number();
+  if (cpus > kCpusMax) return false;
   for (uint64_t cpu = 0; cpu < cpus && in.ok(); ++cpu) {
     losses.waits_dropped_by_cpu.push_back(in.number());
   }

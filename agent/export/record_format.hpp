@@ -29,6 +29,10 @@ inline constexpr size_t kBlockHeaderBytes = 16;
 inline constexpr uint32_t kPayloadBytesMax = 64U << 20;
 // So many single waits to a block: some 90 KB, which is what damage to one byte may cost.
 inline constexpr size_t kWaitsInBlockMax = 4096;
+// More is malformed, so that a small file does not become much memory.
+inline constexpr uint64_t kWorkersInBlockMax = 4096;  // as the probe's table
+inline constexpr uint64_t kCpusMax = 65536;
+inline constexpr uint64_t kHistogramsMax = 64;  // of one kind, of a worker
 
 enum class BlockType : uint32_t {
   kMeta = 1,      // pairs of texts

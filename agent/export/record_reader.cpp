@@ -19,18 +19,27 @@ struct Block {
   std::string_view payload;
 };
 
-// Nullopt when no intact block begins there.
-std::optional<Block> block_at(RecordSource& source, uint64_t at) {
+// What may be read in vain, so that a file made of headers that claim all of the rest does not take
+// time by the square of its size.
+constexpr uint64_t kVainBytesMin = kPayloadBytesMax;
+constexpr uint64_t kVainShare = 16;
+
+// Nullopt when no intact block begins there, or `vain_bytes` do not suffice to look.
+std::optional<Block> block_at(RecordSource& source, uint64_t at, uint64_t& vain_bytes) {
   const std::string_view header = source.view(at, kBlockHeaderBytes);
   if (header.size() < kBlockHeaderBytes || !header.starts_with(kBlockMarker)) return {};
   uint32_t fields[3];  // type, payload bytes, checksum
   memcpy(fields, header.data() + kBlockMarker.size(), sizeof(fields));
   const uint32_t size = fields[1];
   if (size > kPayloadBytesMax || size > source.size() - at - kBlockHeaderBytes) return {};
+  if (size > vain_bytes) return {};
   const std::string_view whole = source.view(at, kBlockHeaderBytes + size);
   if (whole.size() < kBlockHeaderBytes + size) return {};
   const std::string_view payload = whole.substr(kBlockHeaderBytes);
-  if (block_checksum(whole.substr(kBlockMarker.size(), 8), payload) != fields[2]) return {};
+  if (block_checksum(whole.substr(kBlockMarker.size(), 8), payload) != fields[2]) {
+    vain_bytes -= size;
+    return {};
+  }
   return Block{static_cast<BlockType>(fields[0]), payload};
 }
 
@@ -40,13 +49,14 @@ bool magic_at(RecordSource& source, uint64_t at) {
 
 // The first byte from `at` on where an intact block or another file begins; the size of the file
 // when there is none.
-uint64_t find_intact(RecordSource& source, uint64_t at) {
+uint64_t find_intact(RecordSource& source, uint64_t at, uint64_t& vain_bytes) {
   while (at < source.size()) {
     const std::string_view part = source.view(at, kSearchBytes);
-    const size_t found = std::min(part.find(kBlockMarker), part.find(kMagic));
+    const size_t marker = part.find(kBlockMarker);
+    const size_t found = std::min(marker, part.substr(0, marker).find(kMagic));
     if (found != std::string_view::npos) {
       at += found;
-      if (magic_at(source, at) || block_at(source, at)) return at;
+      if (magic_at(source, at) || block_at(source, at, vain_bytes)) return at;
       ++at;
     } else if (part.size() < kSearchBytes) {
       break;
@@ -94,6 +104,7 @@ RecordCondition scan_recording(RecordSource& source, const std::string& name,
   RecordCondition condition;
   uint64_t at = 0;
   uint64_t next_progress = kProgressBytes;
+  uint64_t vain_bytes = std::max(kVainBytesMin, kVainShare * source.size());
   while (at < source.size()) {
     if (progress && at >= next_progress) {
       progress(static_cast<double>(at) / static_cast<double>(source.size()));
@@ -104,7 +115,7 @@ RecordCondition scan_recording(RecordSource& source, const std::string& name,
       condition.ended = false;
       continue;
     }
-    const std::optional<Block> block = block_at(source, at);
+    const std::optional<Block> block = block_at(source, at, vain_bytes);
     uint64_t next = 0;
     if (block) {
       next = at + kBlockHeaderBytes + block->payload.size();
@@ -114,7 +125,7 @@ RecordCondition scan_recording(RecordSource& source, const std::string& name,
         continue;
       }
     } else {
-      next = find_intact(source, at + 1);
+      next = find_intact(source, at + 1, vain_bytes);
     }
     add_damage(condition, {at, next - at});
     condition.ended = false;

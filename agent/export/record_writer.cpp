@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <utility>
 
 #include "agent/error.hpp"
 #include "agent/export/byte_stream.hpp"
@@ -130,8 +131,8 @@ void RecordWriter::waits(std::span<const epoll_wait_record> waits) {
 }
 
 void RecordWriter::finish() {
+  if (before_bytes_ != 0) return join_files();
   block(BlockType::kEnd, {});
-  if (before_bytes_ != 0) join_files();
 }
 
 // Each file of a ring can be read by itself, so it has all meta.
@@ -146,25 +147,46 @@ void RecordWriter::start_next_file() {
   block(BlockType::kMeta, encode(meta_));
 }
 
-// Into the older one, which then takes the newer one's place: at each instant the newest is there.
+// Into a third file, which takes the newer one's place when it has its end: until then that one
+// counts as cut short, and the two are what they were.
 void RecordWriter::join_files() {
+  const std::string joined = path_ + ".joined";
+  const uint64_t newer_bytes = std::exchange(bytes_, 0);
   close(fd_);
-  fd_ = open(before_path_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
-  if (fd_ < 0) fail("cannot append to {}: {}", before_path_, errno_text(errno));
-  FileSource newer(path_);
-  bytes_ = before_bytes_;
-  before_bytes_ = 0;
-  for (uint64_t at = 0; at < newer.size();) {
-    const std::string_view part = newer.view(at, kCopyBytes);
+  fd_ = open(joined.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (fd_ < 0) fail("cannot create {}: {}", joined, errno_text(errno));
+  try {
+    append_file(before_path_, before_bytes_);
+    append_file(path_, newer_bytes);
+    before_bytes_ = 0;
+    block(BlockType::kEnd, {});
+    if (rename(joined.c_str(), path_.c_str()) != 0) {
+      fail("cannot rename {} to {}: {}", joined, path_, errno_text(errno));
+    }
+  } catch (const Error& error) {
+    unlink(joined.c_str());
+    fail("{}; its halves stay: cat {} {} > whole.data", error.what(), before_path_, path_);
+  }
+  unlink(before_path_.c_str());
+}
+
+void RecordWriter::append_file(const std::string& path, uint64_t bytes) {
+  FileSource source(path);
+  for (uint64_t at = 0; at < bytes;) {
+    const std::string_view part = source.view(at, std::min<uint64_t>(kCopyBytes, bytes - at));
+    if (part.empty()) fail("cannot read {}: it ends after {} of {} bytes", path, at, bytes);
     write_all(part);
     at += part.size();
-  }
-  if (rename(before_path_.c_str(), path_.c_str()) != 0) {
-    fail("cannot rename {} to {}: {}", before_path_, path_, errno_text(errno));
   }
 }
 
 void RecordWriter::block(BlockType type, std::string_view payload) {
+  if (payload.size() > kPayloadBytesMax) {
+    fail(
+        "cannot write {}: an interval of {} bytes is more than a reader takes ({}); record fewer "
+        "processes, or shorter intervals",
+        path_, payload.size(), kPayloadBytesMax);
+  }
   const uint32_t fields[2] = {static_cast<uint32_t>(type), static_cast<uint32_t>(payload.size())};
   const std::string_view head(reinterpret_cast<const char*>(fields), sizeof(fields));
   const uint32_t checksum = block_checksum(head, payload);

@@ -34,6 +34,7 @@ class RecordWriter {
   void write_all(std::string_view data);
   void start_next_file();
   void join_files();
+  void append_file(const std::string& path, uint64_t bytes);
 
   std::string path_;
   std::string before_path_;

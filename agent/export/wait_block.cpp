@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "agent/export/byte_stream.hpp"
+#include "agent/export/record_format.hpp"
 
 namespace epulse::record {
 namespace {
@@ -60,7 +61,7 @@ bool decode_waits(std::string_view payload, std::vector<epoll_wait_record>& wait
   const uint64_t stages = in.number();
   const uint64_t items = in.number();
   const uint64_t worker_count = in.number();
-  if (worker_count > in.left()) return false;
+  if (worker_count > kWaitsInBlockMax) return false;
   std::vector<WaitWorker> workers(worker_count);
   for (WaitWorker& worker : workers) {
     worker.epoll_id = in.number();
@@ -68,7 +69,9 @@ bool decode_waits(std::string_view payload, std::vector<epoll_wait_record>& wait
     worker.epfd = static_cast<int32_t>(in.number());
   }
   const uint64_t count = in.number();
-  if (count > in.left() / kWaitBytesMin) return false;
+  if (!in.ok() || count > std::min<uint64_t>(kWaitsInBlockMax, in.left() / kWaitBytesMin)) {
+    return false;
+  }
   waits.reserve(count);
   uint64_t time_ns = 0;
   for (uint64_t i = 0; i < count; ++i) {

@@ -118,12 +118,14 @@ void EpollTotal::add(const EpollSnapshot& interval) {
   total_.detailed_ns += interval.detailed_ns;
   total_.losses.add(interval.losses);
   for (const WorkerStats& worker : interval.workers) {
-    const auto known = std::find_if(total_.workers.begin(), total_.workers.end(),
-                                    [&](const WorkerStats& w) { return w.key == worker.key; });
-    if (known == total_.workers.end()) {
+    const auto known = places_.find(worker.key);
+    if (known != places_.end()) {
+      total_.workers[known->second].merge(worker);
+    } else if (total_.workers.size() < kWorkersMax) {
+      places_.emplace(worker.key, total_.workers.size());
       total_.workers.push_back(worker);
     } else {
-      known->merge(worker);
+      total_.losses.workers_dropped += worker.waits();
     }
   }
 }

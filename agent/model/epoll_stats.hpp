@@ -95,14 +95,18 @@ class EpollIntervals {
   std::map<WorkerKey, WorkerStats> last_;
 };
 
-// Sums intervals, so that workers that ended stay in the total.
+// Sums intervals, so that workers that ended stay in the total: kWorkersMax of them (some 60 KB
+// each). The waits of more count as workers_dropped.
 class EpollTotal {
  public:
+  static constexpr size_t kWorkersMax = 4096;
+
   void add(const EpollSnapshot& interval);
   const EpollSnapshot& total() const { return total_; }
 
  private:
   EpollSnapshot total_;
+  std::map<WorkerKey, size_t> places_;  // in total_.workers
 };
 
 }  // namespace epulse::model

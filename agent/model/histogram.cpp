@@ -16,7 +16,14 @@ uint64_t HistogramShape::low(uint32_t slot) const {
 
 Histogram::Histogram(HistogramShape shape, uint64_t count, uint64_t sum, uint64_t max,
                      const __u64* slots)
-    : shape_(shape), count_(count), sum_(sum), max_(max), slots_(slots, slots + shape.slots()) {}
+    : shape_(shape), count_(count), sum_(sum), max_(max), slots_(slots, slots + shape.slots()) {
+  drop_zeros();
+}
+
+void Histogram::drop_zeros() {
+  const auto is_zero = [](uint64_t n) { return n == 0; };
+  if (std::all_of(slots_.begin(), slots_.end(), is_zero)) slots_ = {};
+}
 
 Histogram Histogram::live(HistogramShape shape, uint64_t sum, uint64_t max, const __u64* slots) {
   Histogram copy(shape, 0, sum, max, slots);
@@ -25,6 +32,8 @@ Histogram Histogram::live(HistogramShape shape, uint64_t sum, uint64_t max, cons
 }
 
 void Histogram::record(uint64_t value, uint64_t times) {
+  if (times == 0) return;
+  slots_.resize(shape_.slots());
   slots_[epulse_hist_slot(value, shape_.exact_bits, shape_.max_bits)] += times;
   count_ += times;
   sum_ += value * times;
@@ -32,7 +41,8 @@ void Histogram::record(uint64_t value, uint64_t times) {
 }
 
 void Histogram::merge(const Histogram& other) {
-  for (size_t i = 0; i < slots_.size(); ++i) slots_[i] += other.slots_[i];
+  if (!other.slots_.empty()) slots_.resize(shape_.slots());
+  for (size_t i = 0; i < other.slots_.size(); ++i) slots_[i] += other.slots_[i];
   count_ += other.count_;
   sum_ += other.sum_;
   max_ = std::max(max_, other.max_);
@@ -40,12 +50,14 @@ void Histogram::merge(const Histogram& other) {
 
 Histogram Histogram::since(const Histogram& earlier) const {
   Histogram change(shape_);
+  change.slots_ = slots_;
   uint32_t highest = 0;
   for (uint32_t i = 0; i < slots_.size(); ++i) {
-    change.slots_[i] = slots_[i] - earlier.slots_[i];
+    if (!earlier.slots_.empty()) change.slots_[i] -= earlier.slots_[i];
     if (change.slots_[i] != 0) highest = i;
     change.count_ += change.slots_[i];
   }
+  change.drop_zeros();
   change.sum_ = sum_ - earlier.sum_;
   if (change.count_ != 0) {
     change.max_ = max_ > earlier.max_ ? max_ : std::min(max_, shape_.low(highest + 1) - 1);

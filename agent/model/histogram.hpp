@@ -27,7 +27,7 @@ inline constexpr HistogramShape kItemsShape{EPULSE_ITEMS_EXACT_BITS, EPULSE_ITEM
 // that rank, and exact where slots are one wide (below 32 ns, below 1,024 items).
 class Histogram {
  public:
-  explicit Histogram(HistogramShape shape) : shape_(shape), slots_(shape.slots()) {}
+  explicit Histogram(HistogramShape shape) : shape_(shape) {}
   // `slots` has shape.slots() elements.
   Histogram(HistogramShape shape, uint64_t count, uint64_t sum, uint64_t max, const __u64* slots);
   // Read while the kernel may be writing: what the slots hold is the count, since a reader may come
@@ -49,15 +49,18 @@ class Histogram {
   }
   // The value at rank ceil(q * count), 0 <= q <= 1; 0 when empty.
   uint64_t quantile(double q) const;
+  // shape().slots() of them; none when all are zero.
   const std::vector<uint64_t>& slots() const { return slots_; }
   bool operator==(const Histogram&) const = default;
 
  private:
+  void drop_zeros();
+
   HistogramShape shape_;
   uint64_t count_ = 0;
   uint64_t sum_ = 0;
   uint64_t max_ = 0;
-  std::vector<uint64_t> slots_;
+  std::vector<uint64_t> slots_;  // most histograms of most workers stay empty: no memory for them
 };
 
 }  // namespace epulse::model

@@ -83,8 +83,8 @@ std::string json_text(std::string_view text) {
     } else if (c == '"' || c == '\\') {
       quoted += '\\';
       quoted += c;
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      quoted += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+    } else if (is_control(character)) {  // of U+0080 to U+009F the last byte is the number
+      quoted += fmt::format("\\u{:04x}", static_cast<unsigned char>(character.back()));
     } else {
       quoted += character;
     }

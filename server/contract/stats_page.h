@@ -46,7 +46,8 @@ struct epulse_stats_worker {
   __u64 handshake_ns;    /* sum over all accepted, from accept to the answer */
   __u64
       handshake_buckets[EPULSE_STATS_HANDSHAKE_BUCKETS]; /* handshake_buckets.hpp has the bounds */
-  __u64 slow_skipped; /* topic messages not queued to a client whose backlog was past the cap */
+  __u64 slow_skipped;     /* topic messages not queued to a client whose backlog was past the cap */
+  __u64 gathering_closed; /* connections closed for their unfinished message: --gathering-cap */
 };
 
 #ifdef __cplusplus

@@ -17,7 +17,7 @@ struct Counter {
   double unit = 1;  // what one of the field's is in the metric's unit
 };
 
-constexpr std::array<Counter, 18> kCounters = {{
+constexpr std::array<Counter, 19> kCounters = {{
     {"connections", "connections", "gauge", "WebSocket connections open now",
      &epulse_stats_worker::connections},
     {"accepted", "handshakes_total", "counter", "Opening handshakes completed",
@@ -51,6 +51,9 @@ constexpr std::array<Counter, 18> kCounters = {{
     {"slow_skipped", "slow_skipped_total", "counter",
      "Topic messages not queued to a subscriber whose backlog was past the cap",
      &epulse_stats_worker::slow_skipped},
+    {"gathering_closed", "gathering_closed_total", "counter",
+     "Connections closed because unfinished messages passed --gathering-cap",
+     &epulse_stats_worker::gathering_closed},
     {"published", "published_total", "counter", "Topic messages taken from clients",
      &epulse_stats_worker::published},
     {"delivered", "delivered_total", "counter", "Topic messages queued to subscribers",

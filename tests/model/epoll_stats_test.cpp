@@ -55,6 +55,15 @@ TEST(EpollTotal, KeepsWorkersThatEnded) {
   EXPECT_EQ(total.total().duration_ns, 20U);
 }
 
+TEST(EpollTotal, CountsTheWaitsOfWorkersThatItHasNoRoomFor) {
+  EpollTotal total;
+  for (uint32_t tid = 1; tid <= EpollTotal::kWorkersMax + 3; ++tid) {
+    total.add(snapshot(tid, {worker(1, tid, 7)}));
+  }
+  EXPECT_EQ(total.total().workers.size(), EpollTotal::kWorkersMax);
+  EXPECT_EQ(total.total().losses.workers_dropped, 21U);
+}
+
 TEST(Verdict, NamesWhoTakesTheTime) {
   WorkerStats stats = worker(1, 1, 10);
   EXPECT_EQ(verdict(WorkerStats{}), "idle");

@@ -164,6 +164,20 @@ TEST(Record, ARingKeepsTheNewest) {
   EXPECT_THROW(RecordWriter("/dev/null", kRingBytes), Error);
 }
 
+TEST(Record, ARingThatCannotBeJoinedKeepsItsHalves) {
+  const TempDir directory;
+  const std::string path = directory.file("ring");
+  std::filesystem::create_directory(path + ".joined");
+  RecordWriter writer(path, 100'000);
+  std::vector<epoll_wait_record> waits(1000, wait_record(1));
+  while (!std::filesystem::exists(path_before(path))) writer.waits(waits);
+  writer.waits(waits);
+  EXPECT_THROW(writer.finish(), Error);
+  EXPECT_FALSE(parse_recording(read_text(path)).condition.ended) << "else it would seem whole";
+  const Recording both = parse_recording(read_text(path_before(path)) + read_text(path));
+  EXPECT_EQ(both.condition.damaged_places, 0U);
+}
+
 // At every byte: all whole blocks before the cut are there, nothing else, and the report says so.
 TEST(Record, CutAtEveryByteGivesEveryWholeBlock) {
   const std::string whole = contents();
@@ -249,6 +263,47 @@ TEST(Record, ABlockWithAMalformedBodyAddsNothing) {
     EXPECT_EQ(damaged.condition.damaged_places, 1U) << i;
     EXPECT_TRUE(same_contents(damaged, without_block(contents(), i))) << i;
   }
+}
+
+// A small file must not become much memory, nor take long.
+TEST(Record, WhatIsMoreThanTheProbesCouldCountIsMalformed) {
+  ByteWriter waits;
+  for (const uint64_t number : {5, 4, 1'000'000}) waits.number(number);  // stages, items, workers
+  ByteWriter interval;
+  for (int i = 0; i < 9; ++i) interval.number(0);  // times, losses, CPUs
+  interval.number(kWorkersInBlockMax + 1);
+  RecordVisitor nobody;
+  EXPECT_FALSE(decode_block(BlockType::kWaits, waits.str() + std::string(4'000'000, '\0'), nobody));
+  EXPECT_FALSE(
+      decode_block(BlockType::kInterval, interval.str() + std::string(100'000, '\0'), nobody));
+  // A table of workers that is cut short is no table of none.
+  ByteWriter cut;
+  for (const uint64_t number : {5, 4, 3, 1, 1}) cut.number(number);
+  EXPECT_FALSE(decode_block(BlockType::kWaits, cut.str(), nobody));
+}
+
+TEST(Record, HeadersThatClaimAllOfTheRestAreNotReadForEver) {
+  struct Counting final : RecordSource {
+    explicit Counting(std::string_view contents) : memory(contents) {}
+    std::string_view view(uint64_t at, size_t bytes) override {
+      const std::string_view found = memory.view(at, bytes);
+      if (bytes > 64 << 10) asked += found.size();
+      return found;
+    }
+    uint64_t size() const override { return memory.size(); }
+    MemorySource memory;
+    uint64_t asked = 0;
+  };
+  std::string file(kMagic);
+  constexpr uint32_t kHeaders = 1 << 18;
+  for (uint32_t i = 1; i < kHeaders; ++i) {
+    const uint32_t fields[3] = {3, (kHeaders - i - 1) * 16, 0};
+    file.append(kBlockMarker).append(reinterpret_cast<const char*>(fields), sizeof(fields));
+  }
+  Counting source(file);
+  RecordVisitor nobody;
+  EXPECT_FALSE(scan_recording(source, "file", nobody).whole());
+  EXPECT_LE(source.asked, 64 * file.size()) << "2^37 bytes without a limit";
 }
 
 // What a terminal or a page would take for more than text.

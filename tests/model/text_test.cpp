@@ -28,6 +28,8 @@ TEST(Text, Counts) {
 TEST(Text, JsonIsEscaped) {
   EXPECT_EQ(json_text("a\"b\\c\n"), "\"a\\\"b\\\\c\\u000a\"");
   EXPECT_EQ(json_text(""), "\"\"");
+  // What a terminal obeys: ESC, DEL, and CSI as one character.
+  EXPECT_EQ(json_text("\x1b[\x7f\xc2\x9b"), "\"\\u001b[\\u007f\\u009b\"");
 }
 
 }  // namespace

@@ -317,23 +317,45 @@ TEST(Limits, WithoutDescriptorsItWaitsSaysSoAndGoesOn) {
 }
 
 TEST(Limits, UnfinishedMessagesOfAllConnectionsAreCapped) {
-  const ServerChild server({"--workers", "1", "--gathering-cap", "200000"});
-  // Gathered in a buffer that doubles: 60,000 to 120,000 bytes of memory.
-  const Bytes start = client_frame(Opcode::kBinary, Bytes(60'000, 1), false);
-  TestClient first = TestClient::open(server.port());
-  first.send_raw(start);
-  first.send(Opcode::kPing, "");
-  ASSERT_EQ(first.receive().kind, Kind::kPong);  // so that it was read
-  TestClient greedy = TestClient::open(server.port());
-  greedy.send_raw(client_frame(Opcode::kBinary, Bytes(150'000, 1), false));
-  expect_close(greedy, CloseCode::kTryAgainLater);
-
-  TestClient late = TestClient::open(server.port());
-  late.send_raw(start);
-  for (TestClient* const client : {&first, &late}) {
-    client->send(Opcode::kContinuation, "end");
-    EXPECT_EQ(client->receive().payload.size(), 60'003U);
+  const ServerChild server(
+      {"--workers", "1", "--max-message", "600000", "--gathering-cap", "1200000"});
+  const auto start = [&](TestClient& client, std::size_t bytes) {
+    client.send_raw(client_frame(Opcode::kBinary, Bytes(bytes, 1), false));
+    client.send(Opcode::kPing, "");  // its pong: so that it was read
+    return client.receive();
+  };
+  const auto end = [](TestClient& client) {
+    client.send(Opcode::kContinuation, "end");
+    return client.receive().payload.size();
+  };
+  TestClient small = TestClient::open(server.port());
+  EXPECT_EQ(start(small, 20'000).kind, Kind::kPong);
+  // Gathered in a buffer that doubles: 500,000 to a million bytes of memory each.
+  std::vector<TestClient> greedy;
+  for (int i = 0; i < 4; ++i) {
+    greedy.push_back(TestClient::open(server.port()));
+    greedy.back().send_raw(client_frame(Opcode::kBinary, Bytes(500'000, 1), false));
+    ASSERT_TRUE(
+        eventually([&] { return stat(server.port(), "gathering_closed") + 2 >= greedy.size(); }));
   }
+  // Those who hold much have gone, and not who comes now.
+  TestClient late = TestClient::open(server.port());
+  EXPECT_EQ(start(late, 200'000).kind, Kind::kPong);
+  EXPECT_EQ(end(late), 200'003U);
+  EXPECT_EQ(end(small), 20'003U);
+  std::size_t closed = 0;
+  for (TestClient& client : greedy) {
+    client.send(Opcode::kPing, "");
+    if (client.receive().kind == Kind::kClose) ++closed;
+  }
+  EXPECT_EQ(closed, stat(server.port(), "gathering_closed"));
+  EXPECT_GE(closed, 2U);
+}
+
+TEST(Limits, AMessageThatUnfinishedOnesMayNotHoldIsRefusedAtTheStart) {
+  ServerChild server({"--max-message", "1000", "--gathering-cap", "1500"});
+  EXPECT_EQ(server.wait(), 2);
+  EXPECT_NE(server.err().find("--gathering-cap"), std::string::npos) << server.err();
 }
 
 // The kernel's FDSize: the table as it is, not what is used of it.

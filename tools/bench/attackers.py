@@ -140,7 +140,8 @@ def slow_subscriber(target):
     def publish():
         publisher.sendall(message)
         while select.select([publisher], [], [], 0)[0]:
-            publisher.recv(1 << 16)
+            if not publisher.recv(1 << 16):
+                raise ConnectionError("the server ended the publisher")
     for _ in range(96):
         publish()
     target.ready()
@@ -232,6 +233,26 @@ def held_bombs(target):
         for index in _lost(crowd.all)[:2]:
             crowd.again(index)
             crowd.send(index, half)
+
+
+def held_halves(target):
+    """100 connections hold all but the end of a message of 1 MiB; who is thrown out comes back."""
+    half = ws.frame(ws.BINARY, bytes(MAX_MESSAGE - 1024), fin=False)
+    size = 100
+    crowd = Crowd(size, lambda: ws.upgraded(target.address))
+    sent = [0] * size
+    for index in list(range(size)) * 20:
+        sent[index] += max(0, crowd.send(index, half[sent[index]:]))
+    target.ready()
+    index = 0
+    for _ in target.pace(10 * size):
+        index = (index + 1) % size
+        if sent[index] < len(half):
+            took = crowd.send(index, half[sent[index]:])
+            sent[index] = sent[index] + took if took >= 0 else 0
+        elif index in _lost([crowd.all[index]]):
+            crowd.again(index)
+            sent[index] = 0
 
 
 def _huge(target, length):
@@ -370,7 +391,7 @@ def tls_middle(target):
 
 
 ATTACKS = {function.__name__: function for function in (
-    slow_handshake, slow_echo, slow_subscriber, fragments, segments, pings, bombs, held_bombs,
+    slow_handshake, slow_echo, slow_subscriber, fragments, segments, pings, bombs, held_bombs, held_halves,
     length_63, length_62, half_open, silent, tls_garbage, tls_cut, tls_middle)}
 
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,7 +14,9 @@ namespace epulse::cli {
 Command::Command(const std::vector<std::string>& arguments) {
   int gate[2];
   int failure[2];
-  if (pipe2(gate, O_CLOEXEC) != 0 || pipe2(failure, O_CLOEXEC) != 0) {
+  // A socket, not a pipe: to open the gate of a command that Ctrl-C has ended must not end us.
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, gate) != 0 ||
+      pipe2(failure, O_CLOEXEC) != 0) {
     fail("cannot start {}: {}", arguments[0], errno_text(errno));
   }
   pid_ = fork();
@@ -33,7 +36,7 @@ Command::~Command() {
 }
 
 void Command::start() {
-  if (write(gate_, "", 1) != 1) fail("cannot start {}: {}", name_, errno_text(errno));
+  if (send(gate_, "", 1, MSG_NOSIGNAL) != 1) fail("cannot start {}: {}", name_, errno_text(errno));
   int error = 0;
   if (read(failure_, &error, sizeof(error)) > 0) {
     fail("cannot run {}: {}", name_, errno_text(error));

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "agent/model/text.hpp"
+
 namespace epulse::cli {
 namespace {
 
@@ -21,7 +23,9 @@ struct TextOf {
   std::string operator()(std::monostate /*unknown*/) const { return {}; }
   std::string operator()(uint64_t number) const { return fmt::format("{}", number); }
   std::string operator()(double number) const { return fmt::format("{}", number); }
-  std::string operator()(const std::string& text) const { return quoted(text, separator); }
+  std::string operator()(const std::string& text) const {
+    return quoted(model::printable(text), separator);
+  }
 
   std::string_view separator;
 };

@@ -90,7 +90,13 @@ std::optional<std::vector<Key>> Terminal::keys() {
 
 void Terminal::suspend() {
   leave();
-  raise(SIGSTOP);  // SIGTSTP itself is blocked
+  // Not SIGSTOP: where no shell could continue us, the kernel drops a SIGTSTP.
+  sigset_t stop;
+  sigemptyset(&stop);
+  sigaddset(&stop, SIGTSTP);
+  pthread_sigmask(SIG_UNBLOCK, &stop, nullptr);
+  raise(SIGTSTP);
+  pthread_sigmask(SIG_BLOCK, &stop, nullptr);
   enter();
 }
 

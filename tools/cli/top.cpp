@@ -70,11 +70,14 @@ class Top {
     Terminal terminal;
     Screen screen(wants_colours());
     screen.show({.title = "waiting for the first interval", .notes = {}, .table = {}});
+    bool changed = true;
     for (uint64_t n = 0; !enough(n);) {
-      terminal.draw(screen.lines(terminal_size().value_or(ScreenSize{})));
+      if (changed) terminal.draw(screen.lines(terminal_size().value_or(ScreenSize{})));
+      changed = true;
       switch (watch_.next()) {
         case Watch::Event::kTick:
-          if (!source_.tick()) break;
+          changed = source_.tick();
+          if (!changed) break;
           ++n;
           screen.show(source_.view());
           if (source_.ended()) return End::kExited;

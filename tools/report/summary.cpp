@@ -1,6 +1,11 @@
 #include "tools/report/summary.hpp"
 
 namespace epulse::report {
+namespace {
+
+constexpr size_t kNamesMax = 2 * model::EpollTotal::kWorkersMax;  // threads and processes
+
+}  // namespace
 
 void WaitDigest::add(const epoll_wait_record& wait) {
   ++count;
@@ -21,7 +26,9 @@ void Summary::on_meta(const record::Meta& meta) {
 }
 
 void Summary::on_interval(const model::EpollSnapshot& interval, const record::ThreadNames& names) {
-  for (const auto& [id, name] : names) names_[id] = name;
+  for (const auto& [id, name] : names) {
+    if (names_.size() < kNamesMax) names_[id] = name;
+  }
   total_.add(interval);
   timeline_.add(interval);
   ++intervals_;
