@@ -268,7 +268,7 @@ TEST(Record, ABlockWithAMalformedBodyAddsNothing) {
 // A small file must not become much memory, nor take long.
 TEST(Record, WhatIsMoreThanTheProbesCouldCountIsMalformed) {
   ByteWriter waits;
-  for (const uint64_t number : {5, 4, 1'000'000}) waits.number(number);  // stages, items, workers
+  for (const uint64_t number : {5U, 4U, 1'000'000U}) waits.number(number);  // stages, items, workers
   ByteWriter interval;
   for (int i = 0; i < 9; ++i) interval.number(0);  // times, losses, CPUs
   interval.number(kWorkersInBlockMax + 1);
@@ -278,7 +278,7 @@ TEST(Record, WhatIsMoreThanTheProbesCouldCountIsMalformed) {
       decode_block(BlockType::kInterval, interval.str() + std::string(100'000, '\0'), nobody));
   // A table of workers that is cut short is no table of none.
   ByteWriter cut;
-  for (const uint64_t number : {5, 4, 3, 1, 1}) cut.number(number);
+  for (const uint64_t number : {5U, 4U, 3U, 1U, 1U}) cut.number(number);
   EXPECT_FALSE(decode_block(BlockType::kWaits, cut.str(), nobody));
 }
 

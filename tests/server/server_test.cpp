@@ -353,7 +353,7 @@ TEST(Limits, UnfinishedMessagesOfAllConnectionsAreCapped) {
 }
 
 TEST(Limits, AMessageThatUnfinishedOnesMayNotHoldIsRefusedAtTheStart) {
-  ServerChild server({"--max-message", "1000", "--gathering-cap", "1500"});
+  Child server({EPULSE_WS_PATH, "--max-message", "1000", "--gathering-cap", "1500"});
   EXPECT_EQ(server.wait(), 2);
   EXPECT_NE(server.err().find("--gathering-cap"), std::string::npos) << server.err();
 }
