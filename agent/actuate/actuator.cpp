@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "agent/actuate/server_setting.hpp"
 #include "agent/actuate/socket_buffer.hpp"
 #include "agent/actuate/thread_affinity.hpp"
 #include "agent/error.hpp"

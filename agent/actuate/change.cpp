@@ -19,6 +19,10 @@ std::string target(const SocketBuffer& c) {
   return fmt::format("{} buffer of fd {} of process {}", side_name(c.side), c.fd, c.pid);
 }
 
+std::string target(const ServerSetting& c) {
+  return fmt::format("{} of process {}", c.name, c.pid);
+}
+
 std::string values(const ThreadAffinity& c) {
   return fmt::format("CPU mask {} -> {}", c.old_mask.to_string(), c.new_mask.to_string());
 }
@@ -28,12 +32,48 @@ std::string values(const SocketBuffer& c) {
                      c.old_lock ? "" : " (this kernel cannot be given the auto-tuning back)");
 }
 
-std::string command(const ThreadAffinity& c, const model::CpuSet& mask) {
-  return model::affinity_by_hand(c.tid, mask);
+std::string values(const ServerSetting& c) {
+  return fmt::format("{} -> {}", c.old_value, c.new_value);
 }
 
-std::string command(const SocketBuffer& c, uint64_t bytes) {
-  return model::socket_buffer_by_hand(c.pid, c.fd, c.side, bytes);
+std::string command(const ThreadAffinity& c) {
+  return model::affinity_by_hand(c.tid, c.new_mask);
+}
+
+std::string command(const SocketBuffer& c) {
+  return model::socket_buffer_by_hand(c.pid, c.fd, c.side, c.new_bytes);
+}
+
+std::string command(const ServerSetting& c) {
+  return model::setting_by_hand(c.socket, c.name, c.new_value);
+}
+
+std::string undo_command(const ThreadAffinity& c) {
+  return model::affinity_by_hand(c.tid, c.old_mask);
+}
+
+std::string undo_command(const SocketBuffer& c) {
+  std::string text = model::socket_buffer_by_hand(c.pid, c.fd, c.side, c.old_bytes);
+  if (c.old_lock) {
+    text += fmt::format(", then setsockopt({}, SOL_SOCKET, SO_BUF_LOCK, {})", c.fd, *c.old_lock);
+  }
+  return text;
+}
+
+std::string undo_command(const ServerSetting& c) {
+  return model::setting_by_hand(c.socket, c.name, c.old_value);
+}
+
+bool same(const ThreadAffinity& a, const ThreadAffinity& b) {
+  return a.tid == b.tid && a.start_ticks == b.start_ticks;
+}
+
+bool same(const SocketBuffer& a, const SocketBuffer& b) {
+  return a.inode == b.inode && a.side == b.side;
+}
+
+bool same(const ServerSetting& a, const ServerSetting& b) {
+  return a.pid == b.pid && a.start_ticks == b.start_ticks && a.name == b.name;
 }
 
 }  // namespace
@@ -48,35 +88,20 @@ std::string describe(const Change& change) {
 }
 
 std::string by_hand(const Change& change) {
-  if (const auto* const affinity = std::get_if<ThreadAffinity>(&change)) {
-    return command(*affinity, affinity->new_mask);
-  }
-  const auto& buffer = std::get<SocketBuffer>(change);
-  return command(buffer, buffer.new_bytes);
+  return std::visit([](const auto& c) { return command(c); }, change);
 }
 
 std::string undo_by_hand(const Change& change) {
-  if (const auto* const affinity = std::get_if<ThreadAffinity>(&change)) {
-    return command(*affinity, affinity->old_mask);
-  }
-  const auto& buffer = std::get<SocketBuffer>(change);
-  std::string text = command(buffer, buffer.old_bytes);
-  if (buffer.old_lock) {
-    text += fmt::format(", then setsockopt({}, SOL_SOCKET, SO_BUF_LOCK, {})", buffer.fd,
-                        *buffer.old_lock);
-  }
-  return text;
+  return std::visit([](const auto& c) { return undo_command(c); }, change);
 }
 
 bool same_target(const Change& a, const Change& b) {
-  if (a.index() != b.index()) return false;
-  if (const auto* const x = std::get_if<ThreadAffinity>(&a)) {
-    const auto& y = std::get<ThreadAffinity>(b);
-    return x->tid == y.tid && x->start_ticks == y.start_ticks;
-  }
-  const auto& x = std::get<SocketBuffer>(a);
-  const auto& y = std::get<SocketBuffer>(b);
-  return x.inode == y.inode && x.side == y.side;
+  return std::visit(
+      [&](const auto& x) {
+        const auto* const y = std::get_if<std::decay_t<decltype(x)>>(&b);
+        return y != nullptr && same(x, *y);
+      },
+      a);
 }
 
 }  // namespace epulse::actuate

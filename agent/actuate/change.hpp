@@ -38,7 +38,19 @@ struct SocketBuffer {
   bool operator==(const SocketBuffer&) const = default;
 };
 
-using Change = std::variant<ThreadAffinity, SocketBuffer>;
+// Of epulse-ws, over its control socket (docs/server.md).
+struct ServerSetting {
+  pid_t pid = 0;
+  uint64_t start_ticks = 0;  // of the process
+  std::string socket;        // its path, as the process has it
+  std::string name;          // "epoll-batch"
+  uint64_t old_value = 0;
+  uint64_t new_value = 0;
+
+  bool operator==(const ServerSetting&) const = default;
+};
+
+using Change = std::variant<ThreadAffinity, SocketBuffer, ServerSetting>;
 
 // "thread 4711 (ws-worker-1)", "receive buffer of fd 12 of process 4711".
 std::string target_text(const Change& change);

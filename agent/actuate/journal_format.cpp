@@ -126,6 +126,12 @@ std::string fields_of(const SocketBuffer& c) {
                      c.old_lock ? fmt::format("{}", *c.old_lock) : "absent", c.new_bytes);
 }
 
+std::string fields_of(const ServerSetting& c) {
+  return fmt::format("setting pid={} start={} socket={} name={} old={} new={}", c.pid,
+                     c.start_ticks, escape(c.socket, true), escape(c.name, true), c.old_value,
+                     c.new_value);
+}
+
 Change affinity_from(Fields& fields) {
   ThreadAffinity c;
   c.pid = fields.number<pid_t>("pid");
@@ -156,6 +162,17 @@ Change buffer_from(Fields& fields, model::BufferSide side) {
   return c;
 }
 
+Change setting_from(Fields& fields) {
+  ServerSetting c;
+  c.pid = fields.number<pid_t>("pid");
+  c.start_ticks = fields.number<uint64_t>("start");
+  c.socket = fields.text("socket");
+  c.name = fields.text("name");
+  c.old_value = fields.number<uint64_t>("old");
+  c.new_value = fields.number<uint64_t>("new");
+  return c;
+}
+
 std::optional<Record> decode_intent(uint64_t seq, Fields& fields) {
   IntentRecord record;
   record.seq = seq;
@@ -166,6 +183,8 @@ std::optional<Record> decode_intent(uint64_t seq, Fields& fields) {
     record.change = buffer_from(fields, model::BufferSide::kReceive);
   } else if (what == "sndbuf") {
     record.change = buffer_from(fields, model::BufferSide::kSend);
+  } else if (what == "setting") {
+    record.change = setting_from(fields);
   } else {
     return std::nullopt;
   }

@@ -123,12 +123,24 @@ struct SocketBufferTuner {
   bool operator==(const SocketBufferTuner&) const = default;
 };
 
+struct ServerBufferTuner {
+  bool enabled = true;
+  double saturated_share = 0.2;
+  uint64_t batch_max = 4096;
+  uint64_t cooldown_s = 30;
+  uint64_t verify_s = 5;
+  double improvement_min = 0.1;
+
+  bool operator==(const ServerBufferTuner&) const = default;
+};
+
 struct Config {
   Agent agent;
   Probes probes;
   Alerts alerts;
   AffinityTuner affinity;            // [tuner.affinity]
   SocketBufferTuner socket_buffers;  // [tuner.socket_buffers]
+  ServerBufferTuner server_buffers;  // [tuner.server_buffers]
 
   bool operator==(const Config&) const = default;
 };

@@ -268,6 +268,26 @@ std::vector<Key> fixed_keys() {
        IntegerKey{field<&Config::socket_buffers, &SocketBufferTuner::interval_s>, 1, 3600}},
       {"tuner.socket_buffers", "cooldown_s", "Least time between two changes of one buffer.",
        IntegerKey{field<&Config::socket_buffers, &SocketBufferTuner::cooldown_s>, 1, 86400}},
+
+      {"tuner.server_buffers", "enabled",
+       "Enlarge the batch of epoll_wait of an epulse-ws that has a --control-socket, where it "
+       "keeps\n"
+       "running full; of other servers it is advice.",
+       FlagKey{field<&Config::server_buffers, &ServerBufferTuner::enabled>}},
+      {"tuner.server_buffers", "saturated_share",
+       "Act when this share of a worker's batches is full and they leave much behind.",
+       ShareKey{field<&Config::server_buffers, &ServerBufferTuner::saturated_share>, 0.01, 1}},
+      {"tuner.server_buffers", "batch_max", "Never set a larger batch than this.",
+       IntegerKey{field<&Config::server_buffers, &ServerBufferTuner::batch_max>, 2, 65536}},
+      {"tuner.server_buffers", "cooldown_s",
+       "Least time between two changes. It doubles with each, and once more when one was undone.",
+       IntegerKey{field<&Config::server_buffers, &ServerBufferTuner::cooldown_s>, 1, 86400}},
+      {"tuner.server_buffers", "verify_s",
+       "How long a change is watched before it is kept or undone.",
+       IntegerKey{field<&Config::server_buffers, &ServerBufferTuner::verify_s>, 1, 3600}},
+      {"tuner.server_buffers", "improvement_min",
+       "A change is kept only if ready to delivered fell by this share at p99.",
+       ShareKey{field<&Config::server_buffers, &ServerBufferTuner::improvement_min>, 0.01, 0.99}},
   };
 }
 

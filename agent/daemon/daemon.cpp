@@ -46,8 +46,8 @@ Daemon::Daemon(const Options& options)
       started_ns_(kernel::monotonic_ns()),
       log_(options.config.agent.state_dir),
       sampler_(options.pid, options.config.probes, options.backend),
-      tuning_(options.pid, options.config, effective_mode(options.config.agent.mode, sampler_),
-              log_),
+      tuning_(options.pid, sampler_.is_bundled_server(), options.config,
+              effective_mode(options.config.agent.mode, sampler_), log_),
       target_pidfd_(open_target(options.pid)) {
   uv_loop_init(&loop_);
   uv_timer_init(&loop_, &timer_);

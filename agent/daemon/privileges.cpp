@@ -31,6 +31,7 @@ std::vector<cap_value_t> capabilities_needed(const config::Config& config, confi
   if (mode == config::Mode::kApply) {
     needed.push_back(CAP_SYS_NICE);
     if (config.socket_buffers.enabled) needed.push_back(CAP_NET_ADMIN);
+    if (config.server_buffers.enabled) needed.push_back(CAP_DAC_OVERRIDE);
   }
   if (has_bpf) {
     needed.push_back(CAP_BPF);

@@ -6,6 +6,7 @@
 #include "agent/daemon/no_advice.hpp"
 #include "agent/error.hpp"
 #include "agent/kernel/cpuset.hpp"
+#include "agent/kernel/listeners.hpp"
 #include "agent/kernel/process.hpp"
 #include "agent/kernel/topology.hpp"
 
@@ -31,15 +32,26 @@ tuners::SocketBufferLimits socket_limits(const config::SocketBufferTuner& config
           .cooldown_ns = config.cooldown_s * kSecond};
 }
 
+tuners::ServerBatchLimits batch_limits(const config::ServerBufferTuner& config) {
+  return {.saturated_share = config.saturated_share,
+          .batch_max = static_cast<uint32_t>(config.batch_max),
+          .cooldown_ns = config.cooldown_s * kSecond,
+          .verify_ns = config.verify_s * kSecond,
+          .improvement_min = config.improvement_min};
+}
+
 }  // namespace
 
-Tuning::Tuning(pid_t pid, const config::Config& config, config::Mode mode, TuningLog& log)
+Tuning::Tuning(pid_t pid, bool is_bundled_server, const config::Config& config, config::Mode mode,
+               TuningLog& log)
     : pid_(pid),
+      is_bundled_server_(is_bundled_server),
       mode_(mode),
       config_(config),
       log_(log),
       affinity_(affinity_limits(config.affinity), kernel::cpu_topology()),
       sockets_(socket_limits(config.socket_buffers), pid),
+      batch_(batch_limits(config.server_buffers), batch_control()),
       causes_(pid) {
   open_journal();
 }
@@ -72,18 +84,58 @@ void Tuning::open_journal() {
 void Tuning::step(const TargetSample& sample, uint64_t now_ns) {
   if (mode_ == config::Mode::kObserve) return;
   for (const tuners::Proposal& cause : causes_.step(sample, now_ns)) log_.diagnosed(cause);
-  if (config_.affinity.enabled) {
-    const auto decision = affinity_.step(sample.sched, kernel::usable_cpus(pid_), now_ns);
-    if (const auto* proposal = std::get_if<tuners::AffinityProposal>(&decision)) {
-      propose(*proposal, now_ns);
-    } else if (const auto* verdict = std::get_if<tuners::AffinityVerdict>(&decision)) {
-      conclude(*verdict);
-    }
-  }
+  if (config_.affinity.enabled && !batch_change_) tune_affinity(sample, now_ns);
+  if (config_.server_buffers.enabled && !affinity_change_) tune_batch(sample, now_ns);
   if (config_.socket_buffers.enabled && now_ns >= next_sockets_ns_) {
     next_sockets_ns_ = now_ns + config_.socket_buffers.interval_s * kSecond;
     tune_sockets(now_ns);
   }
+}
+
+void Tuning::tune_affinity(const TargetSample& sample, uint64_t now_ns) {
+  const auto decision = affinity_.step(sample.sched, kernel::usable_cpus(pid_), now_ns);
+  if (const auto* proposal = std::get_if<tuners::AffinityProposal>(&decision)) {
+    propose(*proposal, now_ns);
+  } else if (const auto* verdict = std::get_if<tuners::AffinityVerdict>(&decision)) {
+    conclude(*verdict);
+  }
+}
+
+tuners::BatchControl Tuning::batch_control() const {
+  const std::vector<std::string> sockets =
+      is_bundled_server_ ? kernel::unix_listeners(pid_) : std::vector<std::string>{};
+  return {pid_, is_bundled_server_, sockets.empty() ? "" : sockets.front()};
+}
+
+void Tuning::tune_batch(const TargetSample& sample, uint64_t now_ns) {
+  if (!sample.epoll) return;
+  const auto decision = batch_.step(*sample.epoll, now_ns);
+  if (const auto* proposal = std::get_if<tuners::ServerBatchProposal>(&decision)) {
+    propose_batch(*proposal, now_ns);
+  } else if (const auto* verdict = std::get_if<tuners::ServerBatchVerdict>(&decision)) {
+    if (!batch_change_) return;  // undone by request meanwhile
+    if (verdict->keep) {
+      log_.kept("server buffers", verdict->evidence);
+      batch_change_.reset();
+    } else {
+      log_.undoing("server buffers", verdict->evidence);
+      undo_change(batch_change_, "server buffers");
+    }
+  }
+}
+
+void Tuning::propose_batch(const tuners::ServerBatchProposal& proposal, uint64_t now_ns) {
+  const std::string socket = batch_control().socket;
+  const auto process = kernel::thread_stat(pid_, pid_);
+  if (socket.empty() || !process) return log_.diagnosed(proposal);  // for its administrator to do
+  const actuate::ServerSetting change{.pid = pid_,
+                                      .start_ticks = process->start_ticks,
+                                      .socket = socket,
+                                      .name = "epoll-batch",
+                                      .old_value = proposal.from,
+                                      .new_value = proposal.to};
+  batch_change_ = carry_out(proposal, change);
+  if (batch_change_) batch_.applied(now_ns);
 }
 
 void Tuning::propose(const tuners::AffinityProposal& proposal, uint64_t now_ns) {
@@ -115,23 +167,29 @@ std::optional<uint64_t> Tuning::carry_out(const tuners::Proposal& proposal,
 }
 
 void Tuning::conclude(const tuners::AffinityVerdict& verdict) {
+  if (!affinity_change_) return;  // undone by request meanwhile
   if (verdict.kind == tuners::AffinityVerdict::Kind::kKeep) {
     log_.kept("affinity", verdict.evidence);
     affinity_change_.reset();
   } else {
     log_.undoing("affinity", verdict.evidence);
-    undo_unjudged();
+    undo_change(affinity_change_, "affinity");
   }
 }
 
-void Tuning::undo_unjudged() {
-  if (!affinity_change_) return;
+void Tuning::undo_change(std::optional<uint64_t>& change, std::string_view tuner) {
+  if (!change) return;
   try {
-    log_.undone({actuator_->undo(*affinity_change_)});
+    log_.undone({actuator_->undo(*change)});
   } catch (const Error& error) {
-    spdlog::error("affinity: {}", error.what());
+    spdlog::error("{}: {}", tuner, error.what());
   }
-  affinity_change_.reset();
+  change.reset();
+}
+
+void Tuning::undo_unjudged() {
+  undo_change(affinity_change_, "affinity");
+  undo_change(batch_change_, "server buffers");
 }
 
 void Tuning::tune_sockets(uint64_t now_ns) {
@@ -170,6 +228,7 @@ bool Tuning::restore() {
 std::vector<actuate::Outcome> Tuning::undo_and_stand_down() {
   if (mode_ == config::Mode::kApply) mode_ = config::Mode::kAdvise;
   affinity_change_.reset();
+  batch_change_.reset();
   if (!actuator_) return {};
   std::vector<actuate::Outcome> outcomes = actuator_->undo_all();
   log_.undone(outcomes);
@@ -182,6 +241,7 @@ void Tuning::reconfigure(const config::Config& config, config::Mode mode) {
   mode_ = mode;
   affinity_ = tuners::AffinityTuner(affinity_limits(config.affinity), kernel::cpu_topology());
   sockets_ = tuners::SocketBufferTuner(socket_limits(config.socket_buffers), pid_);
+  batch_ = tuners::ServerBatchTuner(batch_limits(config.server_buffers), batch_control());
   if (mode_ != config::Mode::kApply) {
     restore();
     actuator_.reset();
@@ -211,6 +271,12 @@ std::vector<std::string> Tuning::why_no_advice(const model::SchedInterval& sched
           ? fmt::format("socket buffers: no buffer has been {:.0f} % full three times in a row",
                         config_.socket_buffers.pressure_share * 100)
           : "socket buffers: tuner.socket_buffers.enabled is false");
+  why.push_back(batch_change_ ? "server buffers: the last change is being verified"
+                : config_.server_buffers.enabled
+                    ? fmt::format("server buffers: no worker's batches have been full {:.0f} % of "
+                                  "the time, with much left behind, three intervals in a row",
+                                  config_.server_buffers.saturated_share * 100)
+                    : "server buffers: tuner.server_buffers.enabled is false");
   return why;
 }
 

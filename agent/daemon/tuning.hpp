@@ -12,6 +12,7 @@
 #include "agent/daemon/target_sampler.hpp"
 #include "agent/daemon/tuning_log.hpp"
 #include "agent/tuners/affinity.hpp"
+#include "agent/tuners/server_batch.hpp"
 #include "agent/tuners/socket_buffers.hpp"
 
 namespace epulse::daemon {
@@ -22,7 +23,8 @@ class Tuning {
  public:
   // Undoes what a daemon that died left in the journal. Where that cannot be used, apply becomes
   // advise: no change without a journal, but all else goes on.
-  Tuning(pid_t pid, const config::Config& config, config::Mode mode, TuningLog& log);
+  Tuning(pid_t pid, bool is_bundled_server, const config::Config& config, config::Mode mode,
+         TuningLog& log);
 
   void step(const TargetSample& sample, uint64_t now_ns);
 
@@ -39,7 +41,7 @@ class Tuning {
 
   config::Mode mode() const { return mode_; }
   std::vector<actuate::IntentRecord> pending() const;
-  bool is_verifying() const { return affinity_change_.has_value(); }
+  bool is_verifying() const { return affinity_change_ || batch_change_; }
   // Why nothing was proposed in the interval `sched`, a sentence for each tuner.
   std::vector<std::string> why_no_advice(const model::SchedInterval& sched) const;
 
@@ -47,20 +49,30 @@ class Tuning {
   void open_journal();
   void propose(const tuners::AffinityProposal& proposal, uint64_t now_ns);
   void conclude(const tuners::AffinityVerdict& verdict);
+  void tune_affinity(const TargetSample& sample, uint64_t now_ns);
+  void tune_batch(const TargetSample& sample, uint64_t now_ns);
+  void propose_batch(const tuners::ServerBatchProposal& proposal, uint64_t now_ns);
+  void undo_change(std::optional<uint64_t>& change, std::string_view tuner);
   void undo_unjudged();
   void tune_sockets(uint64_t now_ns);
   std::optional<uint64_t> carry_out(const tuners::Proposal& proposal,
                                     const actuate::Change& change);
 
+  tuners::BatchControl batch_control() const;
+
   pid_t pid_;
+  bool is_bundled_server_;
   config::Mode mode_;
   config::Config config_;
   TuningLog& log_;
   std::unique_ptr<actuate::Actuator> actuator_;
   tuners::AffinityTuner affinity_;
   tuners::SocketBufferTuner sockets_;
+  tuners::ServerBatchTuner batch_;
   Causes causes_;
-  std::optional<uint64_t> affinity_change_;  // the one under verification
+  // Under verification; one at a time, else nobody could tell which of them has helped.
+  std::optional<uint64_t> affinity_change_;
+  std::optional<uint64_t> batch_change_;
   uint64_t next_sockets_ns_ = 0;
 };
 

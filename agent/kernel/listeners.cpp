@@ -57,4 +57,29 @@ size_t listeners_of_one_port(pid_t pid, const std::string& proc) {
   return most;
 }
 
+// "Num RefCount Protocol Flags Type St Inode Path"; Flags has __SO_ACCEPTCON (0x10000) of
+// listeners, Type 0001 is SOCK_STREAM (net/unix/af_unix.c, unix_seq_show).
+std::vector<std::string> unix_listeners(pid_t pid, const std::string& proc) {
+  const std::string process = fmt::format("{}/{}", proc, pid);
+  const std::set<std::string> ours = socket_inodes(process);
+  std::vector<std::string> paths;
+  std::ifstream file(process + "/net/unix");
+  std::string line;
+  std::getline(file, line);
+  while (std::getline(file, line)) {
+    std::istringstream fields(line);
+    std::string skipped;
+    std::string flags;
+    std::string type;
+    std::string inode;
+    std::string path;
+    fields >> skipped >> skipped >> skipped >> flags >> type >> skipped >> inode >> std::ws;
+    std::getline(fields, path);
+    if (flags == "00010000" && type == "0001" && path.starts_with('/') && ours.contains(inode)) {
+      paths.push_back(path);
+    }
+  }
+  return paths;
+}
+
 }  // namespace epulse::kernel

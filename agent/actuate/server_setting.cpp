@@ -1,0 +1,93 @@
+#include "agent/actuate/server_setting.hpp"
+
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+
+#include "agent/actuate/proc_thread.hpp"
+#include "agent/error.hpp"
+#include "common/line_client.hpp"
+
+namespace epulse::actuate {
+namespace {
+
+using nlohmann::json;
+
+// The server answers between two turns of its own; our loop waits meanwhile.
+constexpr double kPatienceS = 1;
+
+bool is_there(const ServerSetting& change) {
+  const auto stat = read_thread_stat(change.pid, change.pid);
+  return stat && stat->start_ticks == change.start_ticks;
+}
+
+// What the answer to `request` has under `field`.
+uint64_t ask(const ServerSetting& change, const std::string& request, const std::string& field) {
+  // Through /proc, so that a server in a container, with files of its own, is reached too.
+  const std::string path = fmt::format("/proc/{}/root{}", change.pid, change.socket);
+  std::optional<std::string> line;
+  try {
+    line = ask_line(path, request, kPatienceS);
+  } catch (const std::runtime_error& error) {
+    fail("{}: {}", target_text(change), error.what());
+  }
+  if (!line)
+    fail("{}: nobody listens on its control socket {}", target_text(change), change.socket);
+  const json answer = json::parse(*line, nullptr, false);
+  if (answer.is_object() && answer.contains(field) && answer[field].is_number_unsigned()) {
+    return answer[field].get<uint64_t>();
+  }
+  if (answer.is_object() && answer.contains("error") && answer["error"].is_string()) {
+    fail("{}: the server says: {}", target_text(change), answer["error"].get<std::string>());
+  }
+  fail("{}: {} answered \"{}\" with something else than {}", target_text(change), change.socket,
+       request, field);
+}
+
+uint64_t value_now(const ServerSetting& change) {
+  return ask(change, "get", change.name);
+}
+
+// Returns what it was. When that is not `expected`, somebody else was quicker, and has it back.
+uint64_t replace(const ServerSetting& change, uint64_t expected, uint64_t value) {
+  const auto set = [&](uint64_t number) {
+    return ask(change, fmt::format("set {} {}", change.name, number), "before");
+  };
+  const uint64_t before = set(value);
+  if (before != expected) set(before);
+  return before;
+}
+
+std::string elses(const ServerSetting& change, uint64_t now, uint64_t ours) {
+  return fmt::format("{} is {}, not {}: somebody else changed it; it is left alone", change.name,
+                     now, ours);
+}
+
+}  // namespace
+
+ServerSetting prepare(const ServerSetting& change) {
+  if (!is_there(change)) fail("process {} has ended; its settings are not changed", change.pid);
+  const uint64_t now = value_now(change);
+  if (now != change.old_value) fail("{}", elses(change, now, change.old_value));
+  return change;
+}
+
+void perform(const ServerSetting& change) {
+  const uint64_t before = replace(change, change.old_value, change.new_value);
+  if (before != change.old_value) fail("{}", elses(change, before, change.old_value));
+}
+
+Undone undo(const ServerSetting& change) {
+  if (!is_there(change)) return {UndoResult::kGone, "it has ended, nothing to restore"};
+  const std::string values = fmt::format("{} -> {}", change.new_value, change.old_value);
+  const uint64_t now = value_now(change);
+  // The agent died before it made the change, or after it undid it.
+  if (now == change.old_value) return {UndoResult::kRestored, values + " in place already"};
+  const uint64_t before =
+      now == change.new_value ? replace(change, change.new_value, change.old_value) : now;
+  if (before != change.new_value) {
+    return {UndoResult::kStoodDown, elses(change, before, change.new_value)};
+  }
+  return {UndoResult::kRestored, values + " restored"};
+}
+
+}  // namespace epulse::actuate
