@@ -30,7 +30,10 @@ SocketBuffer buffer(std::optional<uint32_t> lock) {
 
 std::vector<Record> examples() {
   return {IntentRecord{1, affinity(), 1700000000, "waits 4,210 us; 50 % of it\nbusy"},
-          IntentRecord{2, buffer(0), 1700000001, ""}, IntentRecord{3, buffer({}), 0, "x y"},
+          IntentRecord{2, buffer(0), 1700000001, ""},
+          IntentRecord{3, buffer({}), 0, "x y"},
+          IntentRecord{4, ServerSetting{4700, 123456789, "/run/a b.sock", "epoll-batch", 8, 64},
+                       1700000002, "full"},
           SettledRecord{1, Kind::kUndone, "CPU mask restored"},
           SettledRecord{2, Kind::kStoodDown, "a"}};
 }

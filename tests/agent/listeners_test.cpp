@@ -4,11 +4,13 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <vector>
 
 #include "common/unique_fd.hpp"
+#include "tests/agent/temp_dir.hpp"
 
 namespace epulse::kernel {
 namespace {
@@ -35,6 +37,20 @@ TEST(Listeners, SocketsThatShareAPortAreCountedOnceEach) {
   const UniqueFd copy(dup(three[0].get()));
   EXPECT_EQ(listeners_of_one_port(getpid()), 3U);
   EXPECT_EQ(listeners_of_one_port(-1), 0U);
+}
+
+TEST(Listeners, UnixSocketsThatListenAreFoundByPath) {
+  const TempDir dir;
+  const std::string path = dir.file("a socket");
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof address.sun_path - 1);
+  const UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  EXPECT_EQ(unix_listeners(getpid()), std::vector<std::string>{}) << "bound, but not listening";
+  ASSERT_EQ(listen(fd.get(), 1), 0);
+  EXPECT_EQ(unix_listeners(getpid()), std::vector<std::string>{path});
+  EXPECT_EQ(unix_listeners(getppid()), std::vector<std::string>{}) << "of another process";
 }
 
 }  // namespace

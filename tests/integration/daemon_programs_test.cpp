@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "common/line_client.hpp"
 #include "tests/integration/scene.hpp"
 
 namespace epulse::test {
@@ -83,6 +84,82 @@ TEST(Daemon, WithoutOneDiffAndHistoryReadTheFiles) {
   EXPECT_TRUE(eventually([&] { return contains(epulse(scene, {"history"}).out, "changed"); }));
   EXPECT_EQ(epulse(scene, {"undo"}).status, 0);
   EXPECT_FALSE(scene.changed());
+}
+
+// epulse-ws whose batch is too small for the publishers of a busy topic, and a control socket to
+// change it by.
+class SmallBatch {
+ public:
+  SmallBatch()
+      : server_({EPULSE_WS, "--listen", "127.0.0.1:0", "--workers", "1", "--epoll-batch", "2",
+                 "--control-socket", socket()}) {
+    std::ofstream(config()) << "[agent]\ninterval_ms = 200\nstate_dir = \"" << state_dir()
+                            << "\"\n[probes]\noverhead_budget = 0\n[tuner.affinity]\n"
+                            << "enabled = false\n[tuner.server_buffers]\nverify_s = 1\n"
+                            << "improvement_min = 0.01\n";
+  }
+
+  bool start() {
+    std::smatch match;
+    const std::regex listening("listening on (127\\.0\\.0\\.1:[0-9]+)");
+    const auto listens = [&] {
+      line_ = server_.out();
+      return std::regex_search(line_, match, listening);
+    };
+    if (!eventually(listens)) return false;
+    load_ = std::make_unique<Program>(std::vector<std::string>{
+        EPULSE_LOAD, "ws://" + match[1].str() + "/topic/busy", "--broadcast", "--publishers", "40",
+        "-c", "40", "-d", "60", "--progress", "0"});
+    return true;
+  }
+  std::unique_ptr<Program> agent(const std::string& mode) const {
+    return std::make_unique<Program>(std::vector<std::string>{
+        EPULSED, "-p", std::to_string(server_.pid()), "-c", config(), "--mode", mode});
+  }
+  std::string ask(const std::string& request) const {
+    return ask_line(socket(), request, 5).value_or("");
+  }
+  bool has_batch(int batch) const {
+    return contains(ask("get"), fmt::format("\"epoll-batch\":{}}}", batch));
+  }
+  std::string state_dir() const { return directory_.file("state"); }
+
+ private:
+  std::string socket() const { return directory_.file("ws.sock"); }
+  std::string config() const { return directory_.file("epulse.toml"); }
+
+  TempDir directory_;
+  Program server_;
+  std::unique_ptr<Program> load_;
+  std::string line_;
+};
+
+TEST(Daemon, EnlargesTheBatchOfAServerAndRestoresIt) {
+  SKIP_WITHOUT_BPF();
+  SmallBatch scene;
+  ASSERT_TRUE(scene.start());
+  const auto agent = scene.agent("apply");
+  ASSERT_TRUE(eventually([&] { return !scene.has_batch(2); })) << agent->err();
+  EXPECT_TRUE(contains(agent->err(), "epoll-batch of process")) << agent->err();
+  agent->signal(SIGTERM);
+  EXPECT_EQ(agent->wait(), 0);
+  EXPECT_TRUE(scene.has_batch(2)) << agent->err();
+}
+
+TEST(Daemon, KilledItLeavesTheBatchToUndoAndAnAdministratorsToHim) {
+  SKIP_WITHOUT_BPF();
+  for (const bool administrator : {false, true}) {
+    SmallBatch scene;
+    ASSERT_TRUE(scene.start());
+    const auto agent = scene.agent("apply");
+    ASSERT_TRUE(eventually([&] { return !scene.has_batch(2); })) << agent->err();
+    agent->signal(SIGKILL);
+    agent->wait();
+    if (administrator) scene.ask("set epoll-batch 77");
+    Program undo({EPULSE, "undo", "--state-dir", scene.state_dir()});
+    EXPECT_LT(undo.wait(), 2) << undo.err();
+    EXPECT_TRUE(scene.has_batch(administrator ? 77 : 2)) << undo.out() << undo.err();
+  }
 }
 
 // No file can grow, as on a full disk: nothing is changed, and all else goes on.

@@ -28,15 +28,6 @@
 namespace epulse::test {
 namespace {
 
-bool bpf_allowed() {
-  return kernel::detect().bpf_errno == 0;
-}
-
-#define SKIP_WITHOUT_BPF()                                                             \
-  if (!bpf_allowed()) {                                                                \
-    GTEST_SKIP() << "BPF is refused here: run as root outside a restricted container"; \
-  }
-
 // One line on stderr that holds every part, nothing on stdout, and a status that is not zero.
 void expect_error(std::vector<std::string> arguments, const std::vector<std::string>& parts,
                   int status = 2) {

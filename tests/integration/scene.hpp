@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "agent/kernel/facts.hpp"
 #include "agent/kernel/process.hpp"
 #include "tests/agent/temp_dir.hpp"
 #include "tests/integration/program.hpp"
@@ -18,6 +19,10 @@ namespace epulse::test {
 
 inline bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
+}
+
+inline bool bpf_allowed() {
+  return kernel::detect().bpf_errno == 0;
 }
 
 // epulse-ws with two pinned workers, a load on it and hogs on the second worker's CPU, so that the
@@ -94,6 +99,11 @@ class Scene {
 };
 
 }  // namespace epulse::test
+
+#define SKIP_WITHOUT_BPF()                                                             \
+  if (!bpf_allowed()) {                                                                \
+    GTEST_SKIP() << "BPF is refused here: run as root outside a restricted container"; \
+  }
 
 #define SKIP_ON_ONE_CPU()                                                 \
   if (kernel::thread_affinity(0).value_or(model::CpuSet{}).count() < 2) { \

@@ -3,9 +3,11 @@ damage, and the figure that tells. run() gives that figure before, during, and a
 which the tuner may act; with the tuner off the same time passes."""
 
 import ctypes
+import json
 import os
 import re
 import socket
+import subprocess
 import time
 
 import clients as own
@@ -20,6 +22,7 @@ class Scene:
     """A server with two workers, one on each CPU, and a load beside the first."""
 
     name, title, figure = "", "", "p99_us"
+    workers, path = 2, "/"
     server_options, load_options = (), ()
     better = "lower"
     config = ""
@@ -32,14 +35,19 @@ class Scene:
         self.port = free_port()
         with open(out, "w") as file:
             self.server = children.start(
-                [f"{bin_dir}/epulse-ws", "--listen", f"127.0.0.1:{self.port}", "--workers", "2",
-                 *self.server_options], [SERVER_CPU, LOAD_CPU], file)
+                [f"{bin_dir}/epulse-ws", "--listen", f"127.0.0.1:{self.port}",
+                 "--workers", str(self.workers), *self.server_options, *self.more_options()],
+                [SERVER_CPU, LOAD_CPU], file)
         line = wait_for(lambda: re.search(r"listening on .*", read(out)), "epulse-ws does not start",
                         10, self.server, out)[0]
         self.tids = [int(tid) for tid in re.findall(r"tid (\d+)", line)]
 
+    def more_options(self):
+        return []
+
     def start_load(self):
-        load = Load(self.children, self.bin, f"ws://127.0.0.1:{self.port}/", list(self.load_options))
+        load = Load(self.children, self.bin, f"ws://127.0.0.1:{self.port}{self.path}",
+                    list(self.load_options))
         load.count()
         return load
 
@@ -136,6 +144,44 @@ class SmallBuffers(Scene):
             os.close(pidfd)
 
 
+class SmallBatch(Scene):
+    """50 publishers, each with one message on its way, and 100 subscribers: what one turn of the loop
+    takes is written to each subscriber in one call. Somebody sets epoll-batch to 2."""
+
+    name, title = "e", "an epoll batch of 2 under a burst of publishers"
+    workers, path = 1, "/topic/busy"
+    load_options = ("-c", "100", "--broadcast", "--publishers", "50")
+
+    def socket_path(self):
+        return os.path.join(self.scratch, "ws.sock")
+
+    def more_options(self):
+        return ["--control-socket", self.socket_path()]
+
+    def damage(self):
+        with socket.socket(socket.AF_UNIX) as control:
+            control.connect(self.socket_path())
+            control.sendall(b"set epoll-batch 2\n")
+            if b'"now":2' not in (answer := control.recv(4096)):
+                raise BenchError(f"set epoll-batch 2: {answer.decode()}")
+
+    def value(self, load, seconds):
+        self.depths.append(self.depth())
+        return super().value(load, seconds)
+
+    def run(self, tuned):
+        self.depths = []
+        return {**super().run(tuned), "depths": self.depths}
+
+    def depth(self):
+        """Ready-queue depth at p99, over a second."""
+        out = subprocess.run([f"{self.bin}/epulse", "stat", "-p", str(self.server.pid), "-j", "1", "1"],
+                             capture_output=True, text=True, timeout=20, check=True).stdout
+        summary = next(line for line in map(json.loads, out.splitlines()) if line["type"] == "summary")
+        depths = [worker["items"]["depth_listed"] for worker in summary["workers"]]
+        return max((depth["p99"] for depth in depths if depth), default=0)
+
+
 class Skew(Scene):
     """Sixteen clients, eight on each worker; those of one worker leave, and eight others come.
     Tuned means --accept-steering."""
@@ -166,4 +212,4 @@ class SteeredSkew(Skew):
     server_options = (*Skew.server_options, "--accept-steering")
 
 
-SCENES = {scene.name: scene for scene in (Hog, Packed, Skew, SmallBuffers)}
+SCENES = {scene.name: scene for scene in (Hog, Packed, Skew, SmallBuffers, SmallBatch)}
