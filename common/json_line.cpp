@@ -1,16 +1,50 @@
-#include "tools/cli/json.hpp"
+#include "common/json_line.hpp"
 
 #include <fmt/format.h>
 
 #include <cmath>
 
-#include "agent/model/text.hpp"
+#include "common/utf8.hpp"
 
-namespace epulse::cli {
+namespace epulse {
+namespace {
+
+void append_quoted(std::string& to, std::string_view text) {
+  to += '"';
+  for_each_character(text, [&](std::string_view character, bool valid) {
+    const char c = character[0];
+    if (!valid) {
+      to += "\\ufffd";
+    } else if (c == '"' || c == '\\') {
+      to += '\\';
+      to += c;
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      to += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+    } else {
+      to += character;
+    }
+  });
+  to += '"';
+}
+
+}  // namespace
+
+std::string json_text(std::string_view text) {
+  std::string quoted;
+  append_quoted(quoted, text);
+  return quoted;
+}
 
 JsonLine& JsonLine::raw(std::string_view text) {
   if (comma_) text_ += ',';
   text_ += text;
+  comma_ = true;
+  return *this;
+}
+
+JsonLine& JsonLine::quoted(std::string_view text) {
+  if (comma_) text_ += ',';
+  append_quoted(text_, text);
   comma_ = true;
   return *this;
 }
@@ -40,14 +74,14 @@ JsonLine& JsonLine::end_array() {
 }
 
 JsonLine& JsonLine::key(std::string_view name) {
-  raw(model::json_text(name));
+  quoted(name);
   text_ += ':';
   comma_ = false;
   return *this;
 }
 
 JsonLine& JsonLine::value(std::string_view text) {
-  return raw(model::json_text(text));
+  return quoted(text);
 }
 
 JsonLine& JsonLine::value(bool yes) {
@@ -62,13 +96,9 @@ JsonLine& JsonLine::value(std::monostate /*unknown*/) {
   return raw("null");
 }
 
-JsonLine& JsonLine::value(const PlainValue& of) {
-  return std::visit([this](const auto& known) -> JsonLine& { return value(known); }, of);
-}
-
 std::string JsonLine::finish() {
   end_object();
   return text_ + '\n';
 }
 
-}  // namespace epulse::cli
+}  // namespace epulse
