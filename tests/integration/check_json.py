@@ -10,6 +10,8 @@ import sys
 
 import jsonschema
 
+PROBLEMS_SHOWN = 40
+
 
 def open_objects(schema, at="$"):
     """Objects of a schema that take any other member besides those that it names."""
@@ -36,6 +38,20 @@ def loose_schemas(schemas):
             yield f"{name}: {at} takes any member: it wants additionalProperties or unevaluatedProperties"
 
 
+def at_the_top(errors):
+    return sum(not error.absolute_path for error in errors)
+
+
+def what_is_wrong(validator, line):
+    """The error that tells most: of the schema for the line's type, where there are several."""
+    schema = validator.schema
+    of_type = [schema["$defs"][branch["$ref"].rpartition("/")[2]] for branch in schema.get("oneOf", [])]
+    of_type = [part for part in of_type
+               if part["properties"].get("type", {}).get("const") == line.get("type")]
+    errors = [list(validator.evolve(schema=part).iter_errors(line)) for part in of_type or [schema]]
+    return [] if validator.is_valid(line) else min(errors, key=at_the_top)
+
+
 def wrong_lines(schemas, path):
     schema = schemas.get(f"{path.name}.json")
     if schema is None:
@@ -48,12 +64,12 @@ def wrong_lines(schemas, path):
         yield f"{path.name}: no lines"
     for number, line in enumerate(lines, 1):
         try:
-            error = jsonschema.exceptions.best_match(validator.iter_errors(json.loads(line)))
+            errors = what_is_wrong(validator, json.loads(line))
         except json.JSONDecodeError as wrong:
             yield f"{path.name}:{number}: no JSON: {wrong}: {line[:200]}"
             continue
-        if error is not None:
-            yield f"{path.name}:{number}: {error.json_path}: {error.message[:300]}"
+        for error in errors:
+            yield f"{path.name}:{number}: {error.json_path}: {error.message[:200]}"
 
 
 def main():
@@ -62,7 +78,7 @@ def main():
     problems = list(loose_schemas(schemas))
     for path in sorted(lines.iterdir()):
         problems += wrong_lines(schemas, path)
-    print("\n".join(problems))
+    print("\n".join(problems[:PROBLEMS_SHOWN]))
     sys.exit(1 if problems else 0)
 
 

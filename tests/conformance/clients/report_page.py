@@ -14,10 +14,11 @@ from browser import chromium
 from PIL import Image
 
 DEADLINE_S = 60
-# By colour of the drawing in style sheet and page: so much of a chart's area is drawn, at least.
-CHARTS = {"svg[id^=heat-]": 0.02, "svg#depth": 0.002, "svg[id^=stages-]": 0.5}
+# Of each kind of chart, where it is on the page, and how much of its area is drawn, at least.
+CHARTS = {"latency": ("svg[id^=heat-]", 0.02), "depth": ("svg#depth", 0.002),
+          "stages": ("svg[id^=stages-]", 0.5)}
 WIDTH = 1000
-# Where each chart is, with the colours that its shapes have, and how many shapes there are.
+# Where each chart is once all are unfolded, and how many shapes it has besides its grid.
 FIND = """
 document.querySelectorAll('details').forEach(details => details.open = true);
 new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done))).then(() =>
@@ -40,10 +41,10 @@ def drawn_share(picture, chart, background):
     return drawn / max(part.width * part.height, 1)
 
 
-async def look_at(page, kind, least, picture, background):
-    charts = await page.evaluate(FIND % json.dumps(kind))
+async def look_at(page, selector, least, picture, background):
+    charts = await page.evaluate(FIND % json.dumps(selector))
     if not charts:
-        raise RuntimeError(f"no chart {kind}")
+        raise RuntimeError(f"no chart {selector}")
     for chart in charts:
         share = drawn_share(picture, chart, background)
         if chart["shapes"] == 0 or share < least:
@@ -80,14 +81,14 @@ async def run(file, keep=None):
             pathlib.Path(keep).write_bytes(shot)
         picture = Image.open(io.BytesIO(shot)).convert("RGB")
         background = await page.evaluate(BACKGROUND)
-        counts = [f"{await look_at(page, kind, least, picture, background)} {kind}"
-                  for kind, least in CHARTS.items()]
+        counts = [f"{await look_at(page, *chart, picture, background)} of {kind}"
+                  for kind, chart in CHARTS.items()]
         asked = [request["request"]["url"] for request in page.parameters_of("Network.requestWillBeSent")]
         if asked != [url]:
             raise RuntimeError(f"the page asks for {asked}")
         if said := complaints(page):
             raise RuntimeError(f"the console says {said}")
-        print(f"{', '.join(counts)}: drawn; console empty, 1 request")
+        print(f"charts drawn: {', '.join(counts)}; console empty, one request")
 
 
 try:
