@@ -2,7 +2,7 @@
 
 #include "agent/error.hpp"
 #include "tools/cli/documents.hpp"
-#include "tools/cli/option_table.hpp"
+#include "common/option_table.hpp"
 #include "tools/cli/output.hpp"
 
 namespace epulse::cli {

@@ -211,6 +211,8 @@ void add_documents(CLI::App& app, DocumentOptions& options) {
   completion->add_option("shell", options.shell, "bash, zsh or fish")->required();
   CLI::App* man = app.add_subcommand("man", "the manual page of a command, as mdoc(7)")->group("");
   man->add_option("command", options.command, "a command; none: of epulse itself");
+  man->add_option("--all", options.folder, "every page, as files of this folder")
+      ->type_name("FOLDER");
 }
 
 int run(const CLI::App& app, const Options& options) {
