@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "common/utf8.hpp"
@@ -9,8 +10,17 @@
 namespace epulse {
 namespace {
 
+// Stands for itself in a JSON string, and is a character by itself.
+bool is_plain(char c) {
+  return c >= ' ' && c < '\177' && c != '"' && c != '\\';
+}
+
 void append_quoted(std::string& to, std::string_view text) {
   to += '"';
+  // All of most texts.
+  const auto plain = std::find_if_not(text.begin(), text.end(), is_plain) - text.begin();
+  to += text.substr(0, static_cast<size_t>(plain));
+  text.remove_prefix(static_cast<size_t>(plain));
   for_each_character(text, [&](std::string_view character, bool valid) {
     const char c = character[0];
     if (!valid) {

@@ -40,7 +40,7 @@ class JsonLine {
   JsonLine& value(std::monostate unknown);  // null
   template <typename... Known>
   JsonLine& value(const std::variant<Known...>& of) {
-    return std::visit([this](const auto& known) -> JsonLine& { return value(known); }, of);
+    return std::visit([this](const auto& known) -> JsonLine& { return this->value(known); }, of);
   }
   template <typename Value>
   JsonLine& value(const std::optional<Value>& known) {

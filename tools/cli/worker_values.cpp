@@ -52,6 +52,14 @@ void add_columns(NamedValues& values, std::string_view name, const model::Histog
   add("max", unit, histogram.max());
 }
 
+template <size_t count>
+std::array<std::string, count> member_names(const std::array<std::string_view, count>& names,
+                                            std::string_view unit = "") {
+  std::array<std::string, count> members;
+  for (size_t i = 0; i < count; ++i) members[i] = member_name(names[i]).append(unit);
+  return members;
+}
+
 }  // namespace
 
 std::string member_name(std::string_view name) {
@@ -126,16 +134,16 @@ void add_wait(JsonLine& line, const epoll_wait_record& wait, const record::Threa
   line.member("thread", name_of(wait.tid, names)).member("cpu", wait.cpu);
   line.member("epfd", descriptor_of(wait.epfd)).key("reasons").begin_array();
   for (const std::string_view reason : reasons_of(wait)) line.value(reason);
+  // A recording has millions of these.
+  static const auto kStages = member_names(model::kStageNames, "_ns");
+  static const auto kItems = member_names(model::kItemsNames);
   line.end_array().key("stages").begin_object();
-  for (size_t i = 0; i < model::kStageNames.size(); ++i) {
+  for (size_t i = 0; i < kStages.size(); ++i) {
     const uint64_t ns = wait.stage_ns[i];
-    line.member(member_name(model::kStageNames[i]) + "_ns",
-                ns == 0 ? std::nullopt : std::optional(ns));
+    line.member(kStages[i], ns == 0 ? std::nullopt : std::optional(ns));
   }
   line.end_object().key("items").begin_object();
-  for (size_t i = 0; i < model::kItemsNames.size(); ++i) {
-    line.member(member_name(model::kItemsNames[i]), wait.items[i]);
-  }
+  for (size_t i = 0; i < kItems.size(); ++i) line.member(kItems[i], wait.items[i]);
   line.end_object();
 }
 
