@@ -11,6 +11,7 @@
 #include <map>
 #include <string>
 
+#include "common/manual_page.hpp"
 #include "server/error.hpp"
 #include "server/ws/http.hpp"
 #include "server/ws/parser.hpp"
@@ -209,6 +210,13 @@ ParsedOptions parse_options(int argc, char** argv) {
   app.set_config("--config", "", "TOML file with any of these options: listen = \"0.0.0.0:9001\"");
   add_tls_options(app, tls, tls_minimum);
   app.set_version_flag("--version", "epulse-ws " EPULSE_VERSION);
+  add_manual_option(app, {.name = "epulse-ws",
+                          .synopsis = "epulse-ws",
+                          .brief = "WebSocket server on epoll or io_uring",
+                          .command = {},
+                          .exit_statuses = {{0, "It was asked to end, and has."},
+                                            {2, "Wrong usage, or it cannot serve."}},
+                          .see_also = {"epulse 1", "epulse-load 1", "epulsed 1"}});
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -14,6 +14,7 @@
 #include "agent/error.hpp"
 #include "agent/kernel/process.hpp"
 #include "agent/targets/resolver.hpp"
+#include "common/manual_page.hpp"
 #include "tools/cli/validators.hpp"
 
 namespace {
@@ -49,7 +50,15 @@ void add_options(CLI::App& app, Arguments& arguments) {
       ->capture_default_str();
   app.add_flag("--print-config", arguments.print_config,
                "print a commented configuration with every default, and exit");
-  app.footer("Example: epulsed -p $(pidof epulse-ws)");
+  app.footer("Examples:\n  epulsed -p $(pidof epulse-ws)");
+  epulse::add_manual_option(
+      app, {.name = "epulsed",
+            .synopsis = "epulsed",
+            .brief = "watches an epoll server, warns, and retunes it",
+            .command = {},
+            .exit_statuses = {{0, "It has ended, and what it had changed is restored."},
+                              {2, "Wrong usage, or an error."}},
+            .see_also = {"epulse 1", "epulse-advise 1", "epulse-undo 1", "epulse-ws 1"}});
 }
 
 Mode mode_of(const std::string& name) {

@@ -10,8 +10,6 @@ namespace epulse::model {
 
 std::string duration_text(uint64_t ns);  // "640ns" "1.37us" "672us" "4.46ms" "12.0s"
 std::string count_text(double value);    // "0" "7" "4.18" "12.3k" "2.50M"
-// Quoted and escaped (RFC 8259 section 7); bytes that are no UTF-8 become U+FFFD.
-std::string json_text(std::string_view text);
 // What comes from others (process names, files) as it may reach a terminal: control characters and
 // bytes that are no UTF-8 are shown as "\x1b".
 std::string printable(std::string_view text);

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "agent/model/text.hpp"
+#include "common/json_line.hpp"
 #include "tools/cli/worker_table.hpp"
 
 namespace epulse::cli {
@@ -159,7 +160,7 @@ TEST(Screen, Keys) {
 TEST(Names, ControlCharactersNeverReachATerminal) {
   EXPECT_EQ(model::printable("a\033[2J\x9b\xc2\x9b\x7f\n"), "a\\x1b[2J\\x9b\\xc2\\x9b\\x7f\\x0a");
   EXPECT_EQ(model::printable("gr\xc3\xb6\xc3\x9f"), "gr\xc3\xb6\xc3\x9f");
-  EXPECT_EQ(model::json_text("\xff\xc0\xaf"), "\"\\ufffd\\ufffd\\ufffd\"");
+  EXPECT_EQ(json_text("\xff\xc0\xaf"), "\"\\ufffd\\ufffd\\ufffd\"");
   EXPECT_EQ(model::text_width("gr\xc3\xb6"), 3U);
   EXPECT_EQ(model::text_start("gr\xc3\xb6\xc3\x9f", 3), "gr\xc3\xb6");
 }

@@ -280,7 +280,7 @@ TEST(Top, ShowsTheDeepestQueue) {
   for (const int descriptor : descriptors) close(descriptor);
   close(epoll);
   const std::string row =
-      fmt::format(R"("pid":{},"name":"programs_test","epfd":{},"watched":1009,"waiting_mean":0,)"
+      fmt::format(R"("pid":{},"process":"programs_test","epfd":{},"watched":1009,"waiting_mean":0,)"
                   R"("depth_mean":1009,"depth_max":1009,)",
                   getpid(), epoll);
   const std::string rows = json.out();

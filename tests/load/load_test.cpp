@@ -133,7 +133,7 @@ TEST(Load, IntervalsAddUpToTheSummary) {
     time = number(lines[i], "time_s");
     messages += number(lines[i], "messages");
     EXPECT_EQ(number(lines[i], "connections"), 3);
-    EXPECT_EQ(number(lines[i], "errors"), 0);
+    EXPECT_EQ(number(lines[i], "errors_total"), 0);
   }
   // Answers to the last messages may come after the last interval.
   EXPECT_LE(messages, 499);

@@ -8,7 +8,6 @@
 #include "tests/agent/temp_dir.hpp"
 #include "tools/load/expectation.hpp"
 #include "tools/load/hdr_format.hpp"
-#include "tools/load/json_text.hpp"
 #include "tools/load/metrics_text.hpp"
 #include "tools/load/record_file.hpp"
 #include "tools/load/recording.hpp"

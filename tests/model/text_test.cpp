@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "common/json_line.hpp"
+
 namespace epulse::model {
 namespace {
 

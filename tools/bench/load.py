@@ -74,7 +74,7 @@ class Load:
         return self._intervals[-1][1]["connections"]
 
     def errors(self):
-        return sum(interval["errors"] for _, interval in self._intervals)
+        return sum(interval["errors_total"] for _, interval in self._intervals)
 
     def p99_us(self, start, end):
         """Median over the progress intervals that lie within the span."""

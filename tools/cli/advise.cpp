@@ -29,7 +29,7 @@ int run_advise(const DaemonOptions& options) {
     const json all = answer.value("advice", json::array());
     any = any || !all.empty();
     if (options.json) {
-      fmt::print("{}\n", answer.dump());
+      print_json("advice", answer);
       continue;
     }
     fmt::print("{}, mode {}: {}\n", text_at(answer, "target"), text_at(answer, "mode"),

@@ -1,8 +1,8 @@
 #include <fmt/format.h>
 
 #include "agent/error.hpp"
+#include "common/option_table.hpp"
 #include "tools/cli/documents.hpp"
-#include "tools/cli/option_table.hpp"
 #include "tools/cli/output.hpp"
 
 namespace epulse::cli {

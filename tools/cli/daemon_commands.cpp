@@ -5,7 +5,9 @@
 
 #include "agent/control/protocol.hpp"
 #include "agent/error.hpp"
+#include "common/json_line.hpp"
 #include "common/line_client.hpp"
+#include "tools/cli/output.hpp"
 
 namespace epulse::cli {
 namespace {
@@ -66,6 +68,14 @@ std::vector<json> ask_running_daemons(const std::string& state_dir, const std::s
          state_dir);
   }
   return answers;
+}
+
+void print_json(const char* type, json object) {
+  object.erase("version");  // of the protocol
+  object["schema_version"] = JsonLine::kSchemaVersion;
+  object["type"] = type;
+  // A journal may name what is no UTF-8.
+  print_text(object.dump(-1, ' ', false, json::error_handler_t::replace) + '\n');
 }
 
 std::string text_at(const json& object, const char* name) {

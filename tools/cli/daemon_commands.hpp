@@ -37,6 +37,9 @@ std::vector<nlohmann::json> ask_daemons(const std::string& state_dir, const std:
 std::vector<nlohmann::json> ask_running_daemons(const std::string& state_dir,
                                                 const std::string& request);
 
+// As one line of standard output, as all of ours are (docs/schemas).
+void print_json(const char* type, nlohmann::json object);
+
 // "" for what is not there, or no text.
 std::string text_at(const nlohmann::json& object, const char* name);
 

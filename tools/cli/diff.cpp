@@ -41,7 +41,7 @@ int run_diff(const DaemonOptions& options) {
     const json changes = answer.value("changes", json::array());
     any = any || !changes.empty();
     if (options.json) {
-      fmt::print("{}\n", answer.dump());
+      print_json("changes", answer);
     } else {
       print_changes(answer, changes);
     }

@@ -7,14 +7,15 @@
 #include "agent/error.hpp"
 #include "agent/probes/attach.hpp"
 #include "agent/probes/survey.hpp"
+#include "common/json_line.hpp"
 #include "tools/cli/commands.hpp"
-#include "tools/cli/json.hpp"
 #include "tools/cli/output.hpp"
 
 namespace epulse::cli {
 namespace {
 
 struct Fact {
+  const char* member;  // of JSON
   const char* name;
   std::string value;
 };
@@ -27,26 +28,30 @@ std::vector<Fact> describe(const kernel::Facts& facts) {
   }
   if (found.empty()) found = "none: absent or hidden";
   return {
-      {"kernel", facts.release + " " + facts.arch},
-      {"bpf() allowed", facts.bpf_errno == 0 ? "yes" : "no: " + errno_text(facts.bpf_errno)},
-      {"root", yes(facts.effective_root)},
-      {"host's pid namespace", yes(facts.host_pid_namespace)},
-      {"/proc is of our pid namespace", yes(facts.own_proc)},
-      {"kernel BTF", yes(facts.btf)},
-      {"lockdown for confidentiality", yes(facts.lockdown_confidentiality)},
-      {"BPF trampolines (fentry)",
+      {"kernel", "kernel", facts.release + " " + facts.arch},
+      {"bpf_allowed", "bpf() allowed",
+       facts.bpf_errno == 0 ? "yes" : "no: " + errno_text(facts.bpf_errno)},
+      {"root", "root", yes(facts.effective_root)},
+      {"host_pid_namespace", "host's pid namespace", yes(facts.host_pid_namespace)},
+      {"own_proc", "/proc is of our pid namespace", yes(facts.own_proc)},
+      {"kernel_btf", "kernel BTF", yes(facts.btf)},
+      {"lockdown_confidentiality", "lockdown for confidentiality",
+       yes(facts.lockdown_confidentiality)},
+      {"trampolines", "BPF trampolines (fentry)",
        facts.trampoline_errno == 0 ? "yes" : "no: " + errno_text(facts.trampoline_errno)},
-      {"kprobes", yes(facts.kprobes)},
-      {"kernel functions found", found},
-      {"tracepoint sk_data_ready", yes(facts.tp_sk_data_ready)},
-      {"tracepoints sched_waking, sched_switch",
+      {"kprobes", "kprobes", yes(facts.kprobes)},
+      {"kernel_functions", "kernel functions found", found},
+      {"tracepoint_sk_data_ready", "tracepoint sk_data_ready", yes(facts.tp_sk_data_ready)},
+      {"tracepoints_sched", "tracepoints sched_waking, sched_switch",
        yes(facts.tp_sched_waking && facts.tp_sched_switch)},
-      {"tracepoints sys_enter, sys_exit", yes(facts.tp_sys_enter && facts.tp_sys_exit)},
-      {"tracepoints of the epoll calls", yes(!facts.syscall_tracepoints.empty())},
-      {"iterator task_file", yes(facts.iter_task_file)},
-      {"task-local storage", yes(facts.task_storage)},
-      {"BPF ring buffer", yes(facts.ring_buffer)},
-      {"/proc/PID/schedstat", yes(facts.schedstat)},
+      {"tracepoints_syscalls", "tracepoints sys_enter, sys_exit",
+       yes(facts.tp_sys_enter && facts.tp_sys_exit)},
+      {"tracepoints_epoll_calls", "tracepoints of the epoll calls",
+       yes(!facts.syscall_tracepoints.empty())},
+      {"iterator_task_file", "iterator task_file", yes(facts.iter_task_file)},
+      {"task_storage", "task-local storage", yes(facts.task_storage)},
+      {"ring_buffer", "BPF ring buffer", yes(facts.ring_buffer)},
+      {"schedstat", "/proc/PID/schedstat", yes(facts.schedstat)},
   };
 }
 
@@ -54,10 +59,10 @@ constexpr int kUnsupported = 69;  // as main has it for commands that cannot do 
 
 void print_json(const kernel::Facts& facts, const probes::Plan& plan,
                 const std::vector<probes::MetricPlan>& metrics) {
-  JsonLine line;
+  JsonLine line("doctor");
   line.member("backend", probes::to_string(plan.backend)).member("why", plan.why);
   line.key("facts").begin_object();
-  for (const Fact& fact : describe(facts)) line.member(fact.name, fact.value);
+  for (const Fact& fact : describe(facts)) line.member(fact.member, fact.value);
   line.end_object().key("metrics").begin_array();
   for (const probes::MetricPlan& metric : metrics) {
     line.begin_object().member("name", metric.name);

@@ -9,6 +9,7 @@ namespace epulse::cli {
 struct DocumentOptions {
   std::string shell;
   std::string command;
+  std::string folder;  // man: all pages into it, instead
 };
 
 // To standard output; the exit status. Throws Error for what does not exist.

@@ -32,7 +32,7 @@ json events(const DaemonOptions& options) {
 int run_history(const DaemonOptions& options) {
   const json all = events(options);
   if (options.json) {
-    for (const json& event : all) fmt::print("{}\n", event.dump());
+    for (const json& event : all) print_json("event", event);
     return 0;
   }
   if (all.empty()) fmt::print("nothing has happened that {} tells of\n", options.state_dir);

@@ -11,7 +11,8 @@
 #include "agent/model/text.hpp"
 #include "agent/probes/epoll_list.hpp"
 #include "agent/probes/plan.hpp"
-#include "tools/cli/json.hpp"
+#include "common/json_line.hpp"
+#include "tools/cli/named_values.hpp"
 #include "tools/cli/top_source.hpp"
 
 namespace epulse::cli {
@@ -93,8 +94,8 @@ class HostSource : public TopSource {
     for (size_t i = 0; i < shown; ++i) {
       const EpollTopRow& row = rows_[i];
       const bool known = row.depth_known != 0;
-      JsonLine line;
-      line.member("time", now).member("pid", row.pid).member("name", row.name);
+      JsonLine line("epoll");
+      line.member("time", now).member("pid", row.pid).member("process", row.name);
       line.member("epfd", row.epfd).member("watched", watched(row));
       line.member("waiting_mean", row.waiting_mean());
       line.member("depth_mean", known ? PlainValue{row.depth_mean()} : PlainValue{});

@@ -9,8 +9,8 @@
 #include "agent/model/text.hpp"
 #include "agent/probes/epoll_list.hpp"
 #include "agent/probes/plan.hpp"
+#include "common/json_line.hpp"
 #include "tools/cli/commands.hpp"
-#include "tools/cli/json.hpp"
 #include "tools/cli/output.hpp"
 
 namespace epulse::cli {
@@ -67,8 +67,8 @@ std::string known(const std::optional<Number>& value, const char* otherwise) {
 void print(const std::vector<Row>& rows, bool json) {
   if (json) {
     for (const Row& row : rows) {
-      JsonLine line;
-      line.member("pid", row.pid).member("name", row.name).member("epfd", row.epfd);
+      JsonLine line("epoll");
+      line.member("pid", row.pid).member("process", row.name).member("epfd", row.epfd);
       line.member("watched", row.watched).member("waiting", row.waiters);
       print_text(line.member("depth", row.depth).finish());
     }

@@ -164,7 +164,9 @@ void add_report(CLI::App& app, ReportOptions& options) {
                    "workers by: recorded, events, depth, wakeup, latency or handler (p99)")
       ->transform(CLI::CheckedTransformer(keys));
   command->add_option("-n,--rows", options.stdio.workers, "the first so many workers; 0: all");
-  command->add_option("--html", options.html, "write a page with charts to this file instead");
+  command->add_flag("-j,--json", options.json, "one line of JSON, also of --diff");
+  command->add_option("--html", options.html, "write a page with charts to this file instead")
+      ->excludes("--json");
   command->add_option("--diff", options.diff, "compare two files; status 1 when something moved")
       ->expected(2)
       ->type_name("BEFORE AFTER");
@@ -172,6 +174,7 @@ void add_report(CLI::App& app, ReportOptions& options) {
       "Examples:\n  epulse report -i slow.data\n"
       "  epulse report -i slow.data -s latency -n 3 --no-histograms\n"
       "  epulse report -i slow.data --html slow.html\n"
+      "  epulse report -i slow.data -j | jq '.workers[0].stages.handler.p99_ns'\n"
       "  epulse report --diff before.data after.data");
 }
 
@@ -182,7 +185,8 @@ void add_script(CLI::App& app, ScriptOptions& options) {
   script->add_flag("-j,--json", options.json, "one JSON object per line");
   script->footer(
       "Examples:\n  epulse script -i slow.data | grep late\n"
-      "  epulse script -i slow.data -j | jq 'select(.type == \"wait\" and .listed > 500)'");
+      "  epulse script -i slow.data -j | jq 'select(.type == \"wait\" and .items.depth_listed > "
+      "500)'");
 }
 
 void add_list(CLI::App& app, bool& json) {
@@ -207,6 +211,8 @@ void add_documents(CLI::App& app, DocumentOptions& options) {
   completion->add_option("shell", options.shell, "bash, zsh or fish")->required();
   CLI::App* man = app.add_subcommand("man", "the manual page of a command, as mdoc(7)")->group("");
   man->add_option("command", options.command, "a command; none: of epulse itself");
+  man->add_option("--all", options.folder, "every page, as files of this folder")
+      ->type_name("FOLDER");
 }
 
 int run(const CLI::App& app, const Options& options) {

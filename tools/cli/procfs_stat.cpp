@@ -6,8 +6,8 @@
 #include "agent/kernel/sched_sampler.hpp"
 #include "agent/kernel/stats_page.hpp"
 #include "agent/model/text.hpp"
+#include "common/json_line.hpp"
 #include "tools/cli/commands.hpp"
-#include "tools/cli/json.hpp"
 #include "tools/cli/named_values.hpp"
 #include "tools/cli/output.hpp"
 #include "tools/cli/table.hpp"
@@ -99,8 +99,8 @@ class ProcfsOutput {
 
   void start(pid_t pid, const std::string& why, bool page) {
     if (options_.json) {
-      JsonLine line;
-      line.member("type", "start").member("time", static_cast<uint64_t>(time(nullptr)));
+      JsonLine line("start");
+      line.member("time", static_cast<uint64_t>(time(nullptr)));
       line.member("target", fmt::format("{}[{}]", kernel::process_name(pid), pid));
       print_text(line.member("backend", "procfs").member("why", why).finish());
     } else if (options_.separator.empty()) {
@@ -111,8 +111,8 @@ class ProcfsOutput {
 
   void interval(const model::SchedInterval& interval, const ServerCounters& before,
                 const ServerCounters& after) {
-    JsonLine line;
-    line.member("type", "interval").member("time", static_cast<uint64_t>(time(nullptr)));
+    JsonLine line("interval");
+    line.member("time", static_cast<uint64_t>(time(nullptr)));
     line.member("duration_ns", static_cast<uint64_t>(interval.seconds * 1e9));
     line.key("threads").begin_array();
     if (!options_.json && options_.separator.empty()) {

@@ -9,8 +9,10 @@
 #include "agent/export/record_reader.hpp"
 #include "agent/export/record_writer.hpp"
 #include "tools/cli/commands.hpp"
+#include "tools/cli/output.hpp"
 #include "tools/report/diff.hpp"
 #include "tools/report/html.hpp"
+#include "tools/report/json.hpp"
 #include "tools/report/script.hpp"
 
 namespace epulse::cli {
@@ -50,30 +52,38 @@ void write_file(const std::string& path, const std::string& contents) {
   if (!file) fail("cannot write {}: {}", path, errno_text(errno));
 }
 
-int run_diff(const std::string& before_path, const std::string& after_path) {
+int run_diff(const ReportOptions& options) {
   report::Summary before;
   report::Summary after;
-  const auto before_condition = scan(before_path, before);
-  const auto after_condition = scan(after_path, after);
-  fmt::print("# before: {}\n# after:  {}\n", before_path, after_path);
-  const bool moved = report::print_differences(report::compare(before, after));
-  const bool damaged = tell_damage(before_path, before_condition);
-  return tell_damage(after_path, after_condition) || damaged || moved ? 1 : 0;
+  const report::Read before_file{options.diff[0], scan(options.diff[0], before)};
+  const report::Read after_file{options.diff[1], scan(options.diff[1], after)};
+  const std::vector<report::Difference> differences = report::compare(before, after);
+  if (options.json) {
+    print_text(report::differences_json(before_file, after_file, differences));
+  } else {
+    fmt::print("# before: {}\n# after:  {}\n", before_file.path, after_file.path);
+    report::print_differences(differences);
+  }
+  const bool damaged = tell_damage(before_file.path, before_file.condition);
+  const bool found = tell_damage(after_file.path, after_file.condition) || damaged;
+  return found || report::any_moved(differences) ? 1 : 0;
 }
 
 }  // namespace
 
 int run_report(const ReportOptions& options) {
-  if (!options.diff.empty()) return run_diff(options.diff[0], options.diff[1]);
+  if (!options.diff.empty()) return run_diff(options);
   report::Summary summary;
-  const record::RecordCondition condition = scan(options.input, summary);
-  if (options.html.empty()) {
+  const report::Read file{options.input, scan(options.input, summary)};
+  if (options.json) {
+    print_text(report::report_json(file, summary, options.stdio));
+  } else if (options.html.empty()) {
     report::print_report(summary, options.stdio);
   } else {
-    write_file(options.html, report::html_page(summary, text_of(condition)));
+    write_file(options.html, report::html_page(summary, text_of(file.condition)));
     fmt::print(stderr, "epulse: the page is {}\n", options.html);
   }
-  return tell_damage(options.input, condition) ? 1 : 0;
+  return tell_damage(file.path, file.condition) ? 1 : 0;
 }
 
 int run_script(const ScriptOptions& options) {

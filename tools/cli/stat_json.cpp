@@ -1,7 +1,8 @@
 #include <ctime>
 
 #include "agent/model/socket_text.hpp"
-#include "tools/cli/json.hpp"
+#include "common/json_line.hpp"
+#include "tools/cli/named_values.hpp"
 #include "tools/cli/output.hpp"
 #include "tools/cli/stat_output.hpp"
 #include "tools/cli/worker_values.hpp"
@@ -36,16 +37,6 @@ void add_overhead(JsonLine& line, const model::Overhead& overhead) {
   line.key("overhead").begin_object().member("budget_share", overhead.budget);
   line.member("cost_share", overhead.full_cost).member("least_cost_share", overhead.least_cost);
   line.member("detail_one_in", overhead.detail_one_in).end_object();
-}
-
-void add_losses(JsonLine& line, const model::EpollLosses& losses) {
-  line.key("losses").begin_object();
-  line.member("waits_dropped", losses.waits_dropped)
-      .member("workers_dropped", losses.workers_dropped)
-      .member("instances_dropped", losses.instances_dropped)
-      .member("targets_dropped", losses.targets_dropped)
-      .member("runs_missed", losses.runs_missed)
-      .end_object();
 }
 
 void add_rings(JsonLine& line, const model::UringSnapshot& rings,
@@ -121,8 +112,8 @@ class StatJson : public StatOutput {
 
  private:
   static JsonLine begin(const char* type) {
-    JsonLine line;
-    line.member("type", type).member("time", static_cast<uint64_t>(time(nullptr)));
+    JsonLine line(type);
+    line.member("time", static_cast<uint64_t>(time(nullptr)));
     return line;
   }
 
@@ -140,7 +131,7 @@ class StatJson : public StatOutput {
     add_blames(line, report.blames);
     add_interference(line, report.interference);
     add_overhead(line, report.overhead);
-    add_losses(line, report.epoll.losses);
+    add_losses(line.key("losses"), report.epoll.losses);
     if (report.rings != nullptr) add_rings(line, *report.rings, report.names);
     if (report.sockets != nullptr) add_sockets(line, *report.sockets);
   }

@@ -68,7 +68,7 @@ int run_status(const DaemonOptions& options) {
        ask_running_daemons(options.state_dir, control::Request{"status"}.to_line())) {
     fires = fires || !status.value("alarms", json::array()).empty();
     if (options.json) {
-      fmt::print("{}\n", status.dump());
+      print_json("status", status);
     } else {
       print_status(status);
     }

@@ -29,7 +29,7 @@ bool has_failed(const json& outcomes) {
 int print(const DaemonOptions& options, const json& answer) {
   const json& list = answer.at(options.dry_run ? "changes" : "outcomes");
   if (options.json) {
-    fmt::print("{}\n", answer.dump());
+    print_json(options.dry_run ? "changes" : "outcomes", answer);
   } else if (list.empty()) {
     fmt::print("nothing to undo in {}\n", options.state_dir);
   } else if (options.dry_run) {

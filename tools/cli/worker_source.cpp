@@ -10,8 +10,8 @@
 #include "agent/probes/attach.hpp"
 #include "agent/probes/epoll_list.hpp"
 #include "agent/probes/overhead_control.hpp"
+#include "common/json_line.hpp"
 #include "tools/cli/epoll_table.hpp"
-#include "tools/cli/json.hpp"
 #include "tools/cli/top_source.hpp"
 #include "tools/cli/worker_table.hpp"
 #include "tools/cli/worker_values.hpp"
@@ -88,7 +88,7 @@ class WorkerSource : public TopSource {
     for (const model::WorkerStats& worker : interval_.workers) {
       if (worker.waits() == 0) continue;
       if (most != 0 && shown++ == most) break;
-      JsonLine line;
+      JsonLine line("worker");
       line.member("time", static_cast<uint64_t>(time(nullptr)));
       line.member("duration_ns", interval_.duration_ns);
       line.member("detailed_ns", interval_.detailed_ns);

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "common/manual_page.hpp"
 #include "tools/load/stamp.hpp"
 
 namespace epulse::load {
@@ -138,6 +139,14 @@ ParsedOptions parse_options(int argc, char** argv) {
   add_modes(app, options);
   add_outputs(app, options);
   app.set_version_flag("--version", "epulse-load " EPULSE_VERSION);
+  add_manual_option(app, {.name = "epulse-load",
+                          .synopsis = "epulse-load",
+                          .brief = "WebSocket load, open or closed loop, with honest latencies",
+                          .command = {},
+                          .exit_statuses = {{0, "All is well."},
+                                            {1, "Errors, or an --expect that is not met."},
+                                            {2, "No load at all: wrong usage, or no connection."}},
+                          .see_also = {"epulse 1", "epulse-report 1", "epulse-ws 1"}});
   try {
     app.parse(argc, argv);
     check_broadcast(options);

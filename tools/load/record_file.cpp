@@ -7,9 +7,9 @@
 #include <cerrno>
 #include <fstream>
 
+#include "common/json_line.hpp"
 #include "tools/load/clock.hpp"
 #include "tools/load/error.hpp"
-#include "tools/load/json_text.hpp"
 
 namespace epulse::load {
 namespace {
@@ -65,10 +65,10 @@ void write_record(std::FILE* file, const RecordHead& head,
   }
   fmt::print(file,
              R"({{"type":"load_record","schema_version":1,"clock":"monotonic","boot_id":"{}",)"
-             R"("url":"{}","mode":"{}","start_ns":{},"end_ns":{},"realtime_offset_ns":{},)"
+             R"("url":{},"mode":"{}","start_ns":{},"end_ns":{},"realtime_offset_ns":{},)"
              R"("sample_every":{},"messages":{}}})"
              "\n",
-             boot_id(), json_escaped(head.url), head.mode, head.start_ns, head.end_ns,
+             boot_id(), json_text(head.url), head.mode, head.start_ns, head.end_ns,
              realtime_offset_ns(), every, messages);
   for (const Recording* recording : recordings) {
     for (const RecordedConnection& connection : recording->connections) {

@@ -4,8 +4,8 @@
 
 #include <iterator>
 
+#include "common/json_line.hpp"
 #include "tools/load/duration_text.hpp"
-#include "tools/load/json_text.hpp"
 
 namespace epulse::load {
 namespace {
@@ -49,12 +49,12 @@ std::string kinds_text(const ErrorCounts& errors) {
   return out;
 }
 
-std::string kinds_json(const ErrorCounts& errors) {
-  std::string out;
+void add_kinds(JsonLine& line, std::string_view name, const ErrorCounts& errors) {
+  line.key(name).begin_object();
   for (std::size_t kind = 0; kind < kErrorNames.size(); ++kind) {
-    out += fmt::format(R"({}"{}":{})", kind == 0 ? "" : ",", kErrorNames[kind], errors[kind]);
+    line.member(kErrorNames[kind], errors[kind]);
   }
-  return "{" + out + "}";
+  line.end_object();
 }
 
 // The generator's own share.
@@ -68,30 +68,27 @@ std::string generator_text(const Result& result) {
   return out + fmt::format("{:.0f} MB\n", static_cast<double>(result.peak_bytes) / 1e6);
 }
 
-std::string generator_json(const Result& result) {
-  std::string threads;
+void add_generator(JsonLine& line, const Result& result) {
+  line.member("lag_p99_us", us(result.totals.lag.quantile_ns(0.99)));
+  line.member("generator_late", generator_was_late(result.totals));
+  line.member("generator_peak_bytes", result.peak_bytes).key("threads").begin_array();
   for (const ThreadUse& thread : result.threads) {
-    threads += fmt::format(R"({}{{"cpu_share":{:.4f},"wait_share":{:.4f}}})",
-                           threads.empty() ? "" : ",", thread.running, thread.waiting);
+    line.begin_object().member("cpu_share", thread.running);
+    line.member("wait_share", thread.waiting).end_object();
   }
-  std::string reasons;
-  for (const std::string& reason : unsound_reasons(result)) {
-    reasons += fmt::format(R"({}"{}")", reasons.empty() ? "" : ",", json_escaped(reason));
-  }
-  return fmt::format(R"("lag_p99_us":{:.3f},"generator_late":{},"generator_peak_bytes":{},)"
-                     R"("threads":[{}],"unsound":[{}])",
-                     us(result.totals.lag.quantile_ns(0.99)), generator_was_late(result.totals),
-                     result.peak_bytes, threads, reasons);
+  line.end_array().key("unsound").begin_array();
+  for (const std::string& reason : unsound_reasons(result)) line.value(reason);
+  line.end_array();
 }
 
-std::string expectations_json(const Options& options, const Result& result) {
-  std::string out;
+void add_expectations(JsonLine& line, const Options& options, const Result& result) {
+  line.key("expect").begin_array();
   for (const Expectation& expectation : options.expectations) {
-    out += fmt::format(R"({}{{"expected":"{}","measured":"{}","met":{}}})", out.empty() ? "" : ",",
-                       json_escaped(expectation.text), expectation.measured_text(result),
-                       expectation.met(result));
+    line.begin_object().member("expected", expectation.text);
+    line.member("measured", expectation.measured_text(result));
+    line.member("met", expectation.met(result)).end_object();
   }
-  return "[" + out + "]";
+  line.end_array();
 }
 
 }  // namespace
@@ -115,14 +112,14 @@ std::string interval_text(const Interval& interval) {
 
 std::string interval_json(const Interval& interval) {
   const Distribution& latency = interval.latency;
-  return fmt::format(
-      R"({{"schema_version":1,"type":"interval","time_s":{:.3f},"messages":{},"p50_us":{:.3f},)"
-      R"("p99_us":{:.3f},"p999_us":{:.3f},"max_us":{:.3f},"connections":{},"errors":{},)"
-      R"("errors_by_kind":{}}})"
-      "\n",
-      interval.end_s, interval.messages, us(latency.quantile_ns(0.5)),
-      us(latency.quantile_ns(0.99)), us(latency.quantile_ns(0.999)), us(latency.max_ns),
-      interval.connected, interval.error_total(), kinds_json(interval.errors));
+  JsonLine line("interval");
+  line.member("time_s", interval.end_s).member("messages", interval.messages);
+  line.member("p50_us", us(latency.quantile_ns(0.5)))
+      .member("p99_us", us(latency.quantile_ns(0.99)));
+  line.member("p999_us", us(latency.quantile_ns(0.999))).member("max_us", us(latency.max_ns));
+  line.member("connections", interval.connected).member("errors_total", interval.error_total());
+  add_kinds(line, "errors", interval.errors);
+  return line.finish();
 }
 
 std::string summary_text(const Options& options, const Result& result) {
@@ -159,21 +156,24 @@ std::string summary_text(const Options& options, const Result& result) {
 std::string summary_json(const Options& options, const Result& result) {
   const Totals& totals = result.totals;
   const Distribution& latency = totals.latency;
-  return fmt::format(
-      R"({{"schema_version":1,"type":"summary","mode":"{}","connections":{},"opened":{},)"
-      R"("compressed":{},"pipeline":{},"publishers":{},"window":{},"size_bytes":{},)"
-      R"("elapsed_s":{:.3f},"rate_due":{:g},)"
-      R"("sent":{},"received":{},)"
-      R"("rate":{:.1f},"p50_us":{:.3f},"p90_us":{:.3f},"p99_us":{:.3f},"p999_us":{:.3f},)"
-      R"("max_us":{:.3f},"mean_us":{:.3f},{},"errors_total":{},"errors":{},"expect":{}}})"
-      "\n",
-      mode_name(options), options.connections, totals.opened, totals.compressed, options.pipeline,
-      options.broadcast ? options.publishers : 0, options.window, options.size_bytes,
-      result.elapsed_s, options.rate, totals.sent, totals.received, result.rate(),
-      us(latency.quantile_ns(0.5)), us(latency.quantile_ns(0.9)), us(latency.quantile_ns(0.99)),
-      us(latency.quantile_ns(0.999)), us(latency.max_ns), latency.mean_ns() / 1e3,
-      generator_json(result), totals.error_total(), kinds_json(totals.errors),
-      expectations_json(options, result));
+  JsonLine line("summary");
+  line.member("mode", mode_name(options)).member("connections", options.connections);
+  line.member("opened", totals.opened).member("compressed", totals.compressed);
+  line.member("pipeline", options.pipeline);
+  line.member("publishers", options.broadcast ? options.publishers : 0);
+  line.member("window", options.window).member("size_bytes", options.size_bytes);
+  line.member("elapsed_s", result.elapsed_s).member("rate_due", options.rate);
+  line.member("sent", totals.sent).member("received", totals.received);
+  line.member("rate", result.rate()).member("p50_us", us(latency.quantile_ns(0.5)));
+  line.member("p90_us", us(latency.quantile_ns(0.9)))
+      .member("p99_us", us(latency.quantile_ns(0.99)));
+  line.member("p999_us", us(latency.quantile_ns(0.999))).member("max_us", us(latency.max_ns));
+  line.member("mean_us", latency.mean_ns() / 1e3);
+  add_generator(line, result);
+  line.member("errors_total", totals.error_total());
+  add_kinds(line, "errors", totals.errors);
+  add_expectations(line, options, result);
+  return line.finish();
 }
 
 }  // namespace epulse::load

@@ -135,7 +135,13 @@ std::vector<Difference> compare(const Summary& before, const Summary& after) {
   return differences;
 }
 
-bool print_differences(const std::vector<Difference>& differences) {
+bool any_moved(const std::vector<Difference>& differences) {
+  return std::any_of(differences.begin(), differences.end(), [](const Difference& difference) {
+    return difference.change == Change::kBeyondNoise;
+  });
+}
+
+void print_differences(const std::vector<Difference>& differences) {
   fmt::print("{:26} {:>10} {:>10} {:>9} {:>7}\n", "median of the intervals", "before", "after",
              "change", "z");
   std::string moved;
@@ -157,7 +163,6 @@ bool print_differences(const std::vector<Difference>& differences) {
   } else {
     fmt::print("\nnothing moved beyond noise\n");
   }
-  return !moved.empty();
 }
 
 }  // namespace epulse::report

@@ -34,7 +34,9 @@ inline constexpr double kRatioMin = 1.07;
 
 std::vector<Difference> compare(const Summary& before, const Summary& after);
 
-// The table and a sentence that says what moved. True when something is beyond noise.
-bool print_differences(const std::vector<Difference>& differences);
+bool any_moved(const std::vector<Difference>& differences);
+
+// The table and a sentence that says what moved.
+void print_differences(const std::vector<Difference>& differences);
 
 }  // namespace epulse::report

@@ -8,12 +8,10 @@
 namespace epulse::report {
 
 // What `epulse script` prints: a line for each single wait, interval of a worker, loss and meta, in
-// the file's order. As JSON, each line is an object with "schema_version" and "type"
-// (docs/record-format.md); else columns that stay as they are, for grep and awk.
+// the file's order. As JSON each is an object of docs/schemas/epulse-script.json; else columns that
+// stay as they are, for grep and awk.
 class Script final : public record::RecordVisitor {
  public:
-  static constexpr int kSchemaVersion = 1;
-
   Script(std::FILE* out, bool json) : out_(out), json_(json) {}
 
   void on_meta(const record::Meta& meta) override;

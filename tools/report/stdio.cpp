@@ -34,18 +34,6 @@ uint64_t rank_of(const model::WorkerStats& worker, SortKey key) {
   return 0;
 }
 
-// Those that waited, in the order wanted.
-model::EpollSnapshot chosen(const model::EpollSnapshot& total, const StdioOptions& options) {
-  model::EpollSnapshot sorted = total;
-  std::vector<model::WorkerStats>& workers = sorted.workers;
-  std::erase_if(workers, [](const model::WorkerStats& worker) { return worker.waits() == 0; });
-  std::stable_sort(workers.begin(), workers.end(), [&](const auto& a, const auto& b) {
-    return rank_of(a, options.sort) > rank_of(b, options.sort);
-  });
-  if (options.workers != 0 && workers.size() > options.workers) workers.resize(options.workers);
-  return sorted;
-}
-
 void print_histograms(const model::EpollSnapshot& total, const record::ThreadNames& names) {
   const bool processes = cli::several_processes(total.workers);
   for (const model::WorkerStats& worker : total.workers) {
@@ -117,11 +105,23 @@ void print_waits(const Summary& summary) {
 
 }  // namespace
 
+model::EpollSnapshot chosen_workers(const model::EpollSnapshot& total,
+                                    const StdioOptions& options) {
+  model::EpollSnapshot sorted = total;
+  std::vector<model::WorkerStats>& workers = sorted.workers;
+  std::erase_if(workers, [](const model::WorkerStats& worker) { return worker.waits() == 0; });
+  std::stable_sort(workers.begin(), workers.end(), [&](const auto& a, const auto& b) {
+    return rank_of(a, options.sort) > rank_of(b, options.sort);
+  });
+  if (options.workers != 0 && workers.size() > options.workers) workers.resize(options.workers);
+  return sorted;
+}
+
 void print_report(const Summary& summary, const StdioOptions& options) {
   for (const auto& [key, value] : summary.meta()) fmt::print("# {}: {}\n", key, value);
   fmt::print("# recorded: {} in {} intervals\n", duration_text(summary.total().duration_ns),
              summary.intervals());
-  const model::EpollSnapshot total = chosen(summary.total(), options);
+  const model::EpollSnapshot total = chosen_workers(summary.total(), options);
   cli::print_summary(total, summary.names());
   if (options.timeline) print_timeline(summary.timeline());
   if (options.histograms) print_histograms(total, summary.names());

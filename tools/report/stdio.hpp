@@ -18,6 +18,9 @@ struct StdioOptions {
   size_t workers = 0;  // the first so many; 0: all
 };
 
+// Those that waited, in the order wanted.
+model::EpollSnapshot chosen_workers(const model::EpollSnapshot& total, const StdioOptions& options);
+
 // All that `epulse report` writes to standard output. The recording may come from a stranger: no
 // figure in it is trusted to fit another.
 void print_report(const Summary& summary, const StdioOptions& options);

@@ -5,13 +5,14 @@
 #include <vector>
 
 // The command line as a table: what manual pages and completions are made from.
-namespace epulse::cli {
+namespace epulse {
 
 struct OptionEntry {
   std::vector<std::string> shorts;  // "p", without dashes
   std::vector<std::string> longs;   // "pid"
   std::string positional;           // "interval"; empty for an option
   std::string value;                // what it takes, "PID"; empty for a flag
+  std::string range;                // of the value, "0 - 4096"; empty: not told
   std::vector<std::string> choices;
   std::string description;
   std::string otherwise;  // the default, empty where there is none to tell
@@ -29,4 +30,4 @@ CommandEntry command_entry(const CLI::App& command);
 // Those that `epulse --help` shows, in its order.
 std::vector<CommandEntry> command_entries(const CLI::App& app);
 
-}  // namespace epulse::cli
+}  // namespace epulse

@@ -1,14 +1,29 @@
-#include "tools/cli/option_table.hpp"
+#include "common/option_table.hpp"
 
-namespace epulse::cli {
+#include <algorithm>
+
+namespace epulse {
 namespace {
 
-// CLI11 tells choices as part of the type: "TEXT:{auto,fentry}".
+// CLI11 tells choices as part of the type: "TEXT:{auto,fentry}", "{auto->0,fentry->1}".
 std::vector<std::string> choices_of(const std::string& type) {
   const size_t open = type.find('{');
   const size_t close = type.find('}');
   if (open == std::string::npos || close == std::string::npos || close < open) return {};
-  return CLI::detail::split(type.substr(open + 1, close - open - 1), ',');
+  std::vector<std::string> choices =
+      CLI::detail::split(type.substr(open + 1, close - open - 1), ',');
+  for (std::string& choice : choices) choice.resize(std::min(choice.find("->"), choice.size()));
+  return choices;
+}
+
+// "INT in [0 - 4096]", as CLI::Range has it.
+void take_range(OptionEntry& option) {
+  constexpr std::string_view kIn = " in [";
+  const size_t at = option.value.find(kIn);
+  if (at == std::string::npos) return;
+  option.range = option.value.substr(at + kIn.size());
+  option.range.resize(std::min(option.range.find(']'), option.range.size()));
+  option.value.resize(at);
 }
 
 OptionEntry entry(const CLI::Option& option) {
@@ -21,6 +36,7 @@ OptionEntry entry(const CLI::Option& option) {
   // A flag takes nothing; "UINT:SECONDS" is told by its last part.
   if (option.get_items_expected_max() != 0) {
     result.value = result.choices.empty() ? type.substr(type.rfind(':') + 1) : "NAME";
+    take_range(result);
   }
   result.description = option.get_description();
   result.otherwise = option.get_default_str();
@@ -49,4 +65,4 @@ std::vector<CommandEntry> command_entries(const CLI::App& app) {
   return entries;
 }
 
-}  // namespace epulse::cli
+}  // namespace epulse

@@ -5,18 +5,22 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 
-#include "tools/cli/named_values.hpp"
+namespace epulse {
 
-namespace epulse::cli {
+// Quoted and escaped (RFC 8259 section 7); bytes that are no UTF-8 become U+FFFD.
+std::string json_text(std::string_view text);
 
-// Builds one line of JSON; commas and quotes are its business, that calls match is the caller's.
+// Builds one line of JSON, as all programs print them (docs/schemas); commas and quotes are its
+// business, that calls match is the caller's.
 class JsonLine {
  public:
-  // Every line of epulse is an object that begins so. 2 would say that a reader of 1 goes wrong:
-  // new members alone do not change it.
+  // Every line is an object that begins so. 2 would say that a reader of 1 goes wrong: new members
+  // alone do not change it.
   static constexpr int kSchemaVersion = 1;
   JsonLine() { begin_object().member("schema_version", kSchemaVersion); }
+  explicit JsonLine(std::string_view type) : JsonLine() { member("type", type); }
 
   JsonLine& begin_object();
   JsonLine& end_object();
@@ -34,7 +38,10 @@ class JsonLine {
     return raw(std::to_string(number));
   }
   JsonLine& value(std::monostate unknown);  // null
-  JsonLine& value(const PlainValue& of);
+  template <typename... Known>
+  JsonLine& value(const std::variant<Known...>& of) {
+    return std::visit([this](const auto& known) -> JsonLine& { return this->value(known); }, of);
+  }
   template <typename Value>
   JsonLine& value(const std::optional<Value>& known) {
     return known ? value(*known) : value(std::monostate());
@@ -49,9 +56,10 @@ class JsonLine {
 
  private:
   JsonLine& raw(std::string_view text);
+  JsonLine& quoted(std::string_view text);
 
   std::string text_;
   bool comma_ = false;  // one is due before the next value or key
 };
 
-}  // namespace epulse::cli
+}  // namespace epulse
