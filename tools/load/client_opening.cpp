@@ -116,12 +116,10 @@ void Client::opened(const std::optional<ws::DeflateTerms>& deflate, ClientContex
 }
 
 void Client::opened_again(ClientContext& context) {
-  if (due_.empty()) return die(context);  // The end came first.
+  if (in_flight_.empty()) return die(context);  // The end came first.
   state_ = State::kOpen;
-  const std::uint64_t due_ns = due_.front().due_ns;
-  due_.pop_front();
   add_to(context.counters.received);
-  count_latency(due_ns, context);
+  in_flight_.take(1, [&](const Awaited& handshake) { count_latency(handshake, context); });
   if (context.now_ns < context.send_until_ns) return reopen(context);
   die(context);
 }
@@ -130,7 +128,7 @@ void Client::reopen(ClientContext& context) {
   if (state_ != State::kOpen) return;
   ::close(fd_);
   tls_.reset();
-  due_.push_back({clock_ns(), 0});
+  in_flight_.add({clock_ns(), 0});
   add_to(context.counters.sent);
   connect(context);
 }

@@ -49,7 +49,7 @@ LoadThread::LoadThread(std::uint32_t index, const Options& options, const Target
   }
   for (std::uint32_t c = index; c < options.connections; c += options.threads) {
     const auto tag = static_cast<std::uint32_t>(clients_.size());
-    clients_.push_back(std::make_unique<Client>(c, tag, options.size_bytes, target.raw));
+    clients_.push_back(std::make_unique<Client>(c, tag, options.sizes.max(), target.raw));
     if (broadcast != nullptr) clients_.back()->take_part(*broadcast);
     if (c < options.senders()) senders_.push_back(clients_.back().get());
   }

@@ -30,7 +30,10 @@ void check_broadcast(const Options& options) {
   if (options.publishers > options.connections) {
     throw CLI::ValidationError("--publishers", "at most as many as --connections");
   }
-  if (options.size_bytes < kStampBytes) {
+  if (!options.sizes.fixed()) {
+    throw CLI::ValidationError("--size", "one for all with --broadcast, by which it is checked");
+  }
+  if (options.sizes.max() < kStampBytes) {
     throw CLI::ValidationError(
         "--size", fmt::format("at least {} with --broadcast, for what is checked", kStampBytes));
   }
@@ -40,8 +43,20 @@ void add_load(CLI::App& app, Options& options) {
   app.add_option("url", options.url, "ws://HOST:PORT/PATH, wss:// for TLS, or tcp://HOST:PORT");
   app.add_option("-c,--connections", options.connections, "Connections")
       ->check(CLI::Range(1, 1'000'000));
-  app.add_option("-s,--size", options.size_bytes, "Bytes in a message")
-      ->check(CLI::Range(0, 1 << 30));
+  app.add_option_function<std::string>(
+         "-s,--size",
+         [&options](const std::string& text) {
+           const std::optional<MessageSizes> sizes = MessageSizes::parse(text);
+           if (!sizes) {
+             throw CLI::ValidationError(
+                 "--size", fmt::format("'{}' is none; write BYTES, FROM-TO or 20:90,1024-4096:10, "
+                                       "each at most {}",
+                                       text, MessageSizes::kMaxBytes));
+           }
+           options.sizes = *sizes;
+         },
+         "Bytes in a message, or several such by their shares: 20:90,1024-16384:10")
+      ->default_str(options.sizes.text());
   app.add_option("-d,--duration", options.duration_s, "Seconds")->check(CLI::Range(0.01, 1e7));
   app.add_option("-t,--threads", options.threads, "Threads")->check(CLI::Range(1, 1024));
   app.add_option("--open-timeout", options.open_timeout_s, "Seconds for a connection to open")

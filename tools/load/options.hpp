@@ -7,13 +7,14 @@
 #include <vector>
 
 #include "tools/load/expectation.hpp"
+#include "tools/load/message_sizes.hpp"
 
 namespace epulse::load {
 
 struct Options {
   std::string url = "ws://127.0.0.1:9001/";
   std::uint32_t connections = 100;
-  std::uint32_t size_bytes = 20;  // at most ws::kMaxMessageBytes
+  MessageSizes sizes;
   double duration_s = 10;
   double rate = 0;               // messages per second; 0: closed loop
   std::uint32_t pipeline = 1;    // closed loop: messages that leave together

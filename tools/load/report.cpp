@@ -132,7 +132,7 @@ std::string summary_text(const Options& options, const Result& result) {
   auto append = std::back_inserter(out);
   fmt::format_to(append, "mode         {}\n", mode_text(options));
   fmt::format_to(append, "connections  {} of {} opened, {} bytes per message\n", totals.opened,
-                 options.connections, options.size_bytes);
+                 options.connections, options.sizes.text());
   if (options.broadcast) {
     fmt::format_to(append, "publishers   {} of the connections\n", options.publishers);
   }
@@ -161,14 +161,14 @@ std::string summary_json(const Options& options, const Result& result) {
   const Distribution& latency = totals.latency;
   return fmt::format(
       R"({{"schema_version":1,"type":"summary","mode":"{}","connections":{},"opened":{},)"
-      R"("compressed":{},"pipeline":{},"publishers":{},"window":{},"size_bytes":{},)"
+      R"("compressed":{},"pipeline":{},"publishers":{},"window":{},"size_bytes":{:.0f},"sizes":"{}",)"
       R"("elapsed_s":{:.3f},"rate_due":{:g},)"
       R"("sent":{},"received":{},)"
       R"("rate":{:.1f},"p50_us":{:.3f},"p90_us":{:.3f},"p99_us":{:.3f},"p999_us":{:.3f},)"
       R"("max_us":{:.3f},"mean_us":{:.3f},{},"errors_total":{},"errors":{},"expect":{}}})"
       "\n",
       mode_name(options), options.connections, totals.opened, totals.compressed, options.pipeline,
-      options.broadcast ? options.publishers : 0, options.window, options.size_bytes,
+      options.broadcast ? options.publishers : 0, options.window, options.sizes.mean(), options.sizes.text(),
       result.elapsed_s, options.rate, totals.sent, totals.received, result.rate(),
       us(latency.quantile_ns(0.5)), us(latency.quantile_ns(0.9)), us(latency.quantile_ns(0.99)),
       us(latency.quantile_ns(0.999)), us(latency.max_ns), latency.mean_ns() / 1e3,
