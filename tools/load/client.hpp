@@ -95,6 +95,7 @@ class Client final : private tls::Sink {
   std::size_t in_flight() { return publication_ ? publication_->in_flight() : in_flight_.size(); }
 
  private:
+  bool bind_source(const Target& target) const;
   void connected(ClientContext& context);
   void request_upgrade(ClientContext& context);
   void receive(ClientContext& context);

@@ -44,11 +44,21 @@ void Client::connect(ClientContext& context) {
   if (fd_ < 0) return fail_opening(ErrorKind::kConnect, errno_text(errno), context);
   const int on = 1;
   setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (!bind_source(target)) return fail_opening(ErrorKind::kConnect, errno_text(errno), context);
   watch(EPOLL_CTL_ADD, true, context);
   const auto* address = reinterpret_cast<const sockaddr*>(&target.address);
   if (::connect(fd_, address, target.address_size) != 0 && errno != EINPROGRESS) {
     fail_opening(ErrorKind::kConnect, errno_text(errno), context);
   }
+}
+
+// The port is chosen when it connects: then one may serve several servers (ip(7)).
+bool Client::bind_source(const Target& target) const {
+  if (target.sources.empty()) return true;
+  const int on = 1;
+  setsockopt(fd_, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+  const sockaddr_storage& source = target.sources[index_ % target.sources.size()];
+  return bind(fd_, reinterpret_cast<const sockaddr*>(&source), target.address_size) == 0;
 }
 
 void Client::connected(ClientContext& context) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 
 #include "tools/load/stamp.hpp"
@@ -59,6 +60,14 @@ void add_load(CLI::App& app, Options& options) {
       ->default_str(options.sizes.text());
   app.add_option("-d,--duration", options.duration_s, "Seconds")->check(CLI::Range(0.01, 1e7));
   app.add_option("-t,--threads", options.threads, "Threads")->check(CLI::Range(1, 1024));
+  app.add_option("--processes", options.processes,
+                 "Processes that share the connections, for more than one may have open files; "
+                 "each has --threads")
+      ->check(CLI::Range(1, 1024));
+  app.add_option("--source", options.sources,
+                 "Addresses to connect from, in turn: each has ports of its own")
+      ->delimiter(',')
+      ->allow_extra_args(false);
   app.add_option("--open-timeout", options.open_timeout_s, "Seconds for a connection to open")
       ->check(CLI::Range(0.01, 1e5));
   app.add_flag("--compression", options.compression,
@@ -135,6 +144,7 @@ void add_outputs(CLI::App& app, Options& options) {
   for (const char* other : {"--broadcast", "--handshakes"}) {
     record->excludes(app.get_option(other));
   }
+  record->excludes(app.get_option("--processes"));
   app.add_option("--record-every", options.record_every, "Record only every so many messages")
       ->check(CLI::Range(1, 1'000'000'000))
       ->needs(record);
@@ -162,7 +172,8 @@ ParsedOptions parse_options(int argc, char** argv) {
     return {std::nullopt, kUsageStatus};
   }
   if (options.json && app.count("--progress") == 0) options.progress_s = 0;
-  if (options.threads > options.connections) options.threads = options.connections;
+  options.processes = std::min(options.processes, options.connections);
+  options.threads = std::min(options.threads, options.connections / options.processes);
   return {options, 0};
 }
 

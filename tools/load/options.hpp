@@ -22,7 +22,9 @@ struct Options {
   bool broadcast = false;        // all connections subscribe, the first ones publish
   std::uint32_t publishers = 1;  // broadcast: at most the connections; 0: others publish
   std::uint32_t window = 1;      // closed loop: messages in flight for each sender
-  std::uint32_t threads = 1;
+  std::uint32_t threads = 1;     // of each process
+  std::uint32_t processes = 1;
+  std::vector<std::string> sources;  // addresses to connect from, in turn; empty: any
   double open_timeout_s = 10;  // for a connection to be up
   double progress_s = 1;       // 0: off
   bool json = false;
@@ -41,6 +43,8 @@ struct Options {
   double interval_s() const { return progress_s == 0 && !hdr_log_file.empty() ? 1 : progress_s; }
   // Closed loop: messages of a connection that leave together at the start.
   std::uint32_t at_once() const { return pipeline > 1 ? pipeline : window; }
+  // Threads of all processes.
+  std::uint32_t all_threads() const { return threads * processes; }
   // Connections that send messages.
   std::uint32_t senders() const { return broadcast ? publishers : connections; }
 };

@@ -160,14 +160,14 @@ std::string summary_json(const Options& options, const Result& result) {
   const Totals& totals = result.totals;
   const Distribution& latency = totals.latency;
   return fmt::format(
-      R"({{"schema_version":1,"type":"summary","mode":"{}","connections":{},"opened":{},)"
+      R"({{"schema_version":1,"type":"summary","mode":"{}","processes":{},"connections":{},"opened":{},)"
       R"("compressed":{},"pipeline":{},"publishers":{},"window":{},"size_bytes":{:.0f},"sizes":"{}",)"
       R"("elapsed_s":{:.3f},"rate_due":{:g},)"
       R"("sent":{},"received":{},)"
       R"("rate":{:.1f},"p50_us":{:.3f},"p90_us":{:.3f},"p99_us":{:.3f},"p999_us":{:.3f},)"
       R"("max_us":{:.3f},"mean_us":{:.3f},{},"errors_total":{},"errors":{},"expect":{}}})"
       "\n",
-      mode_name(options), options.connections, totals.opened, totals.compressed, options.pipeline,
+      mode_name(options), options.processes, options.connections, totals.opened, totals.compressed, options.pipeline,
       options.broadcast ? options.publishers : 0, options.window, options.sizes.mean(), options.sizes.text(),
       result.elapsed_s, options.rate, totals.sent, totals.received, result.rate(),
       us(latency.quantile_ns(0.5)), us(latency.quantile_ns(0.9)), us(latency.quantile_ns(0.99)),
