@@ -34,7 +34,8 @@ Bytes echo_of(Bytes frames, std::size_t& messages) {
 }
 
 TEST(EchoFrames, AServerReadsThemAndItsEchoIsTaken) {
-  for (const char* text : {"0", "1", "3", "4", "7", "20", "125", "126", "65535", "65536", "0-300"}) {
+  for (const char* text :
+       {"0", "1", "3", "4", "7", "20", "125", "126", "65535", "65536", "0-300"}) {
     const MessageSizes sizes = MessageSizes::parse(text).value();
     for (const bool compressible : {false, true}) {
       const EchoFrames frames(7, sizes, compressible);
@@ -93,7 +94,8 @@ TEST(MessageSizes, ReadsWhatItWrites) {
     ASSERT_TRUE(sizes) << text;
     EXPECT_EQ(sizes->text(), text);
   }
-  for (const char* text : {"", "x", "-5", "20,", "20:", "20:0", "30-20", "1073741825", "20 ", "1-2-3"}) {
+  for (const char* text :
+       {"", "x", "-5", "20,", "20:", "20:0", "30-20", "1073741825", "20 ", "1-2-3"}) {
     EXPECT_FALSE(MessageSizes::parse(text)) << text;
   }
 }

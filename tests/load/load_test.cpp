@@ -107,8 +107,8 @@ TEST(Load, MessagesOfManySizesAreVerified) {
   ServerChild server;
   for (const char* more : {"", "--compression"}) {
     const std::uint64_t bytes_before = server_count(server.port(), "bytes_in");
-    std::vector<std::string> options = {"-c", "3",          "-d", "0.3",
-                                        "-s", "0-10:9,70000", "--window", "4", "-j"};
+    std::vector<std::string> options = {"-c",           "3",        "-d", "0.3", "-s",
+                                        "0-10:9,70000", "--window", "4",  "-j"};
     if (*more != '\0') options.emplace_back(more);
     Child load(load_command(server.url(), options));
     ASSERT_EQ(load.wait(), 0) << load.out() << load.err();

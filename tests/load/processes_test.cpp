@@ -17,8 +17,8 @@ namespace {
 
 TEST(LoadProcesses, TheirCountsAddUp) {
   ServerChild server;
-  Child load(load_command(server.url(), {"-c", "11", "--processes", "3", "-t", "2", "-r", "1013",
-                                         "-d", "0.5", "-j"}));
+  Child load(load_command(
+      server.url(), {"-c", "11", "--processes", "3", "-t", "2", "-r", "1013", "-d", "0.5", "-j"}));
   ASSERT_EQ(load.wait(), 0) << load.out() << load.err();
   EXPECT_EQ(number(load.out(), "opened"), 11);
   EXPECT_EQ(number(load.out(), "sent"), 507);
@@ -34,9 +34,9 @@ TEST(LoadProcesses, TheirCountsAddUp) {
 
 TEST(LoadProcesses, ABroadcastReachesTheSubscribersOfAll) {
   ServerChild server;
-  Child load(load_command(server.url("/topic/x"), {"-c", "10", "--processes", "2", "--broadcast",
-                                                     "--publishers", "3", "--window", "4", "-d",
-                                                     "0.3", "-j"}));
+  Child load(load_command(server.url("/topic/x"),
+                          {"-c", "10", "--processes", "2", "--broadcast", "--publishers", "3",
+                           "--window", "4", "-d", "0.3", "-j"}));
   ASSERT_EQ(load.wait(), 0) << load.out() << load.err();
   EXPECT_GT(number(load.out(), "sent"), 10);
   EXPECT_EQ(number(load.out(), "received"), 10 * number(load.out(), "sent")) << load.out();

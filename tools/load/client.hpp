@@ -140,11 +140,11 @@ class Client final : private tls::Sink {
   std::optional<Subscriber> subscriber_;  // broadcast
   Publication* publication_ = nullptr;    // broadcast, if it publishes: its messages
   InFlight in_flight_;
-  std::vector<std::uint8_t> unsent_;      // what the socket did not take
-  std::string key_;                       // during the handshake
-  std::string response_;                  //
-  std::uint64_t next_sequence_ = 0;       // to be sent
-  std::uint64_t next_answer_ = 0;         // to come
+  std::vector<std::uint8_t> unsent_;  // what the socket did not take
+  std::string key_;                   // during the handshake
+  std::string response_;              //
+  std::uint64_t next_sequence_ = 0;   // to be sent
+  std::uint64_t next_answer_ = 0;     // to come
   int fd_ = -1;
   std::uint32_t index_;
   std::uint32_t tag_;

@@ -48,10 +48,9 @@ void Client::send_next(std::uint32_t count, ClientContext& context) {
 void Client::check_answer(const ws::Event& event, ClientContext& context) {
   if (!context.counting) return;
   if (in_flight_.empty()) return context.counters.error(ErrorKind::kUninvited);
-  const bool right =
-      event.opcode == ws::Opcode::kBinary &&
-      event.payload.size() == context.options.sizes.bytes(index_, next_answer_) &&
-      is_payload(event.payload, index_, next_answer_, context.options.compression);
+  const bool right = event.opcode == ws::Opcode::kBinary &&
+                     event.payload.size() == context.options.sizes.bytes(index_, next_answer_) &&
+                     is_payload(event.payload, index_, next_answer_, context.options.compression);
   if (right) return answered(1, context);
   context.counters.error(ErrorKind::kWrongEcho);
   in_flight_.take(1, [](const Awaited&) {});
@@ -107,7 +106,8 @@ void Client::send_messages(std::uint64_t due_ns, std::uint32_t count, ClientCont
 
 void Client::add_messages(std::uint64_t due_ns, std::uint32_t count, ClientContext& context) {
   if (state_ != State::kOpen) return;
-  const std::size_t room = context.max_in_flight - std::min(context.max_in_flight, in_flight_.size());
+  const std::size_t room =
+      context.max_in_flight - std::min(context.max_in_flight, in_flight_.size());
   const auto taken = static_cast<std::uint32_t>(
       unsent_.size() > context.max_unsent_bytes ? 0 : std::min<std::size_t>(count, room));
   if (taken < count) context.counters.error(ErrorKind::kTimeout, count - taken);

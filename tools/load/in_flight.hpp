@@ -24,8 +24,8 @@ class InFlight {
   void add(const Awaited& run) {
     if (run.count == 0) return;
     size_ += run.count;
-    const bool joins = !runs_.empty() && runs_.back().due_ns == run.due_ns &&
-                       runs_.back().sent_ns == run.sent_ns;
+    const bool joins =
+        !runs_.empty() && runs_.back().due_ns == run.due_ns && runs_.back().sent_ns == run.sent_ns;
     if (joins) {
       runs_.back().count += run.count;
     } else {

@@ -25,8 +25,8 @@ struct Options {
   std::uint32_t threads = 1;     // of each process
   std::uint32_t processes = 1;
   std::vector<std::string> sources;  // addresses to connect from, in turn; empty: any
-  double open_timeout_s = 10;  // for a connection to be up
-  double progress_s = 1;       // 0: off
+  double open_timeout_s = 10;        // for a connection to be up
+  double progress_s = 1;             // 0: off
   bool json = false;
   std::vector<Expectation> expectations;
   std::string hdr_log_file;  // empty: none, as with those that follow

@@ -69,9 +69,10 @@ void Processes::reap(int flags) {
     running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(k));
     if (status == 0) continue;
     // Without its share of the load the figures would mean nothing.
-    fail("a process of the load (pid {}) ended early, {}; is there a line of its own above, or "
-         "does the kernel's log say why?",
-         pid, end_text(status));
+    fail(
+        "a process of the load (pid {}) ended early, {}; is there a line of its own above, or "
+        "does the kernel's log say why?",
+        pid, end_text(status));
   }
 }
 

@@ -167,13 +167,13 @@ std::string summary_json(const Options& options, const Result& result) {
       R"("rate":{:.1f},"p50_us":{:.3f},"p90_us":{:.3f},"p99_us":{:.3f},"p999_us":{:.3f},)"
       R"("max_us":{:.3f},"mean_us":{:.3f},{},"errors_total":{},"errors":{},"expect":{}}})"
       "\n",
-      mode_name(options), options.processes, options.connections, totals.opened, totals.compressed, options.pipeline,
-      options.broadcast ? options.publishers : 0, options.window, options.sizes.mean(), options.sizes.text(),
-      result.elapsed_s, options.rate, totals.sent, totals.received, result.rate(),
-      us(latency.quantile_ns(0.5)), us(latency.quantile_ns(0.9)), us(latency.quantile_ns(0.99)),
-      us(latency.quantile_ns(0.999)), us(latency.max_ns), latency.mean_ns() / 1e3,
-      generator_json(result), totals.error_total(), kinds_json(totals.errors),
-      expectations_json(options, result));
+      mode_name(options), options.processes, options.connections, totals.opened, totals.compressed,
+      options.pipeline, options.broadcast ? options.publishers : 0, options.window,
+      options.sizes.mean(), options.sizes.text(), result.elapsed_s, options.rate, totals.sent,
+      totals.received, result.rate(), us(latency.quantile_ns(0.5)), us(latency.quantile_ns(0.9)),
+      us(latency.quantile_ns(0.99)), us(latency.quantile_ns(0.999)), us(latency.max_ns),
+      latency.mean_ns() / 1e3, generator_json(result), totals.error_total(),
+      kinds_json(totals.errors), expectations_json(options, result));
 }
 
 }  // namespace epulse::load

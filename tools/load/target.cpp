@@ -88,8 +88,8 @@ void resolve_sources(Target& target, const std::vector<std::string>& sources) {
     const int code = getaddrinfo(text.c_str(), nullptr, &hints, &found);
     const std::unique_ptr<addrinfo, FreeAddresses> list(found);
     if (code != 0) {
-      fail("cannot connect from '{}': {}; --source wants {} addresses of this host, as {} has", text,
-           gai_strerror(code), hints.ai_family == AF_INET6 ? "IPv6" : "IPv4", target.host);
+      fail("cannot connect from '{}': {}; --source wants {} addresses of this host, as {} has",
+           text, gai_strerror(code), hints.ai_family == AF_INET6 ? "IPv6" : "IPv4", target.host);
     }
     sockaddr_storage source{};
     std::memcpy(&source, list->ai_addr, list->ai_addrlen);

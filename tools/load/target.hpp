@@ -18,7 +18,7 @@ struct Target {
   bool tls = false;       // wss
 
   sockaddr_storage address{};
-  socklen_t address_size = 0;  // of the sources, too
+  socklen_t address_size = 0;               // of the sources, too
   std::vector<sockaddr_storage> sources{};  // to connect from, in turn; empty: any
 };
 
