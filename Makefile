@@ -3,7 +3,7 @@ PRESET ?= release
 BIN    := build/$(PRESET)/bin
 
 .PHONY: build run test clients alertmanager crash bench bench-overhead bench-server bench-record bench-tuning attacks \
-        soak hundred-thousand tsan-load load-proof load-hdr kernels fuzz lint clean setup
+        soak hundred-thousand load-cost tsan-load load-proof load-hdr kernels fuzz lint clean setup
 build: setup
 	@test -f build/$(PRESET)/build.ninja || cmake --preset $(PRESET)
 	cmake --build --preset $(PRESET)
@@ -40,7 +40,7 @@ bench-overhead bench-server bench-record bench-tuning:
 	@EPULSE_BIN=$(BIN) tools/bench/$(@:bench-%=%)
 
 # Of the server alone, long, and on a quiet machine: docs/hardening.md.
-attacks soak hundred-thousand:
+attacks soak hundred-thousand load-cost:
 	@tools/setup build bench
 	@test -f build/$(PRESET)/build.ninja || cmake --preset $(PRESET)
 	cmake --build --preset $(PRESET) --target epulse-ws epulse-load

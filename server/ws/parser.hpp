@@ -59,6 +59,12 @@ class Parser {
   // From the next message on; between two.
   void set_max_message_bytes(std::uint32_t bytes) { max_message_bytes_ = bytes; }
 
+  // Whether the next byte is the first of a message, and would be read. Who knows by other means
+  // what follows may then consume whole messages himself.
+  bool between_messages() const {
+    return end_ == Event::Kind::kNeedMore && !in_frame_ && !in_message_ && header_read_ == 0;
+  }
+
   // Reads nothing more, and lets go of what was gathered.
   void abandon(CloseCode code);
 

@@ -103,6 +103,28 @@ TEST(Load, AWindowStaysFull) {
   EXPECT_EQ(static_cast<double>(messages_in(server.port())), sent);
 }
 
+TEST(Load, MessagesOfManySizesAreVerified) {
+  ServerChild server;
+  for (const char* more : {"", "--compression"}) {
+    const std::uint64_t bytes_before = server_count(server.port(), "bytes_in");
+    std::vector<std::string> options = {"-c",           "3",        "-d", "0.3", "-s",
+                                        "0-10:9,70000", "--window", "4",  "-j"};
+    if (*more != '\0') options.emplace_back(more);
+    Child load(load_command(server.url(), options));
+    ASSERT_EQ(load.wait(), 0) << load.out() << load.err();
+    const double sent = number(load.out(), "sent");
+    EXPECT_GT(sent, 100);
+    EXPECT_EQ(number(load.out(), "received"), sent);
+    EXPECT_NE(load.out().find(R"("sizes":"0-10:9,70000")"), std::string::npos) << load.out();
+    if (*more != '\0') continue;
+    const auto bytes = static_cast<double>(server_count(server.port(), "bytes_in") - bytes_before);
+    EXPECT_NEAR(bytes / sent, 7000, 2500);  // a tenth are of 70,000
+  }
+  Child wrong(load_command(server.url(), {"-s", "20-10"}));
+  EXPECT_EQ(wrong.wait(), 2);
+  EXPECT_NE(wrong.err().find("'20-10'"), std::string::npos) << wrong.err();
+}
+
 TEST(Load, HandshakesAreCountedByBothSides) {
   ServerChild server;
   Child load(load_command(server.url(), {"-c", "4", "-d", "0.3", "--handshakes", "-j"}));

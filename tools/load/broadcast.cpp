@@ -10,11 +10,11 @@ Publication::Publication(std::uint32_t publisher, const Options& options)
 }
 
 void Publication::compose(std::span<std::uint8_t> payload, std::uint64_t due_ns) {
-  const std::uint64_t sequence = published_.load(std::memory_order_relaxed);
+  const std::uint64_t sequence = published_[0].load(std::memory_order_relaxed);
   fill_stamped(payload, make_stamp(publisher_, sequence, due_ns), compressible_);
   due_.push_back(due_ns);
   // Before it is sent: who gets it may rely on it.
-  published_.store(sequence + 1, std::memory_order_release);
+  published_[0].store(sequence + 1, std::memory_order_release);
 }
 
 std::size_t Publication::in_flight() {

@@ -6,10 +6,10 @@
 #include <deque>
 #include <limits>
 #include <span>
-#include <vector>
 
 #include "tools/load/counters.hpp"
 #include "tools/load/options.hpp"
+#include "tools/load/shared_array.hpp"
 
 namespace epulse::load {
 
@@ -28,7 +28,7 @@ class Publication {
   void abandon(std::uint64_t now_ns, Counters& counters) const;
 
   // By any thread.
-  std::uint64_t published() const { return published_.load(std::memory_order_acquire); }
+  std::uint64_t published() const { return published_[0].load(std::memory_order_acquire); }
 
   // By the subscriber's thread: it waits for message `next` and those after it.
   void await(std::uint32_t subscriber, std::uint64_t next) {
@@ -42,8 +42,9 @@ class Publication {
 
   bool all_have(std::uint64_t sequence);
 
-  std::atomic<std::uint64_t> published_{0};
-  std::vector<std::atomic<std::uint64_t>> awaited_;  // by subscriber
+  // Other processes look at these.
+  SharedArray<std::atomic<std::uint64_t>> published_{1};
+  SharedArray<std::atomic<std::uint64_t>> awaited_;  // by subscriber
   std::deque<std::uint64_t> due_;                    // of the messages in flight
   std::uint64_t done_ = 0;                           // messages that all have
   std::size_t seen_ = 0;                             // so many subscribers have the next, too

@@ -5,13 +5,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
-#include <cstring>
 
 #include "tools/load/clock.hpp"
 #include "tools/load/error.hpp"
-#include "tools/load/one_writer.hpp"
-#include "tools/load/payload.hpp"
 
 namespace epulse::load {
 namespace {
@@ -21,29 +19,22 @@ constexpr std::size_t kMaxUnsentBytesOfAll = std::size_t{256} * 1024 * 1024;
 constexpr std::size_t kMaxInFlightOfAll = 8'000'000;
 constexpr std::uint32_t kMinMaxMessage = 1024 * 1024;
 
-ws::MaskKey random_mask(ClientContext& context) {
-  const std::uint32_t bits = context.random.next();
-  ws::MaskKey mask;
-  std::memcpy(mask.data(), &bits, mask.size());
-  return mask;
-}
-
-bool has_our_form(const ws::Event& event, const ClientContext& context) {
-  return event.opcode == ws::Opcode::kBinary && event.payload.size() == context.options.size_bytes;
-}
-
 }  // namespace
 
-std::size_t ClientContext::max_unsent_bytes() const {
+ws::MaskKey ClientContext::random_mask() {
+  return std::bit_cast<ws::MaskKey>(random.next());
+}
+
+std::size_t ClientContext::most_unsent_bytes(const Options& options) {
   return std::min(kMaxUnsentBytes, kMaxUnsentBytesOfAll / options.connections);
 }
 
-std::size_t ClientContext::max_in_flight() const {
+std::size_t ClientContext::most_in_flight(const Options& options) {
   return std::max<std::size_t>(options.window, kMaxInFlightOfAll / options.connections);
 }
 
-Client::Client(std::uint32_t index, std::uint32_t tag, std::uint32_t size_bytes, bool raw)
-    : parser_(raw ? ws::Role::kServer : ws::Role::kClient, std::max(size_bytes, kMinMaxMessage)),
+Client::Client(std::uint32_t index, std::uint32_t tag, std::uint32_t max_bytes, bool raw)
+    : parser_(raw ? ws::Role::kServer : ws::Role::kClient, std::max(max_bytes, kMinMaxMessage)),
       index_(index),
       tag_(tag) {}
 
@@ -100,6 +91,7 @@ void Client::take_plain(std::span<std::uint8_t> input, ClientContext& context) {
 
 void Client::read_frames(std::span<std::uint8_t> input, ClientContext& context) {
   while (state_ == State::kOpen || state_ == State::kClosing) {
+    if (take_answers(input, context)) continue;
     const ws::Event event = parser_.next(input);
     if (event.kind == ws::Event::Kind::kNeedMore) return;
     handle(event, context);
@@ -123,105 +115,19 @@ void Client::handle(const ws::Event& event, ClientContext& context) {
   }
 }
 
-void Client::abandon_answers(ClientContext& context) {
-  context.now_ns = clock_ns();
-  if (publication_ != nullptr) publication_->abandon(context.now_ns, context.counters);
-  for (const Awaited& message : due_) count_latency(message.due_ns, context);
-  record_unanswered(context);
-  if (!due_.empty()) context.counters.error(ErrorKind::kTimeout, due_.size());
-  due_.clear();
-}
-
-void Client::check_answer(const ws::Event& event, ClientContext& context) {
-  if (!context.counting) return;
-  Counters& counters = context.counters;
-  if (due_.empty()) return counters.error(ErrorKind::kUninvited);
-  const Awaited message = due_.front();
-  due_.pop_front();
-  const bool right = has_our_form(event, context) &&
-                     is_payload(event.payload, index_, next_answer_, context.options.compression);
-  if (right) {
-    add_to(counters.received);
-    count_latency(message.due_ns, context);
-    record(message, next_answer_, context.now_ns, context);
-  } else {
-    counters.error(ErrorKind::kWrongEcho);
-  }
-  ++next_answer_;
-  if (context.now_ns >= context.send_until_ns) return;
-  const std::uint32_t pipeline = context.options.pipeline;
-  if (pipeline == 1) return add_message(context.now_ns, context);
-  if (!due_.empty()) return;
-  for (std::uint32_t k = 0; k < pipeline; ++k) add_message(context.now_ns, context);
-}
-
-void Client::take_delivery(const ws::Event& event, ClientContext& context) {
-  if (!context.counting) return;
-  if (!has_our_form(event, context)) return context.counters.error(ErrorKind::kWrongEcho);
-  subscriber_->take(event.payload, context.now_ns, context.options.compression, context.counters);
-}
-
-void Client::count_latency(std::uint64_t due_ns, ClientContext& context) {
-  context.counters.latency.record(context.now_ns > due_ns ? context.now_ns - due_ns : 0);
-}
-
-void Client::record(const Awaited& message, std::uint64_t sequence, std::uint64_t received_ns,
-                    ClientContext& context) const {
-  if (context.recording == nullptr) return;
-  context.recording->sample.add(
-      {message.due_ns, message.sent_ns, received_ns, index_, static_cast<std::uint32_t>(sequence)});
-}
-
-void Client::record_unanswered(ClientContext& context) const {
-  for (std::size_t k = 0; k < due_.size(); ++k) record(due_[k], next_answer_ + k, 0, context);
-}
-
 // Sending.
-
-void Client::send_messages(std::uint64_t due_ns, std::uint32_t count, ClientContext& context) {
-  for (std::uint32_t k = 0; k < count; ++k) add_message(due_ns, context);
-  flush(context);
-}
-
-void Client::add_message(std::uint64_t due_ns, ClientContext& context) {
-  if (state_ != State::kOpen) return;
-  if (unsent_.size() > context.max_unsent_bytes() || due_.size() >= context.max_in_flight()) {
-    return context.counters.error(ErrorKind::kTimeout);
-  }
-  compose(due_ns, context);
-  const ws::DeflateSender::Payload encoded = sender_.encode(context.message);
-  const ws::MaskKey mask = random_mask(context);
-  write(
-      ws::encode_header({ws::Opcode::kBinary, encoded.bytes.size(), true, mask, encoded.compressed})
-          .view(),
-      context);
-  const std::size_t start = context.output.size();
-  context.output.resize(start + encoded.bytes.size());
-  const auto payload = std::span(context.output).subspan(start);
-  std::copy(encoded.bytes.begin(), encoded.bytes.end(), payload.begin());
-  ws::apply_mask(payload, mask);
-  add_to(context.counters.sent);
-}
-
-// The next message, and when it was due.
-void Client::compose(std::uint64_t due_ns, ClientContext& context) {
-  context.message.resize(context.options.size_bytes);
-  if (publication_ != nullptr) return publication_->compose(context.message, due_ns);
-  fill_payload(context.message, index_, next_sequence_++, context.options.compression);
-  due_.push_back({due_ns, context.recording != nullptr ? clock_ns() : 0});
-}
 
 // RFC 6455, 5.5.3: not every ping needs its pong. None is added to what a server does not take.
 void Client::answer_ping(std::span<const std::uint8_t> payload, ClientContext& context) {
   if (!unsent_.empty()) return;
-  write(ws::encode_control(ws::Opcode::kPong, payload, random_mask(context)).view(), context);
+  write(ws::encode_control(ws::Opcode::kPong, payload, context.random_mask()).view(), context);
 }
 
 void Client::close(ClientContext& context) {
   if (state_ != State::kOpen) return;
   if (context.target.raw) return die(context);
   state_ = State::kClosing;
-  write(ws::encode_close(ws::CloseCode::kNormal, {}, random_mask(context)).view(), context);
+  write(ws::encode_close(ws::CloseCode::kNormal, {}, context.random_mask()).view(), context);
   flush(context);
 }
 
@@ -294,7 +200,7 @@ void Client::watch(int operation, bool output, ClientContext& context) const {
 // RFC 6455, 5.5.1 and 7.1.7: the server's close frame is answered, and a breach of its named.
 void Client::close_and_lose(ws::CloseCode code, ErrorKind kind, ClientContext& context) {
   if (state_ == State::kOpen && !context.target.raw) {
-    write(ws::encode_close(code, {}, random_mask(context)).view(), context);
+    write(ws::encode_close(code, {}, context.random_mask()).view(), context);
     flush(context);
   }
   if (state_ != State::kDead) lose(kind, context);
@@ -302,7 +208,7 @@ void Client::close_and_lose(ws::CloseCode code, ErrorKind kind, ClientContext& c
 
 void Client::lose(ErrorKind kind, ClientContext& context) {
   context.counters.error(kind);
-  const std::uint64_t missing = subscriber_ ? subscriber_->missing() : due_.size();
+  const std::uint64_t missing = subscriber_ ? subscriber_->missing() : in_flight_.size();
   if (missing != 0) context.counters.error(ErrorKind::kLost, missing);
   record_unanswered(context);
   die(context);
@@ -312,7 +218,7 @@ void Client::die(ClientContext& context) {
   if (counted_) context.counters.connected.fetch_sub(1, std::memory_order_relaxed);
   counted_ = false;
   if (subscriber_) subscriber_->leave();
-  due_.clear();
+  in_flight_.clear();
   state_ = State::kDead;
   if (fd_ >= 0) ::close(fd_);
   fd_ = -1;

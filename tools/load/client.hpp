@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <span>
@@ -16,6 +15,8 @@
 #include "tools/load/broadcast.hpp"
 #include "tools/load/counters.hpp"
 #include "tools/load/course.hpp"
+#include "tools/load/echo_frames.hpp"
+#include "tools/load/in_flight.hpp"
 #include "tools/load/options.hpp"
 #include "tools/load/random.hpp"
 #include "tools/load/recording.hpp"
@@ -23,12 +24,6 @@
 #include "tools/load/target.hpp"
 
 namespace epulse::load {
-
-// A message in flight.
-struct Awaited {
-  std::uint64_t due_ns;
-  std::uint64_t sent_ns;  // unless nothing is recorded: then 0
-};
 
 // What the clients of one thread share.
 struct ClientContext {
@@ -52,10 +47,16 @@ struct ClientContext {
   tls::Pipe pipe{};
   RandomBits random{};
 
+  ws::MaskKey random_mask();
+
   // What one connection may hold while the server takes or answers nothing; together they stay
   // bounded, however many connections a server neglects.
-  std::size_t max_unsent_bytes() const;
-  std::size_t max_in_flight() const;
+  std::size_t max_unsent_bytes = most_unsent_bytes(options);
+  std::size_t max_in_flight = most_in_flight(options);
+
+ private:
+  static std::size_t most_unsent_bytes(const Options& options);
+  static std::size_t most_in_flight(const Options& options);
 };
 
 // One connection to the server under load.
@@ -63,9 +64,9 @@ class Client final : private tls::Sink {
  public:
   enum class State : std::uint8_t { kNew, kConnecting, kHandshake, kOpen, kClosing, kDead };
 
-  // `index` counts the clients of all threads; `tag` comes back with its epoll events. `raw`: the
-  // server echoes our own frames.
-  Client(std::uint32_t index, std::uint32_t tag, std::uint32_t size_bytes, bool raw);
+  // `index` counts the clients of all threads; `tag` comes back with its epoll events; `max_bytes`:
+  // of a message. `raw`: the server echoes our own frames.
+  Client(std::uint32_t index, std::uint32_t tag, std::uint32_t max_bytes, bool raw);
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
   ~Client() override;
@@ -91,9 +92,10 @@ class Client final : private tls::Sink {
   // The end has come: counts what is in flight as unanswered.
   void abandon_answers(ClientContext& context);
   // Messages that it sent and that are not answered, or not delivered to all.
-  std::size_t in_flight() { return publication_ ? publication_->in_flight() : due_.size(); }
+  std::size_t in_flight() { return publication_ ? publication_->in_flight() : in_flight_.size(); }
 
  private:
+  bool bind_source(const Target& target) const;
   void connected(ClientContext& context);
   void request_upgrade(ClientContext& context);
   void receive(ClientContext& context);
@@ -105,14 +107,18 @@ class Client final : private tls::Sink {
   void opened_again(ClientContext& context);
   void read_frames(std::span<std::uint8_t> input, ClientContext& context);
   void handle(const ws::Event& event, ClientContext& context);
+  EchoFrames frames(const ClientContext& context) const;
+  bool take_answers(std::span<std::uint8_t>& input, ClientContext& context);
+  void answered(std::uint32_t count, ClientContext& context);
+  void send_next(std::uint32_t count, ClientContext& context);
   void check_answer(const ws::Event& event, ClientContext& context);
   void take_delivery(const ws::Event& event, ClientContext& context);
-  void add_message(std::uint64_t due_ns, ClientContext& context);
-  void compose(std::uint64_t due_ns, ClientContext& context);
-  static void count_latency(std::uint64_t due_ns, ClientContext& context);
-  void record(const Awaited& message, std::uint64_t sequence, std::uint64_t received_ns,
-              ClientContext& context) const;
-  void record_unanswered(ClientContext& context) const;
+  void add_messages(std::uint64_t due_ns, std::uint32_t count, ClientContext& context);
+  void publish(std::uint64_t due_ns, std::uint32_t count, ClientContext& context);
+  void encode(ClientContext& context);
+  static void count_latency(const Awaited& run, ClientContext& context);
+  void record(const Awaited& run, std::uint64_t received_ns, ClientContext& context) const;
+  void record_unanswered(ClientContext& context);
   void answer_ping(std::span<const std::uint8_t> payload, ClientContext& context);
   static void write(std::span<const std::uint8_t> bytes, ClientContext& context);
   void take(std::span<const std::uint8_t> output) override;  // ciphertext
@@ -133,12 +139,12 @@ class Client final : private tls::Sink {
   std::optional<tls::Stream> tls_;
   std::optional<Subscriber> subscriber_;  // broadcast
   Publication* publication_ = nullptr;    // broadcast, if it publishes: its messages
-  std::deque<Awaited> due_;               // the messages, or handshakes, not answered yet
-  std::vector<std::uint8_t> unsent_;      // what the socket did not take
-  std::string key_;                       // during the handshake
-  std::string response_;                  //
-  std::uint64_t next_sequence_ = 0;       // to be sent
-  std::uint64_t next_answer_ = 0;         // to come
+  InFlight in_flight_;
+  std::vector<std::uint8_t> unsent_;  // what the socket did not take
+  std::string key_;                   // during the handshake
+  std::string response_;              //
+  std::uint64_t next_sequence_ = 0;   // to be sent
+  std::uint64_t next_answer_ = 0;     // to come
   int fd_ = -1;
   std::uint32_t index_;
   std::uint32_t tag_;

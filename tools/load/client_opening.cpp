@@ -44,11 +44,21 @@ void Client::connect(ClientContext& context) {
   if (fd_ < 0) return fail_opening(ErrorKind::kConnect, errno_text(errno), context);
   const int on = 1;
   setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (!bind_source(target)) return fail_opening(ErrorKind::kConnect, errno_text(errno), context);
   watch(EPOLL_CTL_ADD, true, context);
   const auto* address = reinterpret_cast<const sockaddr*>(&target.address);
   if (::connect(fd_, address, target.address_size) != 0 && errno != EINPROGRESS) {
     fail_opening(ErrorKind::kConnect, errno_text(errno), context);
   }
+}
+
+// The port is chosen when it connects: then one may serve several servers (ip(7)).
+bool Client::bind_source(const Target& target) const {
+  if (target.sources.empty()) return true;
+  const int on = 1;
+  setsockopt(fd_, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+  const sockaddr_storage& source = target.sources[index_ % target.sources.size()];
+  return bind(fd_, reinterpret_cast<const sockaddr*>(&source), target.address_size) == 0;
 }
 
 void Client::connected(ClientContext& context) {
@@ -116,12 +126,10 @@ void Client::opened(const std::optional<ws::DeflateTerms>& deflate, ClientContex
 }
 
 void Client::opened_again(ClientContext& context) {
-  if (due_.empty()) return die(context);  // The end came first.
+  if (in_flight_.empty()) return die(context);  // The end came first.
   state_ = State::kOpen;
-  const std::uint64_t due_ns = due_.front().due_ns;
-  due_.pop_front();
   add_to(context.counters.received);
-  count_latency(due_ns, context);
+  in_flight_.take(1, [&](const Awaited& handshake) { count_latency(handshake, context); });
   if (context.now_ns < context.send_until_ns) return reopen(context);
   die(context);
 }
@@ -130,7 +138,7 @@ void Client::reopen(ClientContext& context) {
   if (state_ != State::kOpen) return;
   ::close(fd_);
   tls_.reset();
-  due_.push_back({clock_ns(), 0});
+  in_flight_.add({clock_ns(), 0});
   add_to(context.counters.sent);
   connect(context);
 }

@@ -30,14 +30,15 @@ class FirstFailure {
   std::array<char, 1024> text_{};
 };
 
-// How the threads of a run and main agree on its course.
+// How the threads of a run, in whichever process, and main agree on its course.
 struct Course {
-  std::atomic<std::uint32_t> opened{0};    // threads whose connections are up, or have failed
-  std::atomic<std::uint32_t> answered{0};  // threads that wait for no answers any more
-  std::atomic<std::uint32_t> finished{0};  // threads that are done
-  std::atomic<std::uint64_t> start_ns{0};  // set by main once all are up; 0: not yet
-  std::atomic<bool> stop{false};           // Ctrl-C
-  std::atomic<bool> reported{false};       // main has counted the connections: they may be closed
+  std::atomic<std::uint32_t> opened{0};      // threads whose connections are up, or have failed
+  std::atomic<std::uint32_t> answered{0};    // threads that wait for no answers any more
+  std::atomic<std::uint32_t> finished{0};    // threads that are done
+  std::atomic<std::uint64_t> start_ns{0};    // set by main once all are up; 0: not yet
+  std::atomic<bool> stop{false};             // Ctrl-C
+  std::atomic<bool> reported{false};         // main has counted the connections: they may be closed
+  std::atomic<std::uint64_t> peak_bytes{0};  // memory of processes that have ended
   FirstFailure first_failure;
 };
 

@@ -44,8 +44,8 @@ Distribution Distribution::since(const Distribution& earlier, std::uint64_t inte
   return result;
 }
 
-void LiveDistribution::record(std::uint64_t ns) {
-  load::add_to(counts_[slot_of(ns)]);
+void LiveDistribution::record(std::uint64_t ns, std::uint64_t times) {
+  load::add_to(counts_[slot_of(ns)], times);
   if (ns > max_ns_.load(std::memory_order_relaxed)) {
     max_ns_.store(ns, std::memory_order_relaxed);
   }

@@ -60,7 +60,7 @@ struct Distribution {
 // A distribution that one thread fills while another looks at it.
 class LiveDistribution {
  public:
-  void record(std::uint64_t ns);
+  void record(std::uint64_t ns, std::uint64_t times = 1);
   // Adds all that was recorded so far.
   void add_to(Distribution& sum) const;
   Distribution snapshot() const;

@@ -40,16 +40,16 @@ LoadThread::LoadThread(std::uint32_t index, const Options& options, const Target
       context_{options, target, tls, counters, epoll_create1(EPOLL_CLOEXEC)} {
   context_.first_failure = &course.first_failure;
   if (!options.record_file.empty()) {
-    MessageSample sample(options.record_every, kRecordedOfAll / options.threads);
+    MessageSample sample(options.record_every, kRecordedOfAll / options.all_threads());
     recording_.emplace(Recording{std::move(sample), {}});
     context_.recording = &*recording_;
   }
   if (context_.epoll_fd < 0) {
     fail("cannot create an epoll instance: {}; raise ulimit -n", errno_text(errno));
   }
-  for (std::uint32_t c = index; c < options.connections; c += options.threads) {
+  for (std::uint32_t c = index; c < options.connections; c += options.all_threads()) {
     const auto tag = static_cast<std::uint32_t>(clients_.size());
-    clients_.push_back(std::make_unique<Client>(c, tag, options.size_bytes, target.raw));
+    clients_.push_back(std::make_unique<Client>(c, tag, options.sizes.max(), target.raw));
     if (broadcast != nullptr) clients_.back()->take_part(*broadcast);
     if (c < options.senders()) senders_.push_back(clients_.back().get());
   }
@@ -210,7 +210,7 @@ void LoadThread::send_broadcast() {
 
 // The last delivery that a window waits for may be another thread's, which wakes nobody.
 std::uint64_t LoadThread::window_poll_ns() const {
-  const bool alone = options_.threads == 1 || senders_.empty();
+  const bool alone = options_.all_threads() == 1 || senders_.empty();
   return alone ? kLookAroundNs : kOthersDeliverNs;
 }
 
@@ -227,7 +227,7 @@ std::size_t LoadThread::in_flight() const {
 }
 
 bool LoadThread::all_threads(const std::atomic<std::uint32_t>& stage) const {
-  return stage.load() >= options_.threads;
+  return stage.load() >= options_.all_threads();
 }
 
 void LoadThread::collect_answers() {

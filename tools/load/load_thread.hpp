@@ -17,7 +17,7 @@ namespace epulse::load {
 // A share of the connections and the loop that serves them.
 class LoadThread {
  public:
-  // Takes the connections whose number modulo --threads is `index`. `broadcast`: none in other
+  // Takes the connections whose number modulo all threads is `index`. `broadcast`: none in other
   // modes.
   LoadThread(std::uint32_t index, const Options& options, const Target& target, SSL_CTX* tls,
              Course& course, Counters& counters, Broadcast* broadcast);

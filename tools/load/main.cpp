@@ -53,9 +53,14 @@ void raise_file_limit(const Options& options) {
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
   getrlimit(RLIMIT_NOFILE, &limit);
-  if (limit.rlim_cur < options.connections + kReservedFiles) {
-    fail("cannot open {} connections: the limit of open files is {}; raise it with ulimit -n",
-         options.connections, limit.rlim_cur);
+  const rlim_t most = (options.connections + options.processes - 1) / options.processes;
+  if (limit.rlim_cur < most + kReservedFiles) {
+    fail(
+        "cannot open {} connections in {}: the limit of open files is {} for each; use more "
+        "--processes, or raise ulimit -n",
+        options.connections,
+        options.processes == 1 ? "one process" : fmt::format("{} processes", options.processes),
+        limit.rlim_cur);
   }
 }
 
@@ -81,6 +86,7 @@ int load(const Options& options) {
          options.url);
   }
   resolve(target);
+  resolve_sources(target, options.sources);
   raise_file_limit(options);
   const TlsContext tls = make_tls_context(options, target);
   const StopSignals signals;

@@ -2,9 +2,23 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
+
+#include "tools/load/error.hpp"
+
 namespace epulse::load {
 
 std::string opening_failure(ErrorKind kind, const Target& target, std::string_view why) {
+  if (kind == ErrorKind::kConnect && why == errno_text(EADDRNOTAVAIL)) {
+    return fmt::format(
+        "cannot connect to {}: {}: no port is left for it, or a --source is not of this host; give "
+        "more --source addresses",
+        target.authority, why);
+  }
+  if (kind == ErrorKind::kConnect && why == errno_text(EMFILE)) {
+    return fmt::format("cannot connect to {}: {}; use more --processes, or raise ulimit -n",
+                       target.authority, why);
+  }
   if (kind == ErrorKind::kConnect) {
     return fmt::format("cannot connect to {}: {}; is the server running?", target.authority, why);
   }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 
 #include "common/manual_page.hpp"
@@ -31,7 +32,10 @@ void check_broadcast(const Options& options) {
   if (options.publishers > options.connections) {
     throw CLI::ValidationError("--publishers", "at most as many as --connections");
   }
-  if (options.size_bytes < kStampBytes) {
+  if (!options.sizes.fixed()) {
+    throw CLI::ValidationError("--size", "one for all with --broadcast, by which it is checked");
+  }
+  if (options.sizes.max() < kStampBytes) {
     throw CLI::ValidationError(
         "--size", fmt::format("at least {} with --broadcast, for what is checked", kStampBytes));
   }
@@ -41,10 +45,30 @@ void add_load(CLI::App& app, Options& options) {
   app.add_option("url", options.url, "ws://HOST:PORT/PATH, wss:// for TLS, or tcp://HOST:PORT");
   app.add_option("-c,--connections", options.connections, "Connections")
       ->check(CLI::Range(1, 1'000'000));
-  app.add_option("-s,--size", options.size_bytes, "Bytes in a message")
-      ->check(CLI::Range(0, 1 << 30));
+  app.add_option_function<std::string>(
+         "-s,--size",
+         [&options](const std::string& text) {
+           const std::optional<MessageSizes> sizes = MessageSizes::parse(text);
+           if (!sizes) {
+             throw CLI::ValidationError(
+                 "--size", fmt::format("'{}' is none; write BYTES, FROM-TO or 20:90,1024-4096:10, "
+                                       "each at most {}",
+                                       text, MessageSizes::kMaxBytes));
+           }
+           options.sizes = *sizes;
+         },
+         "Bytes in a message, or several such by their shares: 20:90,1024-16384:10")
+      ->default_str(options.sizes.text());
   app.add_option("-d,--duration", options.duration_s, "Seconds")->check(CLI::Range(0.01, 1e7));
   app.add_option("-t,--threads", options.threads, "Threads")->check(CLI::Range(1, 1024));
+  app.add_option("--processes", options.processes,
+                 "Processes that share the connections, for more than one may have open files; "
+                 "each has --threads")
+      ->check(CLI::Range(1, 1024));
+  app.add_option("--source", options.sources,
+                 "Addresses to connect from, in turn: each has ports of its own")
+      ->delimiter(',')
+      ->allow_extra_args(false);
   app.add_option("--open-timeout", options.open_timeout_s, "Seconds for a connection to open")
       ->check(CLI::Range(0.01, 1e5));
   app.add_flag("--compression", options.compression,
@@ -121,6 +145,7 @@ void add_outputs(CLI::App& app, Options& options) {
   for (const char* other : {"--broadcast", "--handshakes"}) {
     record->excludes(app.get_option(other));
   }
+  record->excludes(app.get_option("--processes"));
   app.add_option("--record-every", options.record_every, "Record only every so many messages")
       ->check(CLI::Range(1, 1'000'000'000))
       ->needs(record);
@@ -156,7 +181,8 @@ ParsedOptions parse_options(int argc, char** argv) {
     return {std::nullopt, kUsageStatus};
   }
   if (options.json && app.count("--progress") == 0) options.progress_s = 0;
-  if (options.threads > options.connections) options.threads = options.connections;
+  options.processes = std::min(options.processes, options.connections);
+  options.threads = std::min(options.threads, options.connections / options.processes);
   return {options, 0};
 }
 

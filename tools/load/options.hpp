@@ -7,13 +7,14 @@
 #include <vector>
 
 #include "tools/load/expectation.hpp"
+#include "tools/load/message_sizes.hpp"
 
 namespace epulse::load {
 
 struct Options {
   std::string url = "ws://127.0.0.1:9001/";
   std::uint32_t connections = 100;
-  std::uint32_t size_bytes = 20;  // at most ws::kMaxMessageBytes
+  MessageSizes sizes;
   double duration_s = 10;
   double rate = 0;               // messages per second; 0: closed loop
   std::uint32_t pipeline = 1;    // closed loop: messages that leave together
@@ -21,9 +22,11 @@ struct Options {
   bool broadcast = false;        // all connections subscribe, the first ones publish
   std::uint32_t publishers = 1;  // broadcast: at most the connections; 0: others publish
   std::uint32_t window = 1;      // closed loop: messages in flight for each sender
-  std::uint32_t threads = 1;
-  double open_timeout_s = 10;  // for a connection to be up
-  double progress_s = 1;       // 0: off
+  std::uint32_t threads = 1;     // of each process
+  std::uint32_t processes = 1;
+  std::vector<std::string> sources;  // addresses to connect from, in turn; empty: any
+  double open_timeout_s = 10;        // for a connection to be up
+  double progress_s = 1;             // 0: off
   bool json = false;
   std::vector<Expectation> expectations;
   std::string hdr_log_file;  // empty: none, as with those that follow
@@ -40,6 +43,8 @@ struct Options {
   double interval_s() const { return progress_s == 0 && !hdr_log_file.empty() ? 1 : progress_s; }
   // Closed loop: messages of a connection that leave together at the start.
   std::uint32_t at_once() const { return pipeline > 1 ? pipeline : window; }
+  // Threads of all processes.
+  std::uint32_t all_threads() const { return threads * processes; }
   // Connections that send messages.
   std::uint32_t senders() const { return broadcast ? publishers : connections; }
 };

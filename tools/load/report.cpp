@@ -129,7 +129,7 @@ std::string summary_text(const Options& options, const Result& result) {
   auto append = std::back_inserter(out);
   fmt::format_to(append, "mode         {}\n", mode_text(options));
   fmt::format_to(append, "connections  {} of {} opened, {} bytes per message\n", totals.opened,
-                 options.connections, options.size_bytes);
+                 options.connections, options.sizes.text());
   if (options.broadcast) {
     fmt::format_to(append, "publishers   {} of the connections\n", options.publishers);
   }
@@ -157,11 +157,13 @@ std::string summary_json(const Options& options, const Result& result) {
   const Totals& totals = result.totals;
   const Distribution& latency = totals.latency;
   JsonLine line("summary");
-  line.member("mode", mode_name(options)).member("connections", options.connections);
+  line.member("mode", mode_name(options)).member("processes", options.processes);
+  line.member("connections", options.connections);
   line.member("opened", totals.opened).member("compressed", totals.compressed);
   line.member("pipeline", options.pipeline);
   line.member("publishers", options.broadcast ? options.publishers : 0);
-  line.member("window", options.window).member("size_bytes", options.size_bytes);
+  line.member("window", options.window).member("size_bytes", options.sizes.mean());
+  line.member("sizes", options.sizes.text());
   line.member("elapsed_s", result.elapsed_s).member("rate_due", options.rate);
   line.member("sent", totals.sent).member("received", totals.received);
   line.member("rate", result.rate()).member("p50_us", us(latency.quantile_ns(0.5)));

@@ -33,19 +33,48 @@ void run_thread(LoadThread& load) {
 }  // namespace
 
 Run::Run(const Options& options, const Target& target, SSL_CTX* tls, Surroundings& surroundings)
-    : options_(options), surroundings_(surroundings), counters_(options.threads) {
+    : options_(options),
+      target_(target),
+      tls_(tls),
+      surroundings_(surroundings),
+      counters_(options.all_threads()) {
   if (options.broadcast) broadcast_.emplace(options);
+  if (options.processes == 1) make_loads(0);
+}
+
+// Those of one process: their descriptors are its own.
+void Run::make_loads(std::uint32_t first) {
   Broadcast* broadcast = broadcast_ ? &*broadcast_ : nullptr;
-  for (std::uint32_t k = 0; k < options.threads; ++k) {
-    loads_.push_back(
-        std::make_unique<LoadThread>(k, options, target, tls, course_[0], counters_[k], broadcast));
+  for (std::uint32_t k = first; k < first + options_.threads; ++k) {
+    loads_.push_back(std::make_unique<LoadThread>(k, options_, target_, tls_, course_[0],
+                                                  counters_[k], broadcast));
+  }
+}
+
+void Run::run_loads() {
+  for (const auto& load : loads_) threads_.emplace_back(run_thread, std::ref(*load));
+}
+
+void Run::join_threads() {
+  for (std::thread& thread : threads_) thread.join();
+}
+
+void Run::start() {
+  if (options_.processes == 1) return run_loads();
+  for (std::uint32_t p = 0; p < options_.processes; ++p) {
+    processes_.start([this, p] {
+      make_loads(p * options_.threads);
+      run_loads();
+      join_threads();
+      course_[0].peak_bytes.fetch_add(peak_memory_bytes());
+    });
   }
 }
 
 std::optional<Result> Run::execute() {
   Course& course = course_[0];
-  for (const auto& load : loads_) threads_.emplace_back(run_thread, std::ref(*load));
-  while (course.opened.load() < options_.threads) wait(kLookAroundNs);
+  start();
+  while (course.opened.load() < options_.all_threads()) wait(kLookAroundNs);
   if (totals().opened == 0 && !course.stop.load()) {
     course.stop.store(true);
     join();
@@ -59,7 +88,8 @@ std::optional<Result> Run::execute() {
   watch();
   join();
   surroundings_.outputs.remainder(take_interval(clock_ns()));
-  Result result{totals(), 0, start_ns_, uses_, peak_memory_bytes()};
+  const std::uint64_t peak_bytes = peak_memory_bytes() + course.peak_bytes.load();
+  Result result{totals(), 0, start_ns_, uses_, peak_bytes};
   result.totals.received_in_time = received_in_time_;
   result.elapsed_s = static_cast<double>(stop_ns_ - start_ns_) / 1e9;
   return result;
@@ -72,6 +102,7 @@ void Run::wait(std::uint64_t ns) {
   if (metrics != nullptr) metrics->add_to(waiting);
   const timespec timeout = {static_cast<time_t>(ns / kSecondNs), static_cast<long>(ns % kSecondNs)};
   ppoll(waiting.data(), waiting.size(), &timeout, nullptr);
+  processes_.check();
   signalfd_siginfo signal{};
   if (read(surroundings_.stop_fd, &signal, sizeof signal) > 0) course_[0].stop.store(true);
   if (metrics != nullptr) {
@@ -81,7 +112,8 @@ void Run::wait(std::uint64_t ns) {
 
 void Run::join() {
   course_[0].reported.store(true);
-  for (std::thread& thread : threads_) thread.join();
+  join_threads();
+  processes_.join();
 }
 
 void Run::watch() {
@@ -91,7 +123,7 @@ void Run::watch() {
   std::uint64_t next = start_ns_ + step;
   interval_start_ns_ = start_ns_;
   std::uint64_t now = clock_ns();
-  while (now < end && !course.stop.load() && course.finished.load() < options_.threads) {
+  while (now < end && !course.stop.load() && course.finished.load() < options_.all_threads()) {
     std::uint64_t until = std::min(end, now + kLookAroundNs);
     if (step != 0) until = std::min(until, next);
     wait(until > now ? until - now : 0);

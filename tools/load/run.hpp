@@ -14,6 +14,7 @@
 #include "tools/load/metrics_endpoint.hpp"
 #include "tools/load/options.hpp"
 #include "tools/load/outputs.hpp"
+#include "tools/load/processes.hpp"
 #include "tools/load/result.hpp"
 #include "tools/load/shared_array.hpp"
 #include "tools/load/target.hpp"
@@ -27,16 +28,22 @@ struct Surroundings {
   MetricsEndpoint* metrics;  // none unless asked for
 };
 
-// One run: the threads that make the load, and the caller's, which watches.
+// One run: the threads that make the load, here or in processes of their own, and the caller's,
+// which watches.
 class Run {
  public:
   Run(const Options& options, const Target& target, SSL_CTX* tls, Surroundings& surroundings);
 
-  // Blocks until the end. Nothing when no connection could be opened; then stderr says why.
+  // Blocks until the end. Nothing when no connection could be opened; then stderr says why. Throws
+  // Error when one of the processes ends early.
   std::optional<Result> execute();
   std::vector<Recording*> recordings();
 
  private:
+  void start();
+  void make_loads(std::uint32_t first);
+  void run_loads();
+  void join_threads();
   void wait(std::uint64_t ns);
   void join();
   void watch();
@@ -46,12 +53,15 @@ class Run {
   std::vector<ThreadUse> thread_uses() const;
 
   const Options& options_;
+  const Target& target_;
+  SSL_CTX* tls_;
   Surroundings& surroundings_;
   SharedArray<Course> course_{1};
   SharedArray<Counters> counters_;  // by thread
   std::optional<Broadcast> broadcast_;
-  std::vector<std::unique_ptr<LoadThread>> loads_;
+  std::vector<std::unique_ptr<LoadThread>> loads_;  // of this process
   std::vector<std::thread> threads_;
+  Processes processes_;  // instead, if there are to be several
   std::vector<SchedulerTimes> times_at_start_;
   std::vector<ThreadUse> uses_;
   Totals last_;

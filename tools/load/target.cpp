@@ -78,4 +78,23 @@ void resolve(Target& target) {
   target.address_size = chosen->ai_addrlen;
 }
 
+void resolve_sources(Target& target, const std::vector<std::string>& sources) {
+  for (const std::string& text : sources) {
+    addrinfo hints{};
+    hints.ai_family = target.address.ss_family;
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = AI_NUMERICHOST;
+    addrinfo* found = nullptr;
+    const int code = getaddrinfo(text.c_str(), nullptr, &hints, &found);
+    const std::unique_ptr<addrinfo, FreeAddresses> list(found);
+    if (code != 0) {
+      fail("cannot connect from '{}': {}; --source wants {} addresses of this host, as {} has",
+           text, gai_strerror(code), hints.ai_family == AF_INET6 ? "IPv6" : "IPv4", target.host);
+    }
+    sockaddr_storage source{};
+    std::memcpy(&source, list->ai_addr, list->ai_addrlen);
+    target.sources.push_back(source);
+  }
+}
+
 }  // namespace epulse::load

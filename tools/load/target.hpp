@@ -4,6 +4,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace epulse::load {
 
@@ -17,7 +18,8 @@ struct Target {
   bool tls = false;       // wss
 
   sockaddr_storage address{};
-  socklen_t address_size = 0;
+  socklen_t address_size = 0;               // of the sources, too
+  std::vector<sockaddr_storage> sources{};  // to connect from, in turn; empty: any
 };
 
 // Throws Error. Does not look the host up.
@@ -25,5 +27,8 @@ Target parse_url(std::string_view url);
 
 // Fills in the address. Throws Error.
 void resolve(Target& target);
+
+// Fills in the sources, of the same kind as the address, which is known. Throws Error.
+void resolve_sources(Target& target, const std::vector<std::string>& sources);
 
 }  // namespace epulse::load
