@@ -32,7 +32,10 @@ alertmanager:
 crash: build
 	@EPULSE_BIN=$(BIN) tools/crash
 
-bench: bench-overhead bench-server bench-record
+bench:
+	@tools/setup build bench
+	@$(MAKE) --no-print-directory build
+	@EPULSE_BIN=$(BIN) tools/bench/suite
 
 bench-overhead bench-server bench-record bench-tuning:
 	@tools/setup build bench

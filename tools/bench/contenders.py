@@ -32,6 +32,8 @@ OFFERS = {
 class Contender:
     """A server that can be started: its name, and a command with {port} for each of its offers."""
 
+    starts = True
+
     def __init__(self, name, commands, raw=False):
         self.name, self._commands, self._raw = name, commands, raw
 
@@ -54,12 +56,21 @@ def ours(bin_dir):
     """The bare loops, then epulse-ws with each engine that this build knows; and what it does not."""
     bare = [Contender(f"bare {engine}", {"echo": f"{bin_dir}/bare_{program} {{port}}"}, raw=True)
             for engine, program in (("epoll", "epoll"), ("io_uring", "uring"))]
+    found, missing = engines(bin_dir)
+    return [*bare, *found], missing
+
+
+def engines(bin_dir):
+    """epulse-ws with each engine that this build knows; and the names of those it does not."""
     said = subprocess.run([f"{bin_dir}/epulse-ws", "--help"], capture_output=True, text=True,
                           check=False).stdout
     if "--engine" not in said:
-        return [*bare, _epulse_ws(bin_dir, "epoll", "")], ["epulse-ws io_uring"]
-    return [*bare, *(_epulse_ws(bin_dir, engine, f"--engine {engine}")
-                     for engine in ("epoll", "io_uring"))], []
+        return [_epulse_ws(bin_dir, "epoll", "")], ["epulse-ws io_uring"]
+    return [ours_on(bin_dir, engine) for engine in ("epoll", "io_uring")], []
+
+
+def ours_on(bin_dir, engine):
+    return _epulse_ws(bin_dir, engine, f"--engine {engine}")
 
 
 def _epulse_ws(bin_dir, engine, options):
