@@ -10,7 +10,7 @@ from contest import Case, Entrant
 from tracers import Epulse
 
 ENGINES, LISTENERS, PROBES, TUNER = "engines", "listeners", "probes", "tuner"
-MEMORY, HUNDRED_THOUSAND, CURVES = "memory", "hundred-thousand", "curves"
+MEMORY, HUNDRED_THOUSAND = "memory", "hundred-thousand"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +45,6 @@ CASES = {
     TUNER: _on_hundred("tuner off, observing, applying: echo of 20 B, 100 connections", who=TUNER),
 }
 EXTRAS = {MEMORY: "memory of 10,000 idle connections",
-          CURVES: "latency: its percentiles, and p99 against the rate; open loop",
           HUNDRED_THOUSAND: "memory of 100,000 idle connections"}
 QUICK = ("echo-20-1-1", "echo-20-100-1", "echo-20-100-32", "echo-16k-100-1", "tls", "deflate",
          "broadcast", "handshakes", LISTENERS, PROBES)
