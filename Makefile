@@ -2,8 +2,8 @@
 PRESET ?= release
 BIN    := build/$(PRESET)/bin
 
-.PHONY: build run test clients alertmanager crash bench bench-overhead bench-server bench-record bench-tuning attacks \
-        soak hundred-thousand load-cost tsan-load load-proof load-hdr kernels fuzz lint clean setup
+.PHONY: build run test clients alertmanager crash bench bench-overhead bench-server bench-record bench-tuning callgrind \
+        attacks soak hundred-thousand load-cost tsan-load load-proof load-hdr kernels fuzz lint clean setup
 build: setup
 	@test -f build/$(PRESET)/build.ninja || cmake --preset $(PRESET)
 	cmake --build --preset $(PRESET)
@@ -32,12 +32,21 @@ alertmanager:
 crash: build
 	@EPULSE_BIN=$(BIN) tools/crash
 
-bench: bench-overhead bench-server bench-record
+bench:
+	@tools/setup build bench
+	@$(MAKE) --no-print-directory build
+	@EPULSE_BIN=$(BIN) tools/bench/suite
 
 bench-overhead bench-server bench-record bench-tuning:
 	@tools/setup build bench
 	@$(MAKE) --no-print-directory build
 	@EPULSE_BIN=$(BIN) tools/bench/$(@:bench-%=%)
+
+callgrind:
+	@tools/setup build bench
+	@test -f build/$(PRESET)/build.ninja || cmake --preset $(PRESET)
+	cmake --build --preset $(PRESET) --target protocol_path
+	@EPULSE_BIN=$(BIN) tools/bench/callgrind
 
 # Of the server alone, long, and on a quiet machine: docs/hardening.md.
 attacks soak hundred-thousand load-cost:

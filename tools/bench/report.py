@@ -7,7 +7,7 @@ import statistics
 import time
 
 import pairs as paired
-from children import read
+from children import BenchError, read
 
 
 def host():
@@ -103,12 +103,25 @@ def closing(results):
 def noise_text(windows):
     steal, foreign = (100 * statistics.median(window[field] for window in windows)
                       for field in ("steal", "foreign"))
-    return (f"server's CPU, median of {len(windows)} windows: {steal:.1f} % stolen by the hypervisor, "
+    return (f"server's CPUs, median of {len(windows)} windows: {steal:.1f} % stolen by the hypervisor, "
             f"{foreign:.1f} % used by other processes")
 
 
 def save(results, path, what="every window"):
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     with open(path, "w") as file:
         json.dump({"schema_version": 1, **results}, file, indent=1)
     print(f"{what}: {path}")
+
+
+def load(path, kind=None):
+    """What save() has written: of this version, and of the kind that is wanted."""
+    try:
+        results = json.loads(read(path))
+    except OSError as error:
+        raise BenchError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise BenchError(f"{path} is no JSON: {error}") from None
+    if not isinstance(results, dict) or results.get("schema_version") != 1 or kind not in (None, results.get("kind")):
+        raise BenchError(f"{path} is no result of tools/bench/{kind} that this version reads; make one anew")
+    return results

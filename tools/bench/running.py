@@ -26,21 +26,13 @@ class Bench:
     certificate: dict = dataclasses.field(default_factory=dict)
 
 
-class Running:
-    """A contender at work on one of its offers, and its load."""
+class AtWork:
+    """A server on one of its offers, and its load."""
 
-    def __init__(self, contender, offer, bench, cpus=(SERVER_CPU,)):
-        self.name = contender.name
+    def __init__(self, name, offer, bench, url, pid):
+        self.name, self.pid, self._url = name, pid, url
         self._offer, self._children, self._bin = OFFERS[offer], bench.children, bench.bin_dir
         self._load = None
-        self.port = port = free_port()
-        self._url = contender.url(offer, port)
-        self.out = os.path.join(bench.scratch, f"server.{port}.out")
-        with open(self.out, "w") as file:
-            self.process = self._children.start(
-                contender.command(offer, port=port, **bench.certificate), cpus, file)
-        self.pid = self.process.pid
-        wait_for(lambda: accepts(port), f"{self.name} does not start", 10, self.process, self.out)
 
     def try_out(self):
         """Whether it does what it offers: a load that is answered rightly."""
@@ -85,6 +77,22 @@ class Running:
     def close(self):
         if self._load:
             self._load.end()
+
+
+class Running(AtWork):
+    """A contender that was started for this."""
+
+    def __init__(self, contender, offer, bench, cpus=(SERVER_CPU,)):
+        self.port = port = free_port()
+        self.out = os.path.join(bench.scratch, f"server.{port}.out")
+        with open(self.out, "w") as file:
+            self.process = bench.children.start(
+                contender.command(offer, port=port, **bench.certificate), cpus, file)
+        super().__init__(contender.name, offer, bench, contender.url(offer, port), self.process.pid)
+        wait_for(lambda: accepts(port), f"{self.name} does not start", 10, self.process, self.out)
+
+    def close(self):
+        super().close()
         self._children.end(self.process)
 
 
@@ -109,7 +117,8 @@ def counters(port, scheme="ws"):
 
 @contextlib.contextmanager
 def running(contender, offer, bench, **how):
-    server = Running(contender, offer, bench, **how)
+    server = (Running(contender, offer, bench, **how) if contender.starts
+              else AtWork(contender.name, offer, bench, contender.address, contender.pid))
     try:
         yield server
     finally:

@@ -3,7 +3,7 @@
 import os
 import time
 
-from children import SERVER_CPU, BenchError, read
+from children import LOAD_CPU, SERVER_CPU, BenchError, read
 
 SETTLE_S = 0.2
 TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
@@ -29,12 +29,16 @@ def cpu_busy_and_steal_ns(cpu):
     raise BenchError(f"CPU {cpu} is not in /proc/stat")
 
 
-def measure(server, load_pid, seconds, noise):
-    """The edges are read in the same order, so the reading's own delay cancels."""
+def measure(server, load_pid, seconds, noise, cpus=(SERVER_CPU,)):
+    """The edges are read in the same order, so the reading's own delay cancels. `cpus` are the
+    server's; the load may have one of them, too. A server whose process is not known (pid None) has
+    no CPU time, and its CPU is taken to be its own."""
     def edge():
         counted_at, messages = server.messages()  # may wait for the next count
-        return (time.monotonic(), counted_at, messages, process_cpu_ns(server.pid),
-                process_cpu_ns(load_pid), *cpu_busy_and_steal_ns(SERVER_CPU))
+        busy_and_steal = [cpu_busy_and_steal_ns(cpu) for cpu in cpus]
+        return (time.monotonic(), counted_at, messages,
+                process_cpu_ns(server.pid) if server.pid else 0, process_cpu_ns(load_pid),
+                *(sum(column) for column in zip(*busy_and_steal)))
 
     before = edge()
     time.sleep(seconds)
@@ -47,13 +51,14 @@ def measure(server, load_pid, seconds, noise):
     rate = max(messages, 1) / counted_s
     span_ns = elapsed * 1e9
     per_message = 1 / (rate * elapsed)  # rates over both spans: they need not be quite the same
-    # Shares of the server's CPU. Ticks of 10 ms tell them to some 2 % of a second.
-    steal, foreign = steal_ns / span_ns, (busy_ns - server_ns) / span_ns
+    # Shares of the server's CPUs. Ticks of 10 ms tell them to some 2 % of a second.
+    own_ns = (server_ns if server.pid else busy_ns) + (load_ns if LOAD_CPU in cpus else 0)
+    steal, foreign = (ns / span_ns / len(cpus) for ns in (steal_ns, busy_ns - own_ns))
     return {
-        "server_ns": server_ns * per_message,
-        "both_ns": (server_ns + load_ns) * per_message,
+        "server_ns": server_ns * per_message if server.pid else None,
+        "both_ns": (server_ns + load_ns) * per_message if server.pid else None,
         "rate": rate,
-        "busy": server_ns / span_ns,
+        "busy": server_ns / span_ns if server.pid else None,
         "p99_us": server.p99_us(before[0], after[0]),
         "steal": steal,
         "foreign": foreign,
@@ -61,12 +66,12 @@ def measure(server, load_pid, seconds, noise):
     }
 
 
-def measure_quiet(server, load_pid, seconds, tries, noise):
+def measure_quiet(server, load_pid, seconds, tries, noise, cpus=(SERVER_CPU,)):
     """Repeats a disturbed window. Returns the windows taken."""
     taken = []
     for _ in range(tries):
         time.sleep(SETTLE_S)
-        taken.append(measure(server, load_pid, seconds, noise))
+        taken.append(measure(server, load_pid, seconds, noise, cpus))
         if not taken[-1]["noisy"]:
             break
     return taken
