@@ -20,6 +20,7 @@ namespace {
 
 using std::chrono::steady_clock;
 
+constexpr int kBusyMs = 10;
 constexpr std::size_t kAnswerBytesMax = 16U << 20;
 
 [[noreturn]] void fail(const std::string& path, const std::string& why) {
@@ -41,9 +42,15 @@ std::optional<std::string> ask_line(const std::string& path, std::string request
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof address.sun_path) fail(path, "too long a path for a socket");
   std::copy(path.begin(), path.end(), address.sun_path);
-  const UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) fail(path, std::generic_category().message(errno));
-  if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+  const auto deadline = steady_clock::now() + std::chrono::duration<double>(timeout_s);
+  // EAGAIN: as many wait to be accepted as may.
+  while (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    if (errno == EAGAIN && steady_clock::now() < deadline) {
+      poll(nullptr, 0, kBusyMs);
+      continue;
+    }
     if (errno == ECONNREFUSED || errno == ENOENT) return std::nullopt;
     fail(path, std::generic_category().message(errno));
   }
@@ -51,7 +58,6 @@ std::optional<std::string> ask_line(const std::string& path, std::string request
   // It may have been refused already, and the answer says why.
   [[maybe_unused]] const ssize_t sent =
       send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL);
-  const auto deadline = steady_clock::now() + std::chrono::duration<double>(timeout_s);
   std::string answer;
   std::array<char, 16384> chunk{};
   while (answer.find('\n') == std::string::npos) {

@@ -207,4 +207,11 @@ bool LineSocket::answer_lines(Client& client) {
   return false;
 }
 
+std::string path_of_bound(const std::string& bound) {
+  const std::size_t dot = bound.rfind('.');
+  const bool is_draft = dot != std::string::npos && dot + 1 < bound.size() &&
+                        bound.find_first_not_of("0123456789", dot + 1) == std::string::npos;
+  return is_draft ? bound.substr(0, dot) : bound;
+}
+
 }  // namespace epulse

@@ -63,4 +63,8 @@ class LineSocket {
   std::thread thread_;
 };
 
+// The path of a LineSocket, from the draft's that it was bound to: the one /proc/net/unix goes on
+// showing. Any other is returned as it is.
+std::string path_of_bound(const std::string& bound);
+
 }  // namespace epulse

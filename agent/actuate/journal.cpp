@@ -122,6 +122,11 @@ void Journal::append_settled(uint64_t seq, SettledRecord::Kind kind, std::string
   if (state_.pending.empty()) compact();
 }
 
+bool Journal::is_held(const std::string& state_dir) {
+  const UniqueFd fd(open((state_dir + "/lock").c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  return fd && flock(fd.get(), LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+}
+
 JournalState Journal::read(const std::string& state_dir) {
   const std::string path = state_dir + "/journal";
   const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));

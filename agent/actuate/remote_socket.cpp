@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include <fstream>
+
 #include "agent/error.hpp"
 
 #ifndef SO_BUF_LOCK
@@ -12,6 +14,13 @@
 
 namespace epulse::actuate {
 namespace {
+
+// net.core.rmem_max or wmem_max, of this network namespace's host; 0 when it cannot be read.
+uint64_t core_limit(bool receive) {
+  std::ifstream file(receive ? "/proc/sys/net/core/rmem_max" : "/proc/sys/net/core/wmem_max");
+  uint64_t bytes = 0;
+  return file >> bytes ? bytes : 0;
+}
 
 const char* option_name(model::BufferSide side) {
   return side == model::BufferSide::kReceive ? "SO_RCVBUF" : "SO_SNDBUF";
@@ -60,8 +69,13 @@ void set_buffer_bytes(int socket, model::BufferSide side, uint64_t bytes) {
   const int half = static_cast<int>(bytes / 2);  // the kernel doubles it, for its own overhead
   const int force = receive ? SO_RCVBUFFORCE : SO_SNDBUFFORCE;
   if (setsockopt(socket, SOL_SOCKET, force, &half, sizeof half) == 0) return;
-  if (errno == EPERM) {  // without CAP_NET_ADMIN; up to rmem_max or wmem_max
+  if (errno == EPERM) {  // without CAP_NET_ADMIN; what is above the limit would be cut down to it
     const int plain = receive ? SO_RCVBUF : SO_SNDBUF;
+    const std::string limit = fmt::format("net.core.{}mem_max", receive ? 'r' : 'w');
+    if (const uint64_t most = core_limit(receive); static_cast<uint64_t>(half) > most) {
+      fail("cannot set {} to {} bytes: {} is {}, and more takes CAP_NET_ADMIN", option_name(side),
+           bytes, limit, most);
+    }
     if (setsockopt(socket, SOL_SOCKET, plain, &half, sizeof half) == 0) return;
   }
   fail("cannot set {} to {} bytes: {}", option_name(side), bytes, errno_text(errno));

@@ -47,14 +47,9 @@ uint64_t value_now(const ServerSetting& change) {
   return ask(change, "get", change.name);
 }
 
-// Returns what it was. When that is not `expected`, somebody else was quicker, and has it back.
-uint64_t replace(const ServerSetting& change, uint64_t expected, uint64_t value) {
-  const auto set = [&](uint64_t number) {
-    return ask(change, fmt::format("set {} {}", change.name, number), "before");
-  };
-  const uint64_t before = set(value);
-  if (before != expected) set(before);
-  return before;
+// The server compares: a value that somebody else has set meanwhile is not touched, and an Error.
+void replace(const ServerSetting& change, uint64_t from, uint64_t to) {
+  ask(change, fmt::format("set {} {} if {}", change.name, to, from), "now");
 }
 
 std::string elses(const ServerSetting& change, uint64_t now, uint64_t ours) {
@@ -72,8 +67,7 @@ ServerSetting prepare(const ServerSetting& change) {
 }
 
 void perform(const ServerSetting& change) {
-  const uint64_t before = replace(change, change.old_value, change.new_value);
-  if (before != change.old_value) fail("{}", elses(change, before, change.old_value));
+  replace(change, change.old_value, change.new_value);
 }
 
 Undone undo(const ServerSetting& change) {
@@ -82,11 +76,10 @@ Undone undo(const ServerSetting& change) {
   const uint64_t now = value_now(change);
   // The agent died before it made the change, or after it undid it.
   if (now == change.old_value) return {UndoResult::kRestored, values + " in place already"};
-  const uint64_t before =
-      now == change.new_value ? replace(change, change.new_value, change.old_value) : now;
-  if (before != change.new_value) {
-    return {UndoResult::kStoodDown, elses(change, before, change.new_value)};
+  if (now != change.new_value) {
+    return {UndoResult::kStoodDown, elses(change, now, change.new_value)};
   }
+  replace(change, change.new_value, change.old_value);
   return {UndoResult::kRestored, values + " restored"};
 }
 

@@ -58,7 +58,10 @@ ThreadAffinity prepare(ThreadAffinity change) {
   return change;
 }
 
+// The journal was written since prepare(), which may have taken a while: what was true then is
+// looked at again. Some microseconds stay, since sched_setaffinity() does not compare.
 void perform(const ThreadAffinity& change) {
+  prepare(change);
   if (!set_mask(change.tid, change.new_mask)) {
     fail("{} has ended; its CPU mask is not changed", target_text(change));
   }

@@ -107,7 +107,12 @@ void Daemon::start_signal(uv_signal_t& handle, int number) {
 void Daemon::start_ticking() {
   const uint64_t interval_ms = options_.config.agent.interval_ms;
   uv_timer_start(
-      &timer_, [](uv_timer_t* handle) { self(handle).guarded_tick(); }, interval_ms, interval_ms);
+      &timer_,
+      [](uv_timer_t* handle) {
+        Daemon& daemon = self(handle);
+        daemon.guarded([&daemon] { daemon.tick(); });
+      },
+      interval_ms, interval_ms);
 }
 
 // Half of what systemd allows (WatchdogSec=): a loop that hangs does not say that it lives.
@@ -171,8 +176,9 @@ int Daemon::run() {
   sd_notifyf(0, "READY=1\nSTATUS=watching %s", target_.c_str());
   while (stopped_for_.empty()) {
     uv_run(&loop_, UV_RUN_DEFAULT);
-    // Outside of the loop, which the programs of alarms that end may need.
-    if (reload_wanted_ && stopped_for_.empty()) reload();
+    // Outside of the loop, which the programs of alarms that end may need; another one may be
+    // wanted meanwhile.
+    while (reload_wanted_ && stopped_for_.empty()) guarded([this] { reload(); });
   }
   sd_notify(0, "STOPPING=1");
   uv_timer_stop(&timer_);  // what is restored must not be changed again while the loop runs on
@@ -254,9 +260,9 @@ std::string Daemon::undo(bool dry_run) {
 }
 
 // An exception must not fly through libuv's C frames, and must not keep us from restoring.
-void Daemon::guarded_tick() {
+void Daemon::guarded(const std::function<void()>& step) {
   try {
-    tick();
+    step();
   } catch (const std::exception& error) {
     spdlog::error("{}", error.what());
     failed_ = true;

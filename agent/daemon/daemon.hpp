@@ -47,7 +47,7 @@ class Daemon {
   std::optional<LineSocketOptions> socket_options() const;
   void open_socket(const LineSocketOptions& options);
   void log_start() const;
-  void guarded_tick();
+  void guarded(const std::function<void()>& step);
   void tick();
   void log_exceptions(const TargetSample& sample, uint64_t now_ns);
   void log_overhead();

@@ -14,6 +14,7 @@
 namespace epulse::daemon {
 namespace {
 
+constexpr size_t kFollowedMax = 10;  // times after_s, of one recording
 constexpr const char* kPrefix = "epulse-";
 constexpr const char* kSuffix = ".data";
 
@@ -38,6 +39,7 @@ void FlightRecorder::keep(const TargetSample& sample) {
   }
   if (writer_) {
     write(moment);
+    ++followed_;
     if (--left_ == 0) finish();
   }
   moments_.push_back(std::move(moment));
@@ -46,8 +48,14 @@ void FlightRecorder::keep(const TargetSample& sample) {
 
 std::string FlightRecorder::capture(const std::string& why) {
   if (moments_.empty()) return {};  // without BPF there is nothing to record
+  // An alarm that flaps does not keep one file open for ever: files_max bounds files, not their
+  // size.
+  if (writer_) {
+    left_ = std::max<size_t>(1, std::min(after_, kFollowedMax * after_ - followed_));
+    return path_;
+  }
   left_ = after_;
-  if (writer_) return path_;
+  followed_ = 0;
   // In the order of time when sorted by name.
   path_ = fmt::format("{}/{}{:%Y%m%dT%H%M%SZ}-{}-{:04}{}", config_.dir, kPrefix,
                       fmt::gmtime(std::chrono::system_clock::now()), getpid(), ++made_, kSuffix);
@@ -91,8 +99,9 @@ void FlightRecorder::finish() {
 void FlightRecorder::remove_oldest() const {
   std::vector<std::string> names;
   std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(config_.dir, error)) {
-    const std::string name = entry.path().filename();
+  for (std::filesystem::directory_iterator at(config_.dir, error);
+       !error && at != std::filesystem::directory_iterator(); at.increment(error)) {
+    const std::string name = at->path().filename();
     if (name.starts_with(kPrefix) && name.ends_with(kSuffix)) names.push_back(name);
   }
   std::sort(names.begin(), names.end());

@@ -47,6 +47,7 @@ class FlightRecorder {
   std::deque<Moment> moments_;
   std::unique_ptr<record::RecordWriter> writer_;
   std::string path_;
+  size_t followed_ = 0;  // intervals since the alarm
   size_t left_ = 0;  // intervals still to be written
   unsigned made_ = 0;
 };

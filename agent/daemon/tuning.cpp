@@ -9,6 +9,7 @@
 #include "agent/kernel/listeners.hpp"
 #include "agent/kernel/process.hpp"
 #include "agent/kernel/topology.hpp"
+#include "common/line_socket.hpp"
 
 namespace epulse::daemon {
 namespace {
@@ -86,7 +87,8 @@ void Tuning::step(const TargetSample& sample, uint64_t now_ns) {
   for (const tuners::Proposal& cause : causes_.step(sample, now_ns)) log_.diagnosed(cause);
   if (config_.affinity.enabled && !batch_change_) tune_affinity(sample, now_ns);
   if (config_.server_buffers.enabled && !affinity_change_) tune_batch(sample, now_ns);
-  if (config_.socket_buffers.enabled && now_ns >= next_sockets_ns_) {
+  // Not while another change is judged, which these would disturb.
+  if (config_.socket_buffers.enabled && !is_verifying() && now_ns >= next_sockets_ns_) {
     next_sockets_ns_ = now_ns + config_.socket_buffers.interval_s * kSecond;
     tune_sockets(now_ns);
   }
@@ -104,7 +106,7 @@ void Tuning::tune_affinity(const TargetSample& sample, uint64_t now_ns) {
 tuners::BatchControl Tuning::batch_control() const {
   const std::vector<std::string> sockets =
       is_bundled_server_ ? kernel::unix_listeners(pid_) : std::vector<std::string>{};
-  return {pid_, is_bundled_server_, sockets.empty() ? "" : sockets.front()};
+  return {pid_, is_bundled_server_, sockets.empty() ? "" : path_of_bound(sockets.front())};
 }
 
 void Tuning::tune_batch(const TargetSample& sample, uint64_t now_ns) {

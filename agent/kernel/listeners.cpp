@@ -19,8 +19,10 @@ namespace fs = std::filesystem;
 std::set<std::string> socket_inodes(const std::string& process) {
   std::set<std::string> inodes;
   std::error_code gone;
-  for (const auto& entry : fs::directory_iterator(process + "/fd", gone)) {
-    const std::string link = fs::read_symlink(entry.path(), gone).string();
+  std::error_code ended;  // not thrown by the iterator when the process ends meanwhile
+  for (fs::directory_iterator at(process + "/fd", ended); !ended && at != fs::directory_iterator();
+       at.increment(ended)) {
+    const std::string link = fs::read_symlink(at->path(), gone).string();
     constexpr std::string_view kPrefix = "socket:[";
     if (!link.starts_with(kPrefix) || !link.ends_with(']')) continue;
     inodes.insert(link.substr(kPrefix.size(), link.size() - kPrefix.size() - 1));

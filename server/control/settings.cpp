@@ -57,7 +57,10 @@ std::string get(const Tunables& tunables) {
   return text + '}';
 }
 
-std::string set(std::string_view name, std::string_view text, Tunables& tunables) {
+// `expected`, where given, is what the setting must still be: else it stays as it is, so that of
+// two who change it at once neither undoes the other's unseen.
+std::string set(std::string_view name, std::string_view text, std::string_view expected,
+                Tunables& tunables) {
   const auto* setting = std::find_if(kSettings.begin(), kSettings.end(),
                                      [name](const Setting& one) { return one.name == name; });
   if (setting == kSettings.end()) {
@@ -71,7 +74,20 @@ std::string set(std::string_view name, std::string_view text, Tunables& tunables
         fmt::format("{} takes a number from {} to {}", setting->name, setting->min, setting->max));
   }
   const auto raw = static_cast<std::uint64_t>(std::llround(value * setting->unit));
-  const std::uint64_t before = (tunables.*setting->field).exchange(raw);
+  std::uint64_t before = 0;
+  if (expected.empty()) {
+    before = (tunables.*setting->field).exchange(raw);
+  } else {
+    double was = 0;
+    const char* const last = expected.data() + expected.size();
+    const auto [at, wrong] = std::from_chars(expected.data(), last, was);
+    if (wrong != std::errc{} || at != last) return refusal("\"if\" takes the number that it is");
+    before = static_cast<std::uint64_t>(std::llround(was * setting->unit));
+    if (!(tunables.*setting->field).compare_exchange_strong(before, raw)) {
+      return refusal(fmt::format("{} is {}, not {}", setting->name,
+                                 static_cast<double>(before) / setting->unit, expected));
+    }
+  }
   return fmt::format(R"({{"version":1,"name":"{}","before":{},"now":{}}})", setting->name,
                      static_cast<double>(before) / setting->unit,
                      static_cast<double>(raw) / setting->unit);
@@ -83,11 +99,14 @@ std::string answer_control(std::string_view line, Tunables& tunables) {
   const std::string_view command = take_word(line);
   const std::string_view name = take_word(line);
   const std::string_view value = take_word(line);
-  const bool is_whole = line.find_first_not_of(' ') == std::string_view::npos;
+  const std::string_view condition = take_word(line);
+  const std::string_view expected = take_word(line);
+  const bool is_whole = line.find_first_not_of(' ') == std::string_view::npos &&
+                        (condition.empty() || (condition == "if" && !expected.empty()));
   if (command == "get" && name.empty()) return get(tunables);
-  if (command == "set" && !value.empty() && is_whole) return set(name, value, tunables);
+  if (command == "set" && !value.empty() && is_whole) return set(name, value, expected, tunables);
   return refusal(fmt::format(
-      "unknown request; there are: get, and set NAME VALUE with NAME one of {}", names()));
+      "unknown request; there are: get, and set NAME VALUE [if OLD] with NAME one of {}", names()));
 }
 
 }  // namespace epulse::server

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <ctime>
 #include <filesystem>
+#include <set>
 
 #include "agent/alerts/alerts.hpp"
 #include "agent/daemon/flight_recorder.hpp"
@@ -145,6 +146,18 @@ TEST(FlightRecorder, WritesTheSecondsBeforeAndAfter) {
                          {});
   nowhere.keep(sample_of(1));
   EXPECT_EQ(nowhere.capture("x"), "");
+}
+
+TEST(FlightRecorder, AnAlarmThatFlapsDoesNotKeepOneFileOpen) {
+  const TempDir dir;
+  FlightRecorder recorder({.dir = dir.path(), .before_s = 1, .after_s = 2, .files_max = 50}, 1000,
+                          {});
+  std::set<std::string> paths;
+  for (uint64_t t = 1; t <= 100; ++t) {
+    recorder.keep(sample_of(t));
+    paths.insert(recorder.capture("again"));
+  }
+  EXPECT_EQ(paths.size(), 5U) << "of some 20 intervals each";
 }
 
 // Seconds of a CPU that this thread has used: what others do beside it does not count.

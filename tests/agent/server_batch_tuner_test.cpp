@@ -108,7 +108,7 @@ TEST_F(ServerBatchTunerTest, KeepsWhatHelpedAndUndoesWhatDidNot) {
   ASSERT_TRUE(kept);
   EXPECT_TRUE(kept->keep) << kept->evidence;
 
-  ASSERT_TRUE(after(40, {}));
+  ASSERT_TRUE(after(70, {}));
   const auto undone = verdict({.batch = 128, .full_share = 0, .delay_ns = 1'950'000});
   ASSERT_TRUE(undone);
   EXPECT_FALSE(undone->keep) << undone->evidence;

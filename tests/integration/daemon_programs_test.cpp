@@ -80,7 +80,9 @@ TEST(Daemon, WithoutOneDiffAndHistoryReadTheFiles) {
   agent->wait();
   const Said diff = epulse(scene, {"diff"});
   EXPECT_EQ(diff.status, 1) << diff.err;
-  EXPECT_TRUE(contains(diff.out, "no epulsed runs: 1 changes in force")) << diff.out;
+  EXPECT_TRUE(contains(diff.out,
+                       fmt::format("no epulsed runs ({}): 1 changes in force", scene.state_dir())))
+      << diff.out;
   EXPECT_TRUE(eventually([&] { return contains(epulse(scene, {"history"}).out, "changed"); }));
   EXPECT_EQ(epulse(scene, {"undo"}).status, 0);
   EXPECT_FALSE(scene.changed());
@@ -160,6 +162,31 @@ TEST(Daemon, KilledItLeavesTheBatchToUndoAndAnAdministratorsToHim) {
     EXPECT_LT(undo.wait(), 2) << undo.err();
     EXPECT_TRUE(scene.has_batch(administrator ? 77 : 2)) << undo.out() << undo.err();
   }
+}
+
+// The units of packaging/ have a directory each in /run/epulse; others may run beside what is left.
+TEST(Daemon, WhatDiedInADirectoryBelowIsFoundAndUndone) {
+  SKIP_ON_ONE_CPU();
+  Scene scene;
+  ASSERT_TRUE(scene.start());
+  const auto agent = scene.agent("apply");
+  ASSERT_TRUE(eventually([&] { return scene.changed(); })) << agent->err();
+  agent->signal(SIGKILL);
+  agent->wait();
+  const std::string above = std::filesystem::path(scene.state_dir()).parent_path();
+  const auto said = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), EPULSE);
+    arguments.insert(arguments.end(), {"--state-dir", above});
+    Program program(std::move(arguments));
+    program.wait();
+    return program.out() + program.err();
+  };
+  EXPECT_TRUE(contains(said({"diff"}), "1 changes in force"));
+  EXPECT_TRUE(contains(said({"undo", "--dry-run"}), "would undo thread"));
+  EXPECT_FALSE(std::filesystem::exists(above + "/lock")) << "only looked at";
+  EXPECT_TRUE(scene.changed());
+  EXPECT_TRUE(contains(said({"undo"}), "restored"));
+  EXPECT_FALSE(scene.changed());
 }
 
 // No file can grow, as on a full disk: nothing is changed, and all else goes on.

@@ -115,6 +115,22 @@ TEST_F(ControlTest, WhatIsSetHolds) {
   EXPECT_EQ(fourth.receive().kind, ws::Event::Kind::kPing);
 }
 
+TEST_F(ControlTest, WhatSomebodyElseHasSetMeanwhileStays) {
+  const ServerChild server({"--workers", "1", "--control-socket", path, "--idle-timeout", "7.5"});
+  const ControlClient control(path);
+  EXPECT_NE(control.ask("set epoll-batch 64 if 512").find(R"("before":512,"now":64)"),
+            std::string::npos);
+  EXPECT_NE(control.ask("set epoll-batch 32 if 512").find("epoll-batch is 64, not 512"),
+            std::string::npos);
+  EXPECT_NE(control.ask("get").find(R"("epoll-batch":64)"), std::string::npos);
+  EXPECT_NE(control.ask("set idle-timeout 9 if 7.5").find(R"("before":7.5,"now":9)"),
+            std::string::npos);
+  for (const char* bad : {"set epoll-batch 32 if", "set epoll-batch 32 if x",
+                          "set epoll-batch 32 unless 64", "set epoll-batch 32 if 64 65"}) {
+    EXPECT_NE(control.ask(bad).find("error"), std::string::npos) << bad;
+  }
+}
+
 TEST_F(ControlTest, LinesInPiecesManyAtOnceAndTooLongOnes) {
   const ServerChild server({"--workers", "1", "--control-socket", path});
   const ControlClient slow(path);

@@ -1,8 +1,11 @@
 #include "tools/cli/daemon_commands.hpp"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "agent/actuate/journal.hpp"
 #include "agent/control/protocol.hpp"
 #include "agent/error.hpp"
 #include "common/json_line.hpp"
@@ -76,6 +79,25 @@ void print_json(const char* type, json object) {
   object["type"] = type;
   // A journal may name what is no UTF-8.
   print_text(object.dump(-1, ' ', false, json::error_handler_t::replace) + '\n');
+}
+
+std::vector<std::string> journals_left_behind(const std::string& state_dir) {
+  std::vector<std::string> dirs = {state_dir};
+  std::error_code error;
+  for (std::filesystem::directory_iterator at(state_dir, error);
+       !error && at != std::filesystem::directory_iterator(); at.increment(error)) {
+    std::error_code gone;
+    if (at->is_directory(gone)) dirs.push_back(at->path());
+  }
+  std::erase_if(dirs, [](const std::string& dir) {
+    try {
+      return actuate::Journal::read(dir).pending.empty() || actuate::Journal::is_held(dir);
+    } catch (const Error&) {
+      return true;  // a member of agent.group may ask, and not read
+    }
+  });
+  std::sort(dirs.begin(), dirs.end());
+  return dirs;
 }
 
 std::string text_at(const json& object, const char* name) {

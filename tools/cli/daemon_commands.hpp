@@ -40,6 +40,10 @@ std::vector<nlohmann::json> ask_running_daemons(const std::string& state_dir,
 // As one line of standard output, as all of ours are (docs/schemas).
 void print_json(const char* type, nlohmann::json object);
 
+// The state directory, and those in it (the units of packaging/ have one each), that have a journal
+// which no epulsed holds: of one that died. Their changes are in force still.
+std::vector<std::string> journals_left_behind(const std::string& state_dir);
+
 // "" for what is not there, or no text.
 std::string text_at(const nlohmann::json& object, const char* name);
 

@@ -17,7 +17,8 @@ json left_behind(const std::string& state_dir) {
   for (const std::string& complaint : journal.complaints) {
     fmt::print(stderr, "epulse: {}\n", complaint);
   }
-  return {{"target", "no epulsed runs"}, {"changes", control::changes_json(journal.pending)}};
+  return {{"target", fmt::format("no epulsed runs ({})", state_dir)},
+          {"changes", control::changes_json(journal.pending)}};
 }
 
 void print_changes(const json& answer, const json& changes) {
@@ -35,6 +36,9 @@ void print_changes(const json& answer, const json& changes) {
 
 int run_diff(const DaemonOptions& options) {
   std::vector<json> answers = ask_daemons(options.state_dir, control::Request{"diff"}.to_line());
+  for (const std::string& dir : journals_left_behind(options.state_dir)) {
+    answers.push_back(left_behind(dir));
+  }
   if (answers.empty()) answers.push_back(left_behind(options.state_dir));
   bool any = false;
   for (const json& answer : answers) {

@@ -1,12 +1,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "agent/actuate/actuator.hpp"
+#include "agent/actuate/journal.hpp"
 #include "agent/control/protocol.hpp"
-#include "agent/error.hpp"
 #include "tools/cli/daemon_commands.hpp"
 
 namespace epulse::cli {
@@ -52,12 +51,15 @@ int undo_by_daemons(const DaemonOptions& options, const std::vector<json>& answe
   return status;
 }
 
-int undo_here(const DaemonOptions& options, actuate::Actuator& actuator) {
+// Of those that died.
+int undo_left_behind(const DaemonOptions& options, const std::string& dir) {
+  if (options.dry_run) {  // without the lock, and nothing is created
+    return print(options,
+                 {{"changes", control::changes_json(actuate::Journal::read(dir).pending)}});
+  }
+  actuate::Actuator actuator(dir);
   for (const std::string& complaint : actuator.complaints()) {
     fmt::print(stderr, "epulse: {}\n", complaint);
-  }
-  if (options.dry_run) {
-    return print(options, {{"changes", control::changes_json(actuator.pending())}});
   }
   return print(options, {{"outcomes", control::outcomes_json(actuator.undo_all())}});
 }
@@ -65,17 +67,18 @@ int undo_here(const DaemonOptions& options, actuate::Actuator& actuator) {
 }  // namespace
 
 int run_undo(const DaemonOptions& options) {
-  std::unique_ptr<actuate::Actuator> actuator;
-  try {
-    actuator = std::make_unique<actuate::Actuator>(options.state_dir);
-  } catch (const Error&) {
-    // Held by an epulsed, or not ours to open: then it is asked for, where one answers.
-    const auto answers =
-        ask_daemons(options.state_dir, control::Request{"undo", options.dry_run}.to_line());
-    if (answers.empty()) throw;
-    return undo_by_daemons(options, answers);
+  const auto answers =
+      ask_daemons(options.state_dir, control::Request{"undo", options.dry_run}.to_line());
+  const std::vector<std::string> dirs = journals_left_behind(options.state_dir);
+  if (answers.empty() && dirs.empty()) {
+    // One may be held by an epulsed that does not answer: the error says so.
+    if (actuate::Journal::is_held(options.state_dir)) actuate::Actuator{options.state_dir};
+    actuate::Journal::read(options.state_dir);  // may not be ours to read
+    return print(options, {{options.dry_run ? "changes" : "outcomes", json::array()}});
   }
-  return undo_here(options, *actuator);
+  int status = undo_by_daemons(options, answers);
+  for (const std::string& dir : dirs) status = std::max(status, undo_left_behind(options, dir));
+  return status;
 }
 
 }  // namespace epulse::cli
