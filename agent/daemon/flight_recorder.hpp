@@ -48,7 +48,7 @@ class FlightRecorder {
   std::unique_ptr<record::RecordWriter> writer_;
   std::string path_;
   size_t followed_ = 0;  // intervals since the alarm
-  size_t left_ = 0;  // intervals still to be written
+  size_t left_ = 0;      // intervals still to be written
   unsigned made_ = 0;
 };
 

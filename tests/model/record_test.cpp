@@ -268,7 +268,8 @@ TEST(Record, ABlockWithAMalformedBodyAddsNothing) {
 // A small file must not become much memory, nor take long.
 TEST(Record, WhatIsMoreThanTheProbesCouldCountIsMalformed) {
   ByteWriter waits;
-  for (const uint64_t number : {5U, 4U, 1'000'000U}) waits.number(number);  // stages, items, workers
+  for (const uint64_t number : {5U, 4U, 1'000'000U})
+    waits.number(number);  // stages, items, workers
   ByteWriter interval;
   for (int i = 0; i < 9; ++i) interval.number(0);  // times, losses, CPUs
   interval.number(kWorkersInBlockMax + 1);
