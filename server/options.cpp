@@ -106,7 +106,7 @@ void add_tls_options(CLI::App& app, tls::Options& options, std::string& minimum)
 
 // Memory for a message doubles as it arrives.
 std::string contradiction(const SessionOptions& session) {
-  const std::size_t least = 2 * session.max_message_bytes;
+  const std::size_t least = std::size_t{2} * session.max_message_bytes;
   if (session.gathering_cap_bytes == 0 || session.gathering_cap_bytes >= least) return {};
   return fmt::format(
       "--gathering-cap {} has no room for a message of --max-message {} on its way: give {} or "

@@ -33,6 +33,7 @@ TEST(Listeners, SocketsThatShareAPortAreCountedOnceEach) {
   const UniqueFd single = listener(alone);
   EXPECT_EQ(listeners_of_one_port(getpid()), 1U);
   std::vector<UniqueFd> three;
+  three.reserve(3);
   for (int i = 0; i < 3; ++i) three.push_back(listener(shared));
   const UniqueFd copy(dup(three[0].get()));
   EXPECT_EQ(listeners_of_one_port(getpid()), 3U);

@@ -48,6 +48,7 @@ TEST(Placement, OfIdleCpusTheNearestWhoseCoreIsFree) {
   const ThreadSched thread = thread_on(0, 0.2);
   const CpuTopology topology = machine();
   std::vector<double> prices;
+  prices.reserve(cpus.size());
   for (const CpuSched& cpu : cpus) prices.push_back(price(cpu, thread, 0, cpus, topology));
   EXPECT_LT(prices[2], prices[3]) << "its cache is left behind";
   EXPECT_LT(prices[3], prices[4]) << "and its memory";

@@ -35,6 +35,17 @@ TEST(DeliveryOrder, TellsWhatIsSkippedLateAndRepeated) {
   EXPECT_EQ(order.next(), 8U);
 }
 
+// A sender that skips at will takes neither memory nor time by it.
+TEST(DeliveryOrder, RemembersTheLastSkippedOnly) {
+  DeliveryOrder order;
+  constexpr std::uint64_t kFar = std::uint64_t{1} << 40;
+  EXPECT_EQ(order.take(kFar).skipped, kFar);
+  EXPECT_EQ(order.take(kFar - 1).turn, Turn::kLate);
+  EXPECT_EQ(order.take(kFar - DeliveryOrder::kRemembered).turn, Turn::kLate);
+  EXPECT_EQ(order.take(kFar - DeliveryOrder::kRemembered - 1).turn, Turn::kRepeated);
+  EXPECT_EQ(order.take(kFar + 1).turn, Turn::kNew);
+}
+
 void expect_all_checked(std::size_t size, const Stamp& stamp, bool letters) {
   std::vector<std::uint8_t> payload(size);
   fill_stamped(payload, stamp, letters);

@@ -98,7 +98,7 @@ TEST(Expectation, IsMetOrNot) {
 
 TEST(Expectation, WhatIsNone) {
   for (const char* text : {"", "p99", "p99<", "p99<2", "p99<2min", "p101<2ms", "px<2ms", "p<2ms",
-                           "errors=0ms", "bogus=1", "<2ms", "errors=x"}) {
+                           "errors=0ms", "bogus=1", "<2ms", "errors=x", "pnan<1ms", "p99<nanms"}) {
     EXPECT_FALSE(parse_expectation(text)) << text;
   }
 }

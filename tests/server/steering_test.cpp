@@ -187,6 +187,7 @@ std::vector<std::uint64_t> connections(int port) {
 TEST_F(Steering, ConnectionsOfTheServerAreSpreadEvenlyThroughAHotRestart) {
   ServerChild server({"--workers", "2", "--accept-steering", "--linger", "0.1"});
   std::vector<TestClient> clients;
+  clients.reserve(40);
   for (int i = 0; i < 40; ++i) clients.push_back(TestClient::open(server.port()));
   EXPECT_EQ(connections(server.port()), (std::vector<std::uint64_t>{20, 20}));
   server.child().signal(SIGUSR2);

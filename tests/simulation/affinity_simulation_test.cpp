@@ -120,6 +120,7 @@ class RandomSurface {
  private:
   std::vector<Load> loads() {
     std::vector<Load> all;
+    all.reserve(static_cast<size_t>(cpus_));
     for (int cpu = 0; cpu < cpus_; ++cpu) {
       all.emplace_back(uniform(random_, 0, 1), uniform(random_, 0, 0.3), uniform(random_, 0, 0.95));
     }

@@ -14,6 +14,10 @@ class DeliveryOrder {
     std::uint64_t skipped = 0;  // kNew: messages before it that have not come
   };
 
+  // So many skipped ones, the last, are known again when they come late: one that was forgotten
+  // counts as repeated. The sender decides what it skips, and not how much memory that takes.
+  static constexpr std::uint64_t kRemembered = 65'536;
+
   Arrival take(std::uint64_t sequence);
 
   // Above all that have come.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <utility>
 
 #include "tools/load/duration_text.hpp"
@@ -18,7 +19,8 @@ using Relation = Expectation::Relation;
 std::optional<std::pair<double, std::string_view>> take_number(std::string_view text) {
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{}) return std::nullopt;
+  if (error != std::errc{} || !std::isfinite(value))
+    return std::nullopt;  // "nan" is a number to it
   return std::pair{value, text.substr(static_cast<std::size_t>(end - text.data()))};
 }
 

@@ -7,6 +7,11 @@
 #include "tools/load/stamp.hpp"
 
 namespace epulse::load {
+namespace {
+
+constexpr std::uint64_t kBeforeFirst = std::uint64_t{1} << 63;  // what is below 0 wraps to above
+
+}  // namespace
 
 void Subscriber::join() {
   // Without a publisher of ours, another process has one: its number is 0.
@@ -38,9 +43,10 @@ void Subscriber::take(std::span<const std::uint8_t> payload, std::uint64_t now_n
   Publication* publication =
       broadcast_.publishers() == 0 ? nullptr : &broadcast_.publication(stamp->publisher);
   const std::uint64_t sequence = whole_sequence(*stamp, order.next());
-  if (publication != nullptr && sequence >= publication->published()) {
-    return counters.error(ErrorKind::kWrongEcho);
-  }
+  // Of another process's we only know that none comes before the first.
+  const bool is_sent =
+      publication != nullptr ? sequence < publication->published() : sequence < kBeforeFirst;
+  if (!is_sent) return counters.error(ErrorKind::kWrongEcho);
 
   const DeliveryOrder::Arrival arrival = order.take(sequence);
   if (arrival.turn == DeliveryOrder::Turn::kRepeated) return counters.error(ErrorKind::kDuplicate);
