@@ -163,7 +163,8 @@ class Redis {
   static bool installed() { return std::filesystem::exists(kBinary); }
 
   Redis()
-      : port_(std::to_string(20'000 + getpid() % 20'000)),
+      // Below those that the kernel gives to connections.
+      : port_(std::to_string(20'000 + getpid() % 12'000)),
         // redis-tools ships the server under another name: one binary that looks at its own.
         server_({link("redis-server"), "--port", port_, "--bind", "127.0.0.1", "--save", "",
                  "--appendonly", "no"}) {}
