@@ -25,8 +25,8 @@ constexpr const char* kVariable = "EPULSE_WS_HANDOVER";
 constexpr std::chrono::seconds kEndPatience{3};
 
 // Of the process before this one, who reads the other end.
-FileDescriptor& ready_pipe() {
-  static FileDescriptor fd;
+UniqueFd& ready_pipe() {
+  static UniqueFd fd;
   return fd;
 }
 
@@ -92,7 +92,7 @@ std::optional<InheritedListeners> inherited_listeners() {
     fail("{}='{}' names no descriptors of ours; unset it: only epulse-ws sets it, for hot restart",
          kVariable, value);
   }
-  ready_pipe() = FileDescriptor(ready);
+  ready_pipe() = UniqueFd(ready);
   return listeners;
 }
 
@@ -101,15 +101,15 @@ void report_ready() {
   const char byte = 1;
   // Fails when nobody waits any more: then it is not for us to mind.
   [[maybe_unused]] const ssize_t written = write(ready_pipe().get(), &byte, 1);
-  ready_pipe() = FileDescriptor();
+  ready_pipe() = UniqueFd();
 }
 
 Successor::Successor(const std::string& program, char** arguments,
                      const InheritedListeners& listeners) {
   std::array<int, 2> ends{};
   if (pipe2(ends.data(), O_CLOEXEC) != 0) fail("cannot make a pipe: {}", errno_text(errno));
-  ready_ = FileDescriptor(ends[0]);
-  const FileDescriptor theirs(ends[1]);
+  ready_ = UniqueFd(ends[0]);
+  const UniqueFd theirs(ends[1]);
   std::vector<int> kept = listeners.sockets;
   kept.push_back(listeners.claim);
   kept.push_back(theirs.get());

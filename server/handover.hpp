@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "server/engine/file_descriptor.hpp"
+#include "common/unique_fd.hpp"
 #include "server/engine/listener.hpp"
 
 // Hot restart: a new process, of the program as it now lies on the disk, takes over the listening
@@ -37,7 +37,7 @@ class Successor {
   pid_t pid() const { return pid_; }
 
  private:
-  FileDescriptor ready_;  // it writes one byte when it serves
+  UniqueFd ready_;  // it writes one byte when it serves
   pid_t pid_ = -1;
   State state_ = State::kStarting;
 };

@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "common/unique_fd.hpp"
 #include "server/engine/address.hpp"
 #include "server/engine/engine_options.hpp"
-#include "server/engine/file_descriptor.hpp"
 #include "server/engine/listener.hpp"
 #include "server/session/session_options.hpp"
 #include "server/session/socket.hpp"
@@ -93,7 +93,7 @@ class Server {
   std::unique_ptr<SharedState> shared_;
   Address address_;
   EngineKind engine_ = EngineKind::kEpoll;
-  FileDescriptor claim_;        // of the port
+  UniqueFd claim_;              // of the port
   std::vector<int> listeners_;  // the workers'
   std::vector<Thread> threads_;
   std::vector<std::unique_ptr<Worker>> workers_;

@@ -15,9 +15,9 @@
 namespace epulse::actuate {
 namespace {
 
-// net.core.rmem_max or wmem_max, of this network namespace's host; 0 when it cannot be read.
-uint64_t core_limit(bool receive) {
-  std::ifstream file(receive ? "/proc/sys/net/core/rmem_max" : "/proc/sys/net/core/wmem_max");
+// net.core.rmem_max or wmem_max, half of what a buffer then reports; 0 when it cannot be read.
+uint64_t core_limit(const char* name) {
+  std::ifstream file(fmt::format("/proc/sys/net/core/{}", name));
   uint64_t bytes = 0;
   return file >> bytes ? bytes : 0;
 }
@@ -71,10 +71,12 @@ void set_buffer_bytes(int socket, model::BufferSide side, uint64_t bytes) {
   if (setsockopt(socket, SOL_SOCKET, force, &half, sizeof half) == 0) return;
   if (errno == EPERM) {  // without CAP_NET_ADMIN; what is above the limit would be cut down to it
     const int plain = receive ? SO_RCVBUF : SO_SNDBUF;
-    const std::string limit = fmt::format("net.core.{}mem_max", receive ? 'r' : 'w');
-    if (const uint64_t most = core_limit(receive); static_cast<uint64_t>(half) > most) {
-      fail("cannot set {} to {} bytes: {} is {}, and more takes CAP_NET_ADMIN", option_name(side),
-           bytes, limit, most);
+    const char* const limit = receive ? "rmem_max" : "wmem_max";
+    if (const uint64_t most = core_limit(limit); static_cast<uint64_t>(half) > most) {
+      fail(
+          "cannot set {} to {} bytes: net.core.{} is {}, and more than twice that takes "
+          "CAP_NET_ADMIN",
+          option_name(side), bytes, limit, most);
     }
     if (setsockopt(socket, SOL_SOCKET, plain, &half, sizeof half) == 0) return;
   }

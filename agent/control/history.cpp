@@ -57,9 +57,9 @@ void History::add(std::string_view kind, std::string_view text, std::string_view
   const UniqueFd fd(
       open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
   // In one write, so that several daemons do not come between each other.
-  const bool written =
-      fd && write(fd.get(), line.data(), line.size()) == static_cast<ssize_t>(line.size());
-  error_ = written ? std::string() : errno_text(errno);
+  const ssize_t put = fd ? write(fd.get(), line.data(), line.size()) : -1;
+  const bool written = put == static_cast<ssize_t>(line.size());
+  error_ = written ? "" : errno_text(put < 0 ? errno : ENOSPC);  // a part of it: no room for more
   struct stat status {};
   if (written && fstat(fd.get(), &status) == 0 && status.st_size > kFileBytesMax) {
     std::rename(path_.c_str(), (path_ + ".1").c_str());

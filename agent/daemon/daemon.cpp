@@ -68,7 +68,8 @@ Daemon::Daemon(const Options& options)
   }
   const auto socket = socket_options();
   // Before any thread of ours: each starts with what we have then.
-  kept_ = capabilities_needed(options.config, tuning_.mode(), sampler_.has_bpf());
+  kept_ = capabilities_needed(options.config, tuning_.mode(), sampler_.has_bpf(),
+                              sampler_.is_bundled_server());
   keep_capabilities(kept_);
   if (socket) open_socket(*socket);
   start_alarms();
@@ -226,7 +227,8 @@ void Daemon::reload() {
 // What was given up at the start does not come back.
 config::Mode Daemon::mode_within(const config::Config& config) const {
   const config::Mode mode = effective_mode(config.agent.mode, sampler_);
-  for (const cap_value_t one : capabilities_needed(config, mode, sampler_.has_bpf())) {
+  for (const cap_value_t one :
+       capabilities_needed(config, mode, sampler_.has_bpf(), sampler_.is_bundled_server())) {
     if (std::find(kept_.begin(), kept_.end(), one) != kept_.end()) continue;
     spdlog::warn(
         "this configuration takes capabilities that were given up at the start: mode advise until "

@@ -26,12 +26,13 @@ bool has(cap_t set, cap_value_t capability) {
 }  // namespace
 
 std::vector<cap_value_t> capabilities_needed(const config::Config& config, config::Mode mode,
-                                             bool has_bpf) {
+                                             bool has_bpf, bool is_bundled_server) {
   std::vector<cap_value_t> needed = {CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH};
   if (mode == config::Mode::kApply) {
     needed.push_back(CAP_SYS_NICE);
     if (config.socket_buffers.enabled) needed.push_back(CAP_NET_ADMIN);
-    if (config.server_buffers.enabled) needed.push_back(CAP_DAC_OVERRIDE);
+    // The control socket of an epulse-ws may be another user's; other servers have none.
+    if (config.server_buffers.enabled && is_bundled_server) needed.push_back(CAP_DAC_OVERRIDE);
   }
   if (has_bpf) {
     needed.push_back(CAP_BPF);

@@ -8,11 +8,11 @@
 #include <memory>
 #include <vector>
 
+#include "common/unique_fd.hpp"
 #include "server/contract/stats_page.h"
 #include "server/engine/accept_errors.hpp"
 #include "server/engine/engine.hpp"
 #include "server/engine/engine_options.hpp"
-#include "server/engine/file_descriptor.hpp"
 #include "server/engine/output_queue.hpp"
 
 namespace epulse::server {
@@ -109,8 +109,8 @@ class EpollEngine final : public Engine {
   EpollOptions options_;
   Handler& handler_;
   epulse_stats_worker& stats_;
-  FileDescriptor epoll_;
-  FileDescriptor timer_;  // of the ticks
+  UniqueFd epoll_;
+  UniqueFd timer_;  // of the ticks
   std::vector<epoll_event> events_;
   Bytes input_;
   Bytes cork_;

@@ -37,9 +37,8 @@ void set_option(int fd, int level, int name, const Address& address) {
 }
 
 // Tries again so many times, ten milliseconds apart, while the port is in use.
-FileDescriptor bound_socket(const Address& address, bool share_port, int patience = 0) {
-  FileDescriptor fd(
-      socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+UniqueFd bound_socket(const Address& address, bool share_port, int patience = 0) {
+  UniqueFd fd(socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) refuse(address, errno);
   set_option(fd.get(), SOL_SOCKET, SO_REUSEADDR, address);
   if (share_port) set_option(fd.get(), SOL_SOCKET, SO_REUSEPORT, address);
@@ -53,20 +52,20 @@ FileDescriptor bound_socket(const Address& address, bool share_port, int patienc
 // An abstract Unix socket named after the port: the kernel lets one process of the network
 // namespace have it, and takes it back when that process ends. It closes the gap between the probe
 // below and our own bind, in which a second epulse-ws could slip through.
-FileDescriptor claim_port(const Address& address) {
+UniqueFd claim_port(const Address& address) {
   const std::string name = "epulse-ws/" + address.text();
   sockaddr_un un{};
   un.sun_family = AF_UNIX;
   std::copy(name.begin(), name.end(), un.sun_path + 1);
   const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
-  FileDescriptor fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd) refuse(address, errno);
   if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&un), size) != 0) refuse(address, errno);
   return fd;
 }
 
-FileDescriptor listening_socket(const Address& address) {
-  FileDescriptor fd = bound_socket(address, true);
+UniqueFd listening_socket(const Address& address) {
+  UniqueFd fd = bound_socket(address, true);
   // Accepted sockets inherit it: no call per connection.
   set_option(fd.get(), IPPROTO_TCP, TCP_NODELAY, address);
   if (listen(fd.get(), kAcceptQueue) != 0) refuse(address, errno);
@@ -111,7 +110,7 @@ Listeners adopt_listeners(const Address& address, std::size_t count,
   if (fcntl(inherited.claim, F_SETFD, FD_CLOEXEC) != 0) {
     fail("cannot take over descriptor {}: {}", inherited.claim, errno_text(errno));
   }
-  listeners.claim = FileDescriptor(inherited.claim);
+  listeners.claim = UniqueFd(inherited.claim);
   for (const int fd : inherited.sockets) {
     if (!listens(fd)) fail("cannot take over descriptor {}: it is no listening socket", fd);
     fcntl(fd, F_SETFD, FD_CLOEXEC);

@@ -3,8 +3,8 @@
 #include <cstddef>
 #include <vector>
 
+#include "common/unique_fd.hpp"
 #include "server/engine/address.hpp"
-#include "server/engine/file_descriptor.hpp"
 
 namespace epulse::server {
 
@@ -14,8 +14,8 @@ constexpr int kAcceptQueue = 4096;
 // One listening socket per worker, all on one port (SO_REUSEPORT).
 struct Listeners {
   Address address;  // with the port that was given when 0 was asked for
-  std::vector<FileDescriptor> sockets;
-  FileDescriptor claim;  // held for as long as the port is ours
+  std::vector<UniqueFd> sockets;
+  UniqueFd claim;  // held for as long as the port is ours
 };
 
 // Throws Error, also when the port is in use by another process of the same user, which

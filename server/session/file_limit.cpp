@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "server/engine/file_descriptor.hpp"
+#include "common/unique_fd.hpp"
 
 namespace epulse::server {
 namespace {
@@ -26,9 +26,9 @@ std::size_t raise_file_limit() {
 }
 
 void grow_file_table(std::size_t file_limit) {
-  const FileDescriptor any(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const UniqueFd any(open("/dev/null", O_RDONLY | O_CLOEXEC));
   const auto last = static_cast<int>(std::min(file_limit, kMaxTable)) - 1;
-  const FileDescriptor high(fcntl(any.get(), F_DUPFD_CLOEXEC, last));  // The table never shrinks.
+  const UniqueFd high(fcntl(any.get(), F_DUPFD_CLOEXEC, last));  // The table never shrinks.
 }
 
 std::size_t connections_that_fit(std::size_t file_limit, EngineKind engine, std::size_t workers) {

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "server/engine/file_descriptor.hpp"
+#include "common/unique_fd.hpp"
 
 namespace epulse::server {
 
@@ -76,7 +76,7 @@ class Waker {
   void acknowledge() { pending_.exchange(false); }
 
  private:
-  FileDescriptor fd_;
+  UniqueFd fd_;
   std::atomic<bool> pending_{false};
 };
 

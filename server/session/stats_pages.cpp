@@ -15,8 +15,8 @@
 #include <string_view>
 #include <system_error>
 
+#include "common/unique_fd.hpp"
 #include "server/contract/stats_writer.hpp"
-#include "server/engine/file_descriptor.hpp"
 #include "server/error.hpp"
 #include "server/session/counters.hpp"
 
@@ -40,7 +40,7 @@ void unlink_pages_of_the_dead() {
     if (!name.starts_with(kPrefix)) continue;
     const std::string pid = name.substr(kPrefix.size());
     if (pid.empty() || pid.find_first_not_of("0123456789") != std::string::npos) continue;
-    const FileDescriptor page(shm_open(("/" + name).c_str(), O_RDWR, 0));
+    const UniqueFd page(shm_open(("/" + name).c_str(), O_RDWR, 0));
     if (page && flock(page.get(), LOCK_EX | LOCK_NB) == 0) shm_unlink(("/" + name).c_str());
   }
 }
@@ -52,7 +52,7 @@ StatsPages::StatsPages(std::size_t workers)
       workers_(workers),
       bytes_((workers + 1) * EPULSE_STATS_PAGE_BYTES) {
   unlink_pages_of_the_dead();
-  fd_ = FileDescriptor(shm_open(name_.c_str(), O_CREAT | O_EXCL | O_RDWR, kMode));
+  fd_ = UniqueFd(shm_open(name_.c_str(), O_CREAT | O_EXCL | O_RDWR, kMode));
   if (!fd_) {
     fail(
         "cannot create shared memory {}: {}; is /dev/shm writable, and not shared with a server of "

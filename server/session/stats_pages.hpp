@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "common/unique_fd.hpp"
 #include "server/contract/stats_page.h"
-#include "server/engine/file_descriptor.hpp"
 
 namespace epulse::server {
 
@@ -29,7 +29,7 @@ class StatsPages {
 
  private:
   std::string name_;
-  FileDescriptor fd_;  // its lock says that we live
+  UniqueFd fd_;  // its lock says that we live
   std::size_t workers_;
   std::size_t bytes_;
   char* base_ = nullptr;

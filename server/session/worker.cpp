@@ -17,7 +17,7 @@
 namespace epulse::server {
 
 Worker::Worker(const WorkerOptions& options, SharedState& shared, HandlerFactory make_handler,
-               FileDescriptor listener)
+               UniqueFd listener)
     : options_(options),
       shared_(shared),
       make_handler_(std::move(make_handler)),

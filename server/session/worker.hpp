@@ -6,8 +6,8 @@
 #include <future>
 #include <thread>
 
+#include "common/unique_fd.hpp"
 #include "server/engine/engines.hpp"
-#include "server/engine/file_descriptor.hpp"
 #include "server/session/session.hpp"
 #include "server/tls/context.hpp"
 
@@ -24,7 +24,7 @@ struct WorkerOptions {
 class Worker {
  public:
   Worker(const WorkerOptions& options, SharedState& shared, HandlerFactory make_handler,
-         FileDescriptor listener);
+         UniqueFd listener);
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
   ~Worker();
@@ -41,7 +41,7 @@ class Worker {
   WorkerOptions options_;
   SharedState& shared_;
   HandlerFactory make_handler_;
-  FileDescriptor listener_;
+  UniqueFd listener_;
   std::promise<pid_t> started_;
   std::promise<void> ended_;
   std::thread thread_;

@@ -10,6 +10,7 @@
 #include <fstream>
 #include <thread>
 
+#include "agent/actuate/thread_affinity.hpp"
 #include "tests/agent/child.hpp"
 #include "tests/agent/temp_dir.hpp"
 
@@ -63,6 +64,14 @@ TEST_F(ActuatorTest, AppliesAndUndoesExactly) {
   EXPECT_EQ(mask_of(child_.pid()), first_);
   EXPECT_TRUE(actuator.pending().empty());
   EXPECT_NE(error_of([&] { actuator.undo(seq); }).find("nothing to undo"), std::string::npos);
+}
+
+// The journal is written between the two, and that may take a while.
+TEST_F(ActuatorTest, WhatSomebodyElseSetWhileTheJournalWasWrittenStays) {
+  const ThreadAffinity prepared = prepare(change_);
+  set_mask(child_.pid(), both_);
+  EXPECT_NE(error_of([&] { perform(prepared); }).find("somebody else"), std::string::npos);
+  EXPECT_EQ(mask_of(child_.pid()), both_);
 }
 
 TEST_F(ActuatorTest, SaysHowToDoItByHand) {

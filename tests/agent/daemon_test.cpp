@@ -30,15 +30,18 @@ bool needs(const std::vector<cap_value_t>& all, cap_value_t one) {
 
 TEST(Privileges, AreWhatTheConfigurationNeeds) {
   config::Config config;
-  const auto observing = capabilities_needed(config, config::Mode::kObserve, false);
+  const auto observing = capabilities_needed(config, config::Mode::kObserve, false, true);
   EXPECT_EQ(observing, (std::vector<cap_value_t>{CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH}));
-  const auto applying = capabilities_needed(config, config::Mode::kApply, true);
+  const auto applying = capabilities_needed(config, config::Mode::kApply, true, false);
+  EXPECT_FALSE(needs(applying, CAP_DAC_OVERRIDE)) << "there is no control socket";
+  EXPECT_TRUE(
+      needs(capabilities_needed(config, config::Mode::kApply, true, true), CAP_DAC_OVERRIDE));
   EXPECT_TRUE(needs(applying, CAP_SYS_NICE));
   EXPECT_FALSE(needs(applying, CAP_NET_ADMIN)) << "the tuner of socket buffers is off";
   EXPECT_TRUE(needs(applying, CAP_SYS_ADMIN)) << "to time BPF programs";
   config.probes.overhead_budget = 0;
   config.socket_buffers.enabled = true;
-  const auto without_budget = capabilities_needed(config, config::Mode::kApply, true);
+  const auto without_budget = capabilities_needed(config, config::Mode::kApply, true, false);
   EXPECT_FALSE(needs(without_budget, CAP_SYS_ADMIN));
   EXPECT_TRUE(needs(without_budget, CAP_NET_ADMIN));
 }

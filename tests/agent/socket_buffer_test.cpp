@@ -1,6 +1,7 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <sys/capability.h>
 #include <sys/socket.h>
 
 #include <chrono>
@@ -41,6 +42,25 @@ class Connection {
 
   UniqueFd inner;
   UniqueFd outer;
+};
+
+// Of this thread, until the end of the scope.
+class WithoutCapability {
+ public:
+  explicit WithoutCapability(cap_value_t capability) : capability_(capability) { set(CAP_CLEAR); }
+  WithoutCapability(const WithoutCapability&) = delete;
+  WithoutCapability& operator=(const WithoutCapability&) = delete;
+  ~WithoutCapability() { set(CAP_SET); }
+
+ private:
+  void set(cap_flag_value_t value) const {
+    const cap_t own = cap_get_proc();
+    cap_set_flag(own, CAP_EFFECTIVE, 1, &capability_, value);
+    EXPECT_EQ(cap_set_proc(own), 0);
+    cap_free(own);
+  }
+
+  cap_value_t capability_;
 };
 
 class SocketBufferTest : public ::testing::Test {
@@ -111,6 +131,19 @@ TEST_F(SocketBufferTest, ASizeThatTheProgramSetStaysSet) {
 }
 
 // The kernel may tune a size between the sample and the change; a size that was set may not differ.
+// What the kernel would cut down to its limit is not set at all: the connection keeps its size.
+TEST_F(SocketBufferTest, WithoutTheRightForItNothingIsCutDown) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root, to give the right up for a while";
+  SocketBuffer large = change(BufferSide::kReceive);
+  large.new_bytes = 1U << 30;
+  Actuator actuator(dir_.path());
+  const WithoutCapability limited(CAP_NET_ADMIN);
+  const std::string error = error_of([&] { actuator.apply(large, "full"); });
+  EXPECT_NE(error.find("net.core.rmem_max"), std::string::npos) << error;
+  EXPECT_EQ(buffer_bytes(inner_, BufferSide::kReceive), large.old_bytes);
+  EXPECT_TRUE(actuator.pending().empty());
+}
+
 TEST_F(SocketBufferTest, OldSizeIsReadWhenItIsJournaled) {
   Actuator actuator(dir_.path());
   SocketBuffer stale = change(BufferSide::kReceive);

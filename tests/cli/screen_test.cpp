@@ -6,6 +6,7 @@
 
 #include "agent/model/text.hpp"
 #include "common/json_line.hpp"
+#include "tools/cli/named_values.hpp"
 #include "tools/cli/worker_table.hpp"
 
 namespace epulse::cli {
@@ -163,6 +164,13 @@ TEST(Names, ControlCharactersNeverReachATerminal) {
   EXPECT_EQ(json_text("\xff\xc0\xaf"), "\"\\ufffd\\ufffd\\ufffd\"");
   EXPECT_EQ(model::text_width("gr\xc3\xb6"), 3U);
   EXPECT_EQ(model::text_start("gr\xc3\xb6\xc3\x9f", 3), "gr\xc3\xb6");
+}
+
+// Anybody may give a thread such a name, and root looks at it on a terminal.
+TEST(NamedValues, NamesReachTheTerminalHarmless) {
+  const NamedValues values = {{"thread", std::string("\x1b]0;x\x07")},
+                              {"process", std::string("a,\"b\"")}};
+  EXPECT_EQ(values_line(values, ","), "\\x1b]0;x\\x07,\"a,\"\"b\"\"\"\n");
 }
 
 }  // namespace

@@ -170,6 +170,26 @@ TEST_F(BroadcastParts, LateMessagesAreNoLosses) {
   EXPECT_EQ(counters.received, 3U);
 }
 
+// Of a publisher elsewhere all numbers from the first on may come, and none before it.
+TEST_F(BroadcastParts, NothingComesBeforeTheFirstOfAnotherProcess) {
+  Options listening = options();
+  listening.publishers = 0;
+  Broadcast elsewhere{listening};
+  Subscriber subscriber{elsewhere, 0};
+  subscriber.join();
+  std::vector<std::uint8_t> payload(kStampBytes);
+  const auto give_number = [&](std::uint64_t sequence) {
+    fill_stamped(payload, make_stamp(0, sequence, 0), false);
+    subscriber.take(payload, 0, false, counters);
+  };
+  give_number(0x80'0000);  // half of what a stamp can tell is behind
+  EXPECT_EQ(errors(ErrorKind::kWrongEcho), 1U);
+  give_number(0);
+  give_number(1);
+  EXPECT_EQ(errors(), 1U);
+  EXPECT_EQ(counters.received, 2U);
+}
+
 TEST_F(BroadcastParts, WhatNobodyPublishedIsWrong) {
   subscribers[0].join();
   const auto right = publish(0);

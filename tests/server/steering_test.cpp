@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "bpf/steering.h"
-#include "server/engine/file_descriptor.hpp"
+#include "common/unique_fd.hpp"
 #include "tests/agent/temp_dir.hpp"
 #include "tests/server/child.hpp"
 #include "tests/server/counters.hpp"
@@ -23,7 +23,6 @@ namespace epulse::testing {
 namespace {
 
 using server::AcceptSteering;
-using server::FileDescriptor;
 
 // Sockets that share a port, and clients who connect to it.
 class Group {
@@ -33,7 +32,7 @@ class Group {
   }
 
   void add() {
-    FileDescriptor fd(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     const int on = 1;
     setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
     ASSERT_EQ(bind(fd.get(), address(), sizeof address_), 0);
@@ -42,23 +41,23 @@ class Group {
     ASSERT_EQ(listen(fd.get(), 512), 0);
     listeners_.push_back(std::move(fd));
   }
-  void close(std::size_t k) { listeners_[k] = FileDescriptor(); }
+  void close(std::size_t k) { listeners_[k] = UniqueFd(); }
 
   std::vector<int> sockets() const {
     std::vector<int> all;
-    for (const FileDescriptor& fd : listeners_) all.push_back(fd.get());
+    for (const UniqueFd& fd : listeners_) all.push_back(fd.get());
     return all;
   }
 
   // How many of `count` more connections each listener was given. None is refused.
   std::vector<int> connect(int count) {
     for (int i = 0; i < count; ++i) {
-      FileDescriptor fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+      UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
       EXPECT_EQ(::connect(fd.get(), address(), sizeof address_), 0);
       clients_.push_back(std::move(fd));
     }
     std::vector<int> given;
-    for (const FileDescriptor& listener : listeners_) given.push_back(accept_all(listener.get()));
+    for (const UniqueFd& listener : listeners_) given.push_back(accept_all(listener.get()));
     EXPECT_EQ(std::accumulate(given.begin(), given.end(), 0), count);
     return given;
   }
@@ -76,8 +75,8 @@ class Group {
   }
 
   sockaddr_in address_{AF_INET, 0, {htonl(INADDR_LOOPBACK)}, {}};
-  std::vector<FileDescriptor> listeners_;
-  std::vector<FileDescriptor> clients_;
+  std::vector<UniqueFd> listeners_;
+  std::vector<UniqueFd> clients_;
 };
 
 class Steering : public ::testing::Test {

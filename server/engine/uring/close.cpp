@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "server/engine/file_descriptor.hpp"
+#include "common/unique_fd.hpp"
 #include "server/engine/uring/requests.hpp"
 #include "server/engine/uring/uring_engine.hpp"
 
@@ -27,7 +27,7 @@ void UringEngine::abort(ConnId id) {
 // IORING_OP_SHUTDOWN always goes through a thread of the kernel's pool (io_shutdown_prep()); a
 // descriptor for as long as shutdown(2) takes is cheaper. The sends before it are settled.
 void UringEngine::shut_down(const Completion& done) {
-  const FileDescriptor fd(done.result);
+  const UniqueFd fd(done.result);
   Conn* conn = named(done.tag);
   if (conn == nullptr) return;
   conn->installing = false;

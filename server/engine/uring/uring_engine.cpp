@@ -4,9 +4,9 @@
 
 #include <utility>
 
+#include "common/unique_fd.hpp"
 #include "server/contract/stats_writer.hpp"
 #include "server/engine/clock.hpp"
-#include "server/engine/file_descriptor.hpp"
 #include "server/engine/uring/requests.hpp"
 
 namespace epulse::server {
@@ -118,7 +118,7 @@ std::size_t UringEngine::dispatch(std::size_t index) {
       shut_down(done);
       break;
     case Kind::kPeerName: {  // answer_now() takes it; one that comes later is nobody's.
-      const FileDescriptor late(done.result);
+      const UniqueFd late(done.result);
       break;
     }
     case Kind::kQuiet:   // What was to be ended had ended by itself.
@@ -147,7 +147,7 @@ int UringEngine::answer_now(std::uint64_t tag) {
 Address UringEngine::peer_address(ConnId id) {
   if (find(id) == nullptr) return {};
   uring::install(ring_.next(), Kind::kPeerName, id);
-  const FileDescriptor fd(answer_now(uring::tag(Kind::kPeerName, id)));
+  const UniqueFd fd(answer_now(uring::tag(Kind::kPeerName, id)));
   return fd ? remote_address(fd.get()) : Address{};
 }
 
