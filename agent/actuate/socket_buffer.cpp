@@ -88,6 +88,12 @@ Undone undo(const SocketBuffer& change) {
     return {UndoResult::kRestored, "the kernel tunes its size again already"};
   }
   const uint64_t now = buffer_bytes(socket.get(), change.side);
+  const bool locked_as_before =
+      !change.old_lock || ((buffer_lock(socket.get()).value_or(0) ^ *change.old_lock) & bit) == 0;
+  // To set the same size again may take a right that we have not.
+  if (same_size(now, change.old_bytes) && locked_as_before) {
+    return {UndoResult::kRestored, sizes + " in place already"};
+  }
   // At the old size, but still locked, is half an undo.
   if (!same_size(now, change.new_bytes) && !same_size(now, change.old_bytes)) {
     return {

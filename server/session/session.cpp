@@ -22,7 +22,6 @@ constexpr std::uint64_t kRefusedNs = 1'000'000'000;  // for whom there is only a
 constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
 constexpr std::uint32_t kWheelSlots = 512;  // two minutes: longer times are looked at again
 constexpr std::size_t kGatheredBytes = std::size_t{64} * 1024;
-constexpr std::size_t kSmallGathered = std::size_t{64} * 1024;
 constexpr int kPublicationsPerTurn = 256;  // so that other workers do not starve our clients
 // A thousand that came together and never spoke are due together, and to reset one takes 20 us: few
 // in a turn, more where turns take long, so that timers keep up under any load.
@@ -148,13 +147,13 @@ void Session::on_data(ConnId id, std::span<std::uint8_t> input) {
 }
 
 // When all of them together are too large, whoever holds most goes: not who came last, else a few
-// who never end theirs would keep all others from sending. What is small may always grow.
+// who never end theirs would keep all others from sending.
 void Session::count_gathered(Client& client, std::size_t before) {
   const std::size_t after = client.connection.gathered_bytes();
   if (after == before) return;
   gathering_bytes_ += after - before;
   const std::size_t cap = shared_.options.gathering_cap_bytes;
-  if (after < before || after <= kSmallGathered || cap == 0 || gathering_bytes_ <= cap) return;
+  if (after < before || cap == 0 || gathering_bytes_ <= cap) return;
   Client* most = &client;
   clients_.for_each([&most](Client& other) {
     if (other.connection.phase() == Connection::Phase::kFinished) return;

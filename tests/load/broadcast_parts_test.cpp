@@ -44,6 +44,10 @@ TEST(DeliveryOrder, RemembersTheLastSkippedOnly) {
   EXPECT_EQ(order.take(kFar - DeliveryOrder::kRemembered).turn, Turn::kLate);
   EXPECT_EQ(order.take(kFar - DeliveryOrder::kRemembered - 1).turn, Turn::kRepeated);
   EXPECT_EQ(order.take(kFar + 1).turn, Turn::kNew);
+  // Those of before make room for later ones.
+  EXPECT_EQ(order.take(kFar + 2 + DeliveryOrder::kRemembered).turn, Turn::kNew);
+  EXPECT_EQ(order.take(kFar - 2).turn, Turn::kRepeated);
+  EXPECT_EQ(order.take(kFar + 2).turn, Turn::kLate);
 }
 
 void expect_all_checked(std::size_t size, const Stamp& stamp, bool letters) {
