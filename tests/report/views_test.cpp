@@ -158,5 +158,16 @@ TEST(Script, LinesAreForGrep) {
   EXPECT_NE(text.find("4712 interval: epfd 7 waits 1000 events 1000 "), std::string::npos) << text;
 }
 
+// A file may name any number of threads, and only so many have a worker in the total.
+TEST(Summary, KeepsSoManyNamesAndNoMore) {
+  record::ThreadNames names;
+  for (uint32_t id = 1; id <= 10'000; ++id) names[id] = "thread";
+  Summary summary;
+  summary.on_interval({}, names);
+  EXPECT_EQ(summary.names().size(), 2 * model::EpollTotal::kWorkersMax);
+  summary.on_interval({}, {{1, "another"}});
+  EXPECT_EQ(summary.names().at(1), "another");
+}
+
 }  // namespace
 }  // namespace epulse::report

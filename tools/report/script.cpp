@@ -6,6 +6,7 @@
 #include "agent/model/text.hpp"
 #include "common/json_line.hpp"
 #include "tools/cli/worker_values.hpp"
+#include "tools/report/summary.hpp"
 
 namespace epulse::report {
 namespace {
@@ -85,7 +86,7 @@ void Script::on_meta(const record::Meta& meta) {
 }
 
 void Script::on_interval(const model::EpollSnapshot& interval, const record::ThreadNames& names) {
-  for (const auto& [id, name] : names) names_[id] = name;
+  keep_names(names_, names);
   for (const model::WorkerStats& worker : interval.workers) {
     if (worker.waits() == 0) continue;
     put(json_ ? worker_json(interval, worker, names_)

@@ -7,6 +7,12 @@ constexpr size_t kNamesMax = 2 * model::EpollTotal::kWorkersMax;  // threads and
 
 }  // namespace
 
+void keep_names(record::ThreadNames& known, const record::ThreadNames& names) {
+  for (const auto& [id, name] : names) {
+    if (known.size() < kNamesMax || known.contains(id)) known[id] = name;
+  }
+}
+
 void WaitDigest::add(const epoll_wait_record& wait) {
   ++count;
   deep += (wait.reasons & EPOLL_WAIT_DEEP) != 0 ? 1 : 0;
@@ -26,9 +32,7 @@ void Summary::on_meta(const record::Meta& meta) {
 }
 
 void Summary::on_interval(const model::EpollSnapshot& interval, const record::ThreadNames& names) {
-  for (const auto& [id, name] : names) {
-    if (names_.size() < kNamesMax) names_[id] = name;
-  }
+  keep_names(names_, names);
   total_.add(interval);
   timeline_.add(interval);
   ++intervals_;

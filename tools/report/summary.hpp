@@ -18,6 +18,9 @@ struct WaitDigest {
   void add(const epoll_wait_record& wait);
 };
 
+// Adds names to those that are known, so many that no file fills the memory with them.
+void keep_names(record::ThreadNames& known, const record::ThreadNames& names);
+
 // What a report needs of a recording: as large for an hour as for a second.
 class Summary final : public record::RecordVisitor {
  public:
