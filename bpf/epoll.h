@@ -99,7 +99,8 @@ enum epoll_wait_reason {
   EPOLL_WAIT_SAMPLED = 4, /* one in N */
 };
 
-/* One epoll_wait, through the ring buffer. Durations are 0 where the stage did not occur. */
+/* One epoll_wait, through the ring buffer. Durations are 0 where the stage did not occur. This
+ * delivery's handler has not run yet: the handler's is that of the thread's delivery before. */
 struct epoll_wait_record {
   __u64 time_ns; /* when epoll_wait returned */
   __u64 epoll_id;

@@ -1,4 +1,5 @@
 #include "agent/export/byte_stream.hpp"
+#include "agent/export/connection_block.hpp"
 #include "agent/export/record_reader.hpp"
 #include "agent/export/wait_block.hpp"
 #include "agent/model/text.hpp"
@@ -106,6 +107,14 @@ bool take_waits(std::string_view payload, RecordVisitor& visitor) {
   return true;
 }
 
+bool take_connections(std::string_view payload, RecordVisitor& visitor) {
+  uint64_t time_ns = 0;
+  std::vector<WatchedConnection> connections;
+  if (!decode_connections(payload, time_ns, connections)) return false;
+  visitor.on_connections(time_ns, connections);
+  return true;
+}
+
 }  // namespace
 
 bool decode_block(BlockType type, std::string_view payload, RecordVisitor& visitor) {
@@ -118,6 +127,8 @@ bool decode_block(BlockType type, std::string_view payload, RecordVisitor& visit
       return take_waits(payload, visitor);
     case BlockType::kEnd:
       return true;
+    case BlockType::kConnections:
+      return take_connections(payload, visitor);
   }
   return true;  // of a later version
 }

@@ -33,12 +33,24 @@ inline constexpr size_t kWaitsInBlockMax = 4096;
 inline constexpr uint64_t kWorkersInBlockMax = 4096;  // as the probe's table
 inline constexpr uint64_t kCpusMax = 65536;
 inline constexpr uint64_t kHistogramsMax = 64;  // of one kind, of a worker
+inline constexpr size_t kConnectionsInBlockMax = 4096;
+inline constexpr size_t kAddressBytesMax = 64;  // "[2001:db8::1]:9001" has at most 47
 
 enum class BlockType : uint32_t {
-  kMeta = 1,      // pairs of texts
-  kInterval = 2,  // time, duration, losses, workers with what they counted, processes
-  kWaits = 3,     // single epoll_wait records
-  kEnd = 4,       // empty
+  kMeta = 1,         // pairs of texts
+  kInterval = 2,     // time, duration, losses, workers with what they counted, processes
+  kWaits = 3,        // single epoll_wait records
+  kEnd = 4,          // empty
+  kConnections = 5,  // time, the connections that instances watch
+};
+
+// A TCP connection that an epoll instance watches: the server's end and the client's, as programs
+// print them ("127.0.0.1:9001", "[::1]:9001").
+struct WatchedConnection {
+  uint64_t epoll_id = 0;
+  std::string local;
+  std::string peer;
+  bool operator==(const WatchedConnection&) const = default;
 };
 
 using Meta = std::map<std::string, std::string>;

@@ -11,6 +11,7 @@
 #include "agent/error.hpp"
 #include "agent/export/byte_stream.hpp"
 #include "agent/export/checksum.hpp"
+#include "agent/export/connection_block.hpp"
 #include "agent/export/record_source.hpp"
 #include "agent/export/wait_block.hpp"
 
@@ -70,6 +71,7 @@ void RecordWriter::open_file() {
   fd_ = open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (fd_ < 0) fail("cannot create {}: {}", path_, errno_text(errno));
   bytes_ = 0;
+  ++files_;
   try {
     write_all(kMagic);
   } catch (const Error&) {
@@ -127,6 +129,14 @@ void RecordWriter::waits(std::span<const epoll_wait_record> waits) {
     const auto part = waits.first(std::min(kWaitsInBlockMax, waits.size()));
     block(BlockType::kWaits, encode_waits(part));
     waits = waits.subspan(part.size());
+  }
+}
+
+void RecordWriter::connections(uint64_t time_ns, std::span<const WatchedConnection> connections) {
+  while (!connections.empty()) {
+    const auto part = connections.first(std::min(kConnectionsInBlockMax, connections.size()));
+    block(BlockType::kConnections, encode_connections(time_ns, part));
+    connections = connections.subspan(part.size());
   }
 }
 

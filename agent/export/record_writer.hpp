@@ -24,9 +24,12 @@ class RecordWriter {
   void meta(const Meta& meta);
   void interval(const model::EpollSnapshot& interval, const ThreadNames& names);
   void waits(std::span<const epoll_wait_record> waits);
+  void connections(uint64_t time_ns, std::span<const WatchedConnection> connections);
   void finish();
   uint64_t bytes() const { return before_bytes_ + bytes_; }
   uint64_t dropped_bytes() const { return dropped_bytes_; }  // that made room
+  // How many files a ring has begun: what was written once is lost when the second after it begins.
+  uint64_t files() const { return files_; }
 
  private:
   void open_file();
@@ -44,6 +47,7 @@ class RecordWriter {
   uint64_t bytes_ = 0;         // in the file
   uint64_t before_bytes_ = 0;  // in the one before
   uint64_t dropped_bytes_ = 0;
+  uint64_t files_ = 0;
 };
 
 // Where a ring keeps its older half.

@@ -27,7 +27,9 @@ static __always_inline void on_wait_begins(int epfd, __u32 max_events) {
 
   if (thread->exit_ns) {
     stats = own_stats(thread);
-    if (stats) record_stage(stats, &stats->stages[EPOLL_STAGE_HANDLER], thread->exit_ns, now);
+    if (stats)
+      thread->handler_ns =
+          record_stage(stats, &stats->stages[EPOLL_STAGE_HANDLER], thread->exit_ns, now);
     thread->exit_ns = 0;
   }
 
@@ -168,7 +170,8 @@ static __always_inline void measure_delivery(struct thread* thread,
       .stage_ns = {[EPOLL_STAGE_READY_TO_WOKEN] = thread->ready_to_woken_ns,
                    [EPOLL_STAGE_WOKEN_TO_RUNNING] = woken_to_running,
                    [EPOLL_STAGE_RUNNING_TO_DELIVERED] = running_to_delivered,
-                   [EPOLL_STAGE_READY_TO_DELIVERED] = ready_to_delivered},
+                   [EPOLL_STAGE_READY_TO_DELIVERED] = ready_to_delivered,
+                   [EPOLL_STAGE_HANDLER] = thread->handler_ns},
       .items = {[EPOLL_ITEMS_LISTED] = listed,
                 [EPOLL_ITEMS_FRESH] = thread->fresh,
                 [EPOLL_ITEMS_LEFT] = left,
@@ -204,6 +207,7 @@ static __always_inline void on_wait_ends(long result) {
   if (!detailed) return;
   now = bpf_ktime_get_ns();
   measure_delivery(thread, stats, (__u32)result, now);
+  thread->handler_ns = 0;
   thread->exit_ns = now;
 }
 

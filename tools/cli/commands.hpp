@@ -58,6 +58,7 @@ struct ReportOptions {
   report::StdioOptions stdio;
   std::string html;               // the page's file; empty: text on standard output
   std::vector<std::string> diff;  // two files to compare; empty: show one
+  std::string join;               // what epulse-load recorded meanwhile; empty: nothing
   bool json = false;
 };
 

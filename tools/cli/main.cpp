@@ -169,13 +169,23 @@ void add_report(CLI::App& app, ReportOptions& options) {
       ->excludes("--json");
   command->add_option("--diff", options.diff, "compare two files; status 1 when something moved")
       ->expected(2)
-      ->type_name("BEFORE AFTER");
+      ->type_name("BEFORE AFTER")
+      ->excludes("--html");
+  command
+      ->add_option("--join", options.join,
+                   "where the time of the messages went that epulse-load --record wrote to FILE")
+      ->type_name("FILE")
+      ->excludes("--html")
+      ->excludes("--diff");
   command->footer(
       "Examples:\n  epulse report -i slow.data\n"
       "  epulse report -i slow.data -s latency -n 3 --no-histograms\n"
       "  epulse report -i slow.data --html slow.html\n"
       "  epulse report -i slow.data -j | jq '.workers[0].stages.handler.p99_ns'\n"
-      "  epulse report --diff before.data after.data");
+      "  epulse report --diff before.data after.data\n"
+      "  epulse record -p PID -d 10 --sample-every 1 --overhead-budget 0 -o slow.data &\n"
+      "  epulse-load ws://HOST:PORT/ -r 1000 -d 8 --record load.json\n"
+      "  epulse report -i slow.data --join load.json");
 }
 
 void add_script(CLI::App& app, ScriptOptions& options) {

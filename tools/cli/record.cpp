@@ -9,6 +9,7 @@
 
 #include "agent/error.hpp"
 #include "agent/probes/attach.hpp"
+#include "common/boot_id.hpp"
 #include "tools/cli/command.hpp"
 #include "tools/cli/commands.hpp"
 #include "tools/cli/recorder.hpp"
@@ -35,8 +36,10 @@ record::Meta describe(const RecordOptions& options, const Target& target, probes
       {"target", target.title() + (target.follow_children() ? " and children" : "")},
       {"host", fmt::format("{}, Linux {} {}", names.nodename, names.release, names.machine)},
       {"backend", probes::to_string(backend)},
+      {"boot_id", boot_id()},
       {"started", fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", utc.tm_year + 1900,
                               utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec)}};
+  if (options.sample_every == 1) meta["waits"] = "all";
   if (!command.empty()) meta["command"] = command;
   if (options.ring) meta["ring"] = fmt::format("{} bytes", options.size_max);
   return meta;

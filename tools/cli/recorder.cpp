@@ -35,12 +35,22 @@ void Recorder::write_waits() {
   pending_.all().clear();
 }
 
+// Whose waits are all there may be laid beside its client's messages (report --join), and for that
+// one must know which connection is whose.
+void Recorder::write_connections(const model::EpollSnapshot& interval) {
+  if (options_.sample_every != 1) return;
+  if (writer_.files() != files_) connections_.forget();
+  files_ = writer_.files();
+  writer_.connections(interval.time_ns, connections_.look(interval));
+}
+
 void Recorder::interval_ends(bool more) {
   probe_.consume();
   model::EpollSnapshot interval = intervals_.advance(probe_.read());
   target_.limit(interval);
   add_names(interval, names_);
   writer_.interval(interval, names_);
+  write_connections(interval);
   write_waits();
   if (more) {
     control_.interval_ends(interval.time_ns);

@@ -8,6 +8,7 @@
 #include "agent/probes/epoll_probe.hpp"
 #include "agent/probes/overhead_control.hpp"
 #include "tools/cli/commands.hpp"
+#include "tools/cli/connection_log.hpp"
 #include "tools/cli/target.hpp"
 
 namespace epulse::cli {
@@ -46,6 +47,7 @@ class Recorder {
 
  private:
   void write_waits();
+  void write_connections(const model::EpollSnapshot& interval);
   void show_progress();
   std::string amount_text() const;
 
@@ -57,6 +59,8 @@ class Recorder {
   probes::OverheadControl control_;
   model::EpollIntervals intervals_;
   record::ThreadNames names_;
+  ConnectionLog connections_;
+  uint64_t files_ = 0;
   std::string overhead_;
   uint64_t deliveries_ = 0;
   uint64_t waits_ = 0;

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -12,6 +13,7 @@
 #include "tools/cli/output.hpp"
 #include "tools/report/diff.hpp"
 #include "tools/report/html.hpp"
+#include "tools/report/join_text.hpp"
 #include "tools/report/json.hpp"
 #include "tools/report/script.hpp"
 
@@ -69,9 +71,45 @@ int run_diff(const ReportOptions& options) {
   return found || report::any_moved(differences) ? 1 : 0;
 }
 
+// A wait that was going on when the load began, and one that went on when it ended.
+constexpr uint64_t kMarginNs = 10'000'000'000;
+
+int run_join(const ReportOptions& options) {
+  const report::LoadRecord load = report::read_load_record(options.join);
+  report::Deliveries deliveries(load.start_ns - std::min(load.start_ns, kMarginNs),
+                                load.end_ns + kMarginNs);
+  const report::Read file{options.input, scan(options.input, deliveries)};
+  deliveries.finish();
+  const auto meta = [&](const std::string& name) {
+    const auto found = deliveries.meta().find(name);
+    return found == deliveries.meta().end() ? std::string{} : found->second;
+  };
+  if (meta("waits") != "all") {
+    fail(
+        "{} has not every epoll_wait, and --join needs them: record it with --sample-every 1 "
+        "--overhead-budget 0",
+        options.input);
+  }
+  if (meta("boot_id") != load.boot_id) {
+    fail("{} and {} are not of one machine between two boots: their clocks have nothing in common",
+         options.input, options.join);
+  }
+  const report::Join join = report::join(load, deliveries);
+  if (join.attributed == 0) {
+    fail(
+        "none of the {} messages in {} has a delivery in {}: were they recorded at the same time, "
+        "and is it the server's? (io_uring engines have no epoll_wait)",
+        load.messages.size(), options.join, options.input);
+  }
+  print_text(options.json ? report::join_json(file, load, deliveries, join)
+                          : report::join_text(load, deliveries, join));
+  return tell_damage(file.path, file.condition) || join.unattributed() != 0 ? 1 : 0;
+}
+
 }  // namespace
 
 int run_report(const ReportOptions& options) {
+  if (!options.join.empty()) return run_join(options);
   if (!options.diff.empty()) return run_diff(options);
   report::Summary summary;
   const report::Read file{options.input, scan(options.input, summary)};

@@ -5,21 +5,14 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <fstream>
 
+#include "common/boot_id.hpp"
 #include "common/json_line.hpp"
 #include "tools/load/clock.hpp"
 #include "tools/load/error.hpp"
 
 namespace epulse::load {
 namespace {
-
-std::string boot_id() {
-  std::ifstream file("/proc/sys/kernel/random/boot_id");
-  std::string line;
-  std::getline(file, line);
-  return line;
-}
 
 std::int64_t realtime_offset_ns() {
   timespec real{};

@@ -1,22 +1,9 @@
 #include "tools/report/json.hpp"
 
-#include "common/json_line.hpp"
 #include "tools/cli/worker_values.hpp"
 
 namespace epulse::report {
 namespace {
-
-void add_file(JsonLine& line, const Read& file) {
-  const record::RecordCondition& condition = file.condition;
-  line.begin_object().member("path", file.path).member("whole", condition.whole());
-  line.member("ended", condition.ended).member("file_bytes", condition.file_bytes);
-  line.member("damaged_bytes", condition.damaged_bytes);
-  line.member("damaged_places", condition.damaged_places).key("damages").begin_array();
-  for (const record::Damage& damage : condition.damages) {
-    line.begin_object().member("at", damage.at).member("bytes", damage.bytes).end_object();
-  }
-  line.end_array().end_object();
-}
 
 void add_workers(JsonLine& line, const Summary& summary, const StdioOptions& options) {
   line.key("workers").begin_array();
@@ -72,6 +59,18 @@ const char* name_of(Change change) {
 }
 
 }  // namespace
+
+void add_file(JsonLine& line, const Read& file) {
+  const record::RecordCondition& condition = file.condition;
+  line.begin_object().member("path", file.path).member("whole", condition.whole());
+  line.member("ended", condition.ended).member("file_bytes", condition.file_bytes);
+  line.member("damaged_bytes", condition.damaged_bytes);
+  line.member("damaged_places", condition.damaged_places).key("damages").begin_array();
+  for (const record::Damage& damage : condition.damages) {
+    line.begin_object().member("at", damage.at).member("bytes", damage.bytes).end_object();
+  }
+  line.end_array().end_object();
+}
 
 std::string report_json(const Read& file, const Summary& summary, const StdioOptions& options) {
   const model::EpollSnapshot& total = summary.total();

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "agent/export/record_reader.hpp"
+#include "common/json_line.hpp"
 #include "tools/report/diff.hpp"
 #include "tools/report/stdio.hpp"
 
@@ -15,6 +16,9 @@ struct Read {
   std::string path;
   record::RecordCondition condition;
 };
+
+// How a file was found, as an object.
+void add_file(JsonLine& line, const Read& file);
 
 std::string report_json(const Read& file, const Summary& summary, const StdioOptions& options);
 

@@ -1,0 +1,172 @@
+#include "tools/report/join.hpp"
+
+#include <algorithm>
+#include <string>
+
+namespace epulse::report {
+namespace {
+
+// No message is sent and delivered in less: a delivery so short after was under way.
+constexpr uint64_t kPathNs = 3'000;
+// A message is ready so soon after it was sent, on one machine: what is older was listed before it.
+constexpr uint64_t kReadyNs = 50'000;
+
+uint64_t after(uint64_t later, uint64_t earlier) {
+  return later > earlier ? later - earlier : 0;
+}
+
+uint64_t oldest_ready_ns(const Delivery& delivery) {
+  return after(delivery.time_ns, delivery.ready_to_delivered_ns);
+}
+
+// The first delivery at or after a time.
+size_t first_from(std::span<const Delivery> deliveries, uint64_t ns) {
+  const auto found =
+      std::lower_bound(deliveries.begin(), deliveries.end(), ns,
+                       [](const Delivery& delivery, uint64_t at) { return delivery.time_ns < at; });
+  return static_cast<size_t>(found - deliveries.begin());
+}
+
+// The ready list is first in, first out: when the next delivery had an event that was ready before
+// this message, this message was not delivered yet.
+size_t delivery_of(const LoadMessage& message, std::span<const Delivery> deliveries, size_t at) {
+  while (deliveries[at].left != 0 && at + 1 < deliveries.size()) {
+    const Delivery& next = deliveries[at + 1];
+    if (next.time_ns > message.received_ns || next.ready_to_delivered_ns == 0 ||
+        oldest_ready_ns(next) > message.sent_ns + kReadyNs) {
+      break;
+    }
+    ++at;
+  }
+  return at;
+}
+
+// So long was the thread of delivery `at` in its handlers between `from` and that delivery.
+uint64_t busy_ns(std::span<const Delivery> deliveries, size_t at, uint64_t from_ns) {
+  const Delivery& delivery = deliveries[at];
+  size_t before = first_from(deliveries.first(at), from_ns + 1);
+  while (before > 0 && deliveries[before - 1].tid != delivery.tid) --before;
+  if (before == 0) {
+    // It came before all that we know.
+    for (size_t i = 0; i <= at; ++i) {
+      if (deliveries[i].tid == delivery.tid) {
+        return delivery.busy_before_ns - deliveries[i].busy_before_ns;
+      }
+    }
+  }
+  const Delivery& last = deliveries[before - 1];
+  const uint64_t until_from_ns =
+      last.busy_before_ns + std::min(last.handler_ns, from_ns - last.time_ns);
+  return std::min(delivery.busy_before_ns - until_from_ns, delivery.time_ns - from_ns);
+}
+
+// From the delivery on.
+void attribute_answer(const LoadMessage& message, const Delivery& delivery, uint64_t from_ns,
+                      Attribution& result) {
+  const uint64_t handled_ns = delivery.time_ns + delivery.handler_ns;
+  const uint64_t end_ns = delivery.handler_ns == 0
+                              ? message.received_ns
+                              : std::clamp(handled_ns, from_ns, message.received_ns);
+  result.ns[kJoinHandler] = end_ns - from_ns;
+  result.ns[kJoinNetworkClient] = message.received_ns - end_ns;
+  result.tid = delivery.tid;
+}
+
+}  // namespace
+
+std::optional<Attribution> attribute(const LoadMessage& message,
+                                     std::span<const Delivery> deliveries) {
+  Attribution result;
+  result.ns[kJoinToSend] = message.sent_ns - message.due_ns;
+  const size_t first = first_from(deliveries, message.sent_ns + kPathNs);
+  if (first == deliveries.size() || deliveries[first].time_ns > message.received_ns) {
+    // Read by a handler that was under way, its event being for an earlier message.
+    if (first == 0) return std::nullopt;
+    const Delivery& under_way = deliveries[first - 1];
+    const uint64_t handled_ns = under_way.time_ns + under_way.handler_ns;
+    if (under_way.handler_ns != 0 && handled_ns < message.sent_ns) return std::nullopt;
+    attribute_answer(message, under_way, message.sent_ns, result);
+    return result;
+  }
+  const size_t at = delivery_of(message, deliveries, first);
+  const Delivery& delivery = deliveries[at];
+  const uint64_t ready_ns = delivery.ready_to_delivered_ns == 0
+                                ? message.sent_ns
+                                : std::max(message.sent_ns, oldest_ready_ns(delivery));
+  const uint64_t queue_ns = busy_ns(deliveries, at, ready_ns);
+  const uint64_t waits_from_ns = ready_ns + queue_ns;
+  const uint64_t running_ns =
+      delivery.running_to_delivered_ns == 0
+          ? waits_from_ns
+          : std::max(waits_from_ns, after(delivery.time_ns, delivery.running_to_delivered_ns));
+  const uint64_t woken_ns =
+      delivery.running_to_delivered_ns == 0
+          ? waits_from_ns
+          : std::max(waits_from_ns, after(running_ns, delivery.woken_to_running_ns));
+  result.ns[kJoinNetwork] = ready_ns - message.sent_ns;
+  result.ns[kJoinQueue] = queue_ns;
+  result.ns[kJoinReadyToWoken] = woken_ns - waits_from_ns;
+  result.ns[kJoinRunQueue] = running_ns - woken_ns;
+  result.ns[kJoinDelivery] = delivery.time_ns - running_ns;
+  attribute_answer(message, delivery, delivery.time_ns, result);
+  return result;
+}
+
+void JoinPart::add(const LoadMessage& message, const Attribution& attribution) {
+  ++messages;
+  latency_ns += message.latency_ns();
+  for (size_t stage = 0; stage < kJoinStages; ++stage) ns[stage] += attribution.ns[stage];
+}
+
+double JoinPart::share(size_t stage) const {
+  return latency_ns == 0 ? 0 : static_cast<double>(ns[stage]) / static_cast<double>(latency_ns);
+}
+
+JoinStage JoinPart::largest() const {
+  return static_cast<JoinStage>(std::max_element(ns.begin(), ns.end()) - ns.begin());
+}
+
+Join join(const LoadRecord& load, const Deliveries& deliveries) {
+  Join result;
+  std::vector<uint64_t> latencies;
+  latencies.reserve(load.messages.size());
+  for (const LoadMessage& message : load.messages) {
+    if (message.received_ns != 0) latencies.push_back(message.latency_ns());
+  }
+  std::sort(latencies.begin(), latencies.end());
+  const auto quantile = [&](size_t per_mille) {
+    return latencies.empty() ? 0 : latencies[(latencies.size() - 1) * per_mille / 1000];
+  };
+  result.groups = {{"all", quantile(0), {}, {}},
+                   {"p99", quantile(990), {}, {}},
+                   {"p99.9", quantile(999), {}, {}}};
+  for (const LoadMessage& message : load.messages) {
+    if (message.received_ns == 0) {
+      ++result.unanswered;
+      continue;
+    }
+    const auto connection = load.connections.find(message.connection);
+    const bool known = connection != load.connections.end();
+    const uint64_t instance =
+        deliveries.instance_of(known ? connection->second.local : std::string{},
+                               known ? connection->second.peer : std::string{}, message.sent_ns);
+    if (instance == 0) {
+      ++result.of_unknown_connections;
+      continue;
+    }
+    const auto attribution = attribute(message, deliveries.of_instance(instance));
+    if (!attribution) {
+      ++result.without_delivery;
+      continue;
+    }
+    ++result.attributed;
+    for (JoinGroup& group : result.groups) {
+      if (message.latency_ns() < group.from_ns) continue;
+      group.all.add(message, *attribution);
+      group.workers[attribution->tid].add(message, *attribution);
+    }
+  }
+  return result;
+}
+
+}  // namespace epulse::report
