@@ -34,8 +34,8 @@ __u32 detail_round = 0;
 struct thread {
   __u64 epoll_id;
   __u64 enter_ns;
-  __u64 exit_ns;    /* of the last delivery; 0 when that wait delivered nothing */
-  __u64 handler_ns; /* of the last delivery, once the thread has waited again; 0: unknown */
+  __u64 exit_ns;    /* when the handler began, or went on; 0 when the last wait began none */
+  __u64 handler_ns; /* of the last delivery, as far as the thread has waited again; 0: unknown */
   __u64 waking_ns;
   __u64 running_ns;
   __u64 oldest_ready_ns; /* of the items that the drain will find; 0: unknown */

@@ -28,7 +28,7 @@ static __always_inline void on_wait_begins(int epfd, __u32 max_events) {
   if (thread->exit_ns) {
     stats = own_stats(thread);
     if (stats)
-      thread->handler_ns =
+      thread->handler_ns +=
           record_stage(stats, &stats->stages[EPOLL_STAGE_HANDLER], thread->exit_ns, now);
     thread->exit_ns = 0;
   }
@@ -199,6 +199,10 @@ static __always_inline void on_wait_ends(long result) {
   stats->max_events = thread->max_events;
   if (result <= 0) {
     stats->counters[result ? EPOLL_COUNTER_ERRORS : EPOLL_COUNTER_TIMEOUTS]++;
+    /* A look that did not sleep: the loop has callbacks left of what was delivered before, as
+     * asyncio has all but the reading, and libuv what setImmediate() was given. */
+    if (!result && detailed && thread->handler_ns && !thread->waking_ns)
+      thread->exit_ns = bpf_ktime_get_ns();
     return;
   }
   stats->counters[EPOLL_COUNTER_DELIVERIES]++;

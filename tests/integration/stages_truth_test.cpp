@@ -77,6 +77,42 @@ TEST(Truth, HandlerTimeIsBetweenReturnAndNextWait) {
   expect_within(handler.sum(), child.result());
 }
 
+// As a loop does that has callbacks left.
+TEST(Truth, HandlerGoesOnAfterALookThatFoundNothing) {
+  covers({"handler"});
+  Child<Bounds> child([](Bounds& times) {
+    const int epoll = epoll_create1(0);
+    const Pair pair = unix_pair();
+    watch(epoll, pair.near, EPOLLIN);
+    epoll_event event;
+    for (int round = 0; round < 4; ++round) {
+      write_byte(pair.far);  // so that no wait blocks
+      const uint64_t called = monotonic_ns();
+      require(epoll_wait(epoll, &event, 1, 1000) == 1);
+      const uint64_t returned = monotonic_ns();
+      read_byte(pair.near);
+      sleep_ns(1'000'000);
+      const uint64_t looking = monotonic_ns();
+      require(epoll_wait(epoll, &event, 1, 0) == 0);
+      const uint64_t looked = monotonic_ns();
+      sleep_ns(5'000'000);
+      const uint64_t sleeping = monotonic_ns();
+      // What comes after it slept is nobody's handler.
+      require(epoll_wait(epoll, &event, 1, 3) == 0);
+      const uint64_t slept = monotonic_ns();
+      sleep_ns(7'000'000);
+      times.add(looking - returned, looked - called);
+      times.add(sleeping - looked, slept - looking);
+    }
+    require(epoll_wait(epoll, &event, 1, 0) == 0);
+  });
+  ATTACH_OR_SKIP(probe, child.pid());
+  ASSERT_TRUE(child.work());
+  const auto handler = total(*probe).stages[EPOLL_STAGE_HANDLER];
+  ASSERT_EQ(handler.count(), child.result().count);
+  expect_within(handler.sum(), child.result());
+}
+
 void pin(int cpu) {
   cpu_set_t set;
   CPU_ZERO(&set);
