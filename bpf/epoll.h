@@ -69,11 +69,12 @@ struct epoll_instance {
   __u64 first_ready_ns; /* first signal since then; 0: none */
   __u64 drains;         /* drains started: the epoch of `struct item` in state.h */
   /* A saturated drain leaves items. The list is first in, first out, so what became ready at this
-   * time or later is still on it, and what did before has been delivered. 0: nothing left, or
-   * unknown. */
+   * time or later is still on it, and what did before has been delivered. 0: nothing left;
+   * OLDEST_UNKNOWN (state.h). */
   __u64 oldest_left_ns;
-  __u64 left;  /* items that the last drain, being saturated, left undelivered */
-  __u64 scans; /* scans ended, where a hook tells */
+  __u64 oldest_drained_ns; /* what that drain began with, or the last one whose it is known */
+  __u64 left;              /* items that the last drain, being saturated, left undelivered */
+  __u64 scans;             /* scans ended, where a hook tells */
   __u32 last_tid;
   __u32 shared;       /* more than one thread waits on it */
   __u32 detail_round; /* what is here was seen in this one (state.h) */

@@ -7,16 +7,27 @@
 
 #define IN_FLIGHT_NS 20000 /* from a signal to the ready list, interrupts included */
 
-/* When the oldest item that a saturated drain left became ready: the head's time, since
- * ep_done_scan() puts leftovers back in front. 0 when its readiness was not seen. */
-static __always_inline __u64 oldest_left_ns(const struct eventpoll* ep) {
-  __u64 first = eventpoll_first_link(ep);
-  struct item* item;
-  __u64 key;
-  if (!first || first == eventpoll_ready_head(ep)) return 0;
-  key = (__u64)epitem_of_link(first);
-  item = bpf_map_lookup_elem(&items, &key);
-  return item ? item->ready_ns : 0;
+#define LEFTOVERS_LOOKED_AT 8
+
+/* When the oldest item that a saturated drain left became ready: it put `put_back` items back in
+ * front, in their order. Of these a level-triggered one may be idle since an earlier drain, so that
+ * its last signal came before those of what has just been delivered. 0 when all are idle,
+ * OLDEST_UNKNOWN when the first that waits, or may, has not been seen to signal. */
+static __always_inline __u64 oldest_left_ns(const struct eventpoll* ep,
+                                            const struct epoll_instance* instance, __u32 put_back) {
+  __u64 head = eventpoll_ready_head(ep);
+  __u64 link = eventpoll_first_link(ep);
+  for (__u32 i = 0; i < LEFTOVERS_LOOKED_AT; i++) {
+    struct item* item;
+    __u64 key;
+    if (i >= put_back || !link || link == head) return 0;
+    key = (__u64)epitem_of_link(link);
+    item = bpf_map_lookup_elem(&items, &key);
+    if (!item) return OLDEST_UNKNOWN;
+    if (item->ready_ns >= instance->oldest_drained_ns) return item->ready_ns;
+    link = next_link(link);
+  }
+  return OLDEST_UNKNOWN;
 }
 
 /* Items listed now, EVENTPOLL_DEPTH_UNSEEN when another thread scanned meanwhile, or may have. */
@@ -41,7 +52,10 @@ static __always_inline void start_drain(struct thread* thread, struct epoll_inst
                                         int listed) {
   __u64 ready_total = instance->ready_total;
   __u64 oldest = instance->oldest_left_ns;
-  thread->oldest_ready_ns = oldest ? oldest : instance->first_ready_ns;
+  if (oldest == OLDEST_UNKNOWN)
+    thread->oldest_ready_ns = 0;
+  else
+    thread->oldest_ready_ns = oldest ? oldest : instance->first_ready_ns;
   thread->fresh += (__u32)(ready_total - instance->drained_total);
   thread->listed = listed;
   thread->drain_started = 1;

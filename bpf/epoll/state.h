@@ -24,6 +24,7 @@ struct item {
 };
 
 #define LEFT_UNKNOWN (-1)
+#define OLDEST_UNKNOWN (~0ULL)
 
 /* To keep to a budget, user space has the wake-ups, the readiness and the drains left out at times,
  * and waits only counted. 0: so it is; else a number that no earlier time of detail had: a wait

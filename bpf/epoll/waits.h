@@ -103,23 +103,38 @@ static __always_inline void report_wait(struct thread* thread,
                                  : BPF_RB_NO_WAKEUP);
 }
 
-/* How many items a saturated drain left undelivered. A hook has counted what was put back, else it
- * is what was listed less the batch. But a level-triggered item is listed again once it is
- * delivered, and idle there until a later drain finds it so: for those either says too much. Count
- * what was waiting instead, as long as that explains the batch (only what was signalled is known to
- * wait). */
+/* How many of the items that a saturated drain put back are waiting. A level-triggered item is
+ * listed again once it is delivered, and idle there until a later drain finds it so: for those
+ * `put_back` says too much. Count what was waiting instead, as long as that explains the batch and
+ * what is seen (only what was signalled is known to wait, and what is delivered may be something
+ * else). */
 static __always_inline __u32 items_left(const struct thread* thread,
-                                        const struct epoll_instance* instance, __u32 listed,
+                                        const struct epoll_instance* instance, __u32 put_back,
                                         __u32 batch) {
-  const struct eventpoll* ep = (const void*)thread->epoll_id;
-  __u64 first = eventpoll_first_link(ep);
+  __u64 first = eventpoll_first_link((const void*)thread->epoll_id);
   __u32 waiting = (__u32)instance->left + thread->fresh;
-  __u32 put_back = thread->left == LEFT_UNKNOWN ? listed - batch : (__u32)thread->left;
-  if (!put_back || !first || first == eventpoll_ready_head(ep)) return 0;
   if (KERNEL_READ(struct epitem, epitem_of_link(first), event.events) & EPOLLET ||
-      waiting < batch || waiting - batch > put_back)
+      waiting < batch || waiting - batch > put_back ||
+      (waiting == batch && instance->oldest_left_ns && instance->oldest_left_ns != OLDEST_UNKNOWN))
     return put_back;
   return waiting - batch;
+}
+
+/* What a drain that filled its batch put back. A hook has counted it, else it is what was listed
+ * less the batch. */
+static __always_inline void note_leftovers(const struct thread* thread,
+                                           struct epoll_instance* instance, __u32 listed,
+                                           __u32 batch) {
+  const struct eventpoll* ep = (const void*)thread->epoll_id;
+  __u64 first = eventpoll_first_link(ep);
+  __u32 put_back = thread->left == LEFT_UNKNOWN ? listed - batch : (__u32)thread->left;
+  if (!put_back || !first || first == eventpoll_ready_head(ep)) {
+    instance->left = 0;
+    instance->oldest_left_ns = 0;
+    return;
+  }
+  instance->oldest_left_ns = oldest_left_ns(ep, instance, put_back);
+  instance->left = items_left(thread, instance, put_back, batch);
 }
 
 static __always_inline void measure_delivery(struct thread* thread,
@@ -128,7 +143,7 @@ static __always_inline void measure_delivery(struct thread* thread,
   struct epoll_instance* instance = bpf_map_lookup_elem(&instances, &thread->epoll_id);
   __u64 woken_to_running, running_to_delivered, ready_to_delivered;
   bool saturated = batch >= thread->max_events;
-  __u32 listed, left;
+  __u32 listed;
   if (!instance) return;
   /* The queue filled between our look at it and the kernel's. */
   if (!thread->drain_started || (!thread->fresh && !thread->oldest_ready_ns))
@@ -145,16 +160,20 @@ static __always_inline void measure_delivery(struct thread* thread,
     thread->fresh = batch;
     thread->oldest_ready_ns = 0;
   }
-  left = saturated ? items_left(thread, instance, listed, batch) : 0;
-  instance->left = left;
-  instance->oldest_left_ns = left ? oldest_left_ns((const void*)thread->epoll_id) : 0;
+  if (thread->oldest_ready_ns) instance->oldest_drained_ns = thread->oldest_ready_ns;
+  if (saturated) {
+    note_leftovers(thread, instance, listed, batch);
+  } else {
+    instance->left = 0;
+    instance->oldest_left_ns = 0;
+  }
   if (thread->listed == EVENTPOLL_DEPTH_UNSEEN || thread->listed >= EVENTPOLL_WALK_MAX)
     stats->counters[EPOLL_COUNTER_UNSEEN_DEPTH]++;
   if (!thread->oldest_ready_ns) stats->counters[EPOLL_COUNTER_UNTIMED]++;
 
   record_items(&stats->items[EPOLL_ITEMS_LISTED], listed);
   record_items(&stats->items[EPOLL_ITEMS_FRESH], thread->fresh);
-  record_items(&stats->items[EPOLL_ITEMS_LEFT], left);
+  record_items(&stats->items[EPOLL_ITEMS_LEFT], (__u32)instance->left);
 
   if (thread->ready_to_woken_ns)
     record_ns(&stats->stages[EPOLL_STAGE_READY_TO_WOKEN], thread->ready_to_woken_ns);
@@ -174,7 +193,7 @@ static __always_inline void measure_delivery(struct thread* thread,
                    [EPOLL_STAGE_HANDLER] = thread->handler_ns},
       .items = {[EPOLL_ITEMS_LISTED] = listed,
                 [EPOLL_ITEMS_FRESH] = thread->fresh,
-                [EPOLL_ITEMS_LEFT] = left,
+                [EPOLL_ITEMS_LEFT] = (__u32)instance->left,
                 [EPOLL_ITEMS_BATCH] = batch}};
   wait.time_ns = now;
   wait.epoll_id = thread->epoll_id;

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <map>
 #include <thread>
 #include <vector>
 
@@ -134,6 +135,62 @@ TEST_P(Backlog, IsWhatTheBatchLeft) {
 
 INSTANTIATE_TEST_SUITE_P(Truth, Backlog, testing::Values(0U, static_cast<uint32_t>(EPOLLET)),
                          [](const auto& param) { return param.param == 0 ? "Level" : "Edge"; });
+
+// One event at a time, of five sockets that always have one, and an eventfd that comes between them
+// now and then: what the sockets' oldest event is, stays known.
+TEST(Truth, AgeAfterAnEventOfAnotherKind) {
+  covers({"ready to delivered", "backlog left"});
+  constexpr int kSockets = 5;
+  constexpr int kTurns = 60;
+  Child<Bounds> child([](Bounds& ages) {
+    const int epoll = epoll_create1(0);
+    const int other = eventfd(0, 0);
+    watch(epoll, other, EPOLLIN);
+    std::vector<Pair> pairs;
+    std::map<int, std::pair<uint64_t, uint64_t>> written;  // by descriptor: before, after
+    const auto write_to = [&](const Pair& pair) {
+      const uint64_t writing = monotonic_ns();
+      write_byte(pair.far);
+      written[pair.near] = {writing, monotonic_ns()};
+    };
+    for (int i = 0; i < kSockets; ++i) {
+      pairs.push_back(unix_pair());
+      watch(epoll, pairs.back().near, EPOLLIN);
+    }
+    for (const Pair& pair : pairs) write_to(pair);
+    for (int turn = 0; turn < kTurns; ++turn) {
+      if (turn % 20 == 7) require(eventfd_write(other, 1) == 0);
+      epoll_event event;
+      const uint64_t waiting = monotonic_ns();
+      require(epoll_wait(epoll, &event, 1, 1000) == 1);
+      const uint64_t waited = monotonic_ns();
+      if (event.data.fd == other) {
+        eventfd_t value = 0;
+        require(eventfd_read(other, &value) == 0);
+        continue;
+      }
+      const auto& [writing, written_at] = written[event.data.fd];
+      ages.add(waiting - written_at, waited - writing);
+      read_byte(event.data.fd);
+      sleep_ns(1'000'000);
+      for (const Pair& pair : pairs) {
+        if (pair.near == event.data.fd) write_to(pair);
+      }
+    }
+  });
+  ATTACH_OR_SKIP(probe, child.pid());
+  ASSERT_TRUE(child.work());
+  const model::WorkerStats stats = total(*probe);
+  const auto& age = stats.stages[EPOLL_STAGE_READY_TO_DELIVERED];
+  // Beside an eventfd that has not been seen to signal, nothing is certain for a turn or two.
+  EXPECT_GE(age.count(), child.result().count - 3 * 3);
+  EXPECT_LE(age.count(), child.result().count + 3);
+  const double mean = age.mean();
+  const auto count = static_cast<double>(child.result().count);
+  EXPECT_GT(mean, 0.9 * static_cast<double>(child.result().inner_ns) / count);
+  EXPECT_LT(mean, 1.1 * static_cast<double>(child.result().outer_ns) / count);
+  EXPECT_GT(stats.items[EPOLL_ITEMS_LEFT].quantile(0.01), 0U) << "something is always left";
+}
 
 TEST(Truth, SourcesThatAreNoSocketsCountInDepthAndBatch) {
   covers({"depth listed", "depth fresh", "batch"});

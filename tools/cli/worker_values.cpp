@@ -129,10 +129,15 @@ std::vector<std::string_view> reasons_of(const epoll_wait_record& wait) {
   return reasons;
 }
 
+void add_thread(JsonLine& line, uint32_t tid, int32_t epfd, const record::ThreadNames& names) {
+  line.member("tid", tid).member("thread", name_of(tid, names));
+  line.member("epfd", descriptor_of(epfd));
+}
+
 void add_wait(JsonLine& line, const epoll_wait_record& wait, const record::ThreadNames& names) {
-  line.member("time_ns", uint64_t{wait.time_ns}).member("tid", wait.tid);
-  line.member("thread", name_of(wait.tid, names)).member("cpu", wait.cpu);
-  line.member("epfd", descriptor_of(wait.epfd)).key("reasons").begin_array();
+  line.member("time_ns", uint64_t{wait.time_ns}).member("cpu", wait.cpu);
+  add_thread(line, wait.tid, wait.epfd, names);
+  line.key("reasons").begin_array();
   for (const std::string_view reason : reasons_of(wait)) line.value(reason);
   // A recording has millions of these.
   static const auto kStages = member_names(model::kStageNames, "_ns");

@@ -21,6 +21,9 @@ void add_worker(JsonLine& line, const model::WorkerStats& worker, const record::
 // Of these, stages and items alone.
 void add_stages(JsonLine& line, const model::WorkerStats& worker);
 
+// Who waits on what, as members.
+void add_thread(JsonLine& line, uint32_t tid, int32_t epfd, const record::ThreadNames& names);
+
 // A single wait as members: stages in ns, null where they did not occur.
 void add_wait(JsonLine& line, const epoll_wait_record& wait, const record::ThreadNames& names);
 

@@ -15,6 +15,10 @@ void Deliveries::on_meta(const record::Meta& meta) {
 void Deliveries::on_interval(const model::EpollSnapshot& interval,
                              const record::ThreadNames& names) {
   keep_names(names_, names);
+  for (const model::WorkerStats& worker : interval.workers) {
+    if (worker.max_events != 0)
+      max_events_[{worker.key.epoll_id, worker.key.tid}] = worker.max_events;
+  }
   if (interval.time_ns < from_ns_ || interval.time_ns - interval.duration_ns > to_ns_) return;
   waits_dropped_ += interval.losses.waits_dropped;
   undetailed_ns_ += interval.duration_ns - std::min(interval.duration_ns, interval.detailed_ns);
@@ -31,7 +35,7 @@ void Deliveries::on_waits(std::span<const epoll_wait_record> waits) {
     delivery.running_to_delivered_ns = wait.stage_ns[EPOLL_STAGE_RUNNING_TO_DELIVERED];
     delivery.handler_ns = wait.stage_ns[EPOLL_STAGE_HANDLER];  // of the one before, as yet
     delivery.tid = wait.tid;
-    delivery.left = wait.items[EPOLL_ITEMS_LEFT];
+    delivery.events = wait.items[EPOLL_ITEMS_BATCH];
   }
 }
 
@@ -56,6 +60,10 @@ void Deliveries::finish() {
   std::sort(all_.begin(), all_.end(), [](const Delivery& a, const Delivery& b) {
     return std::tie(a.epoll_id, a.time_ns) < std::tie(b.epoll_id, b.time_ns);
   });
+  for (Delivery& delivery : all_) {
+    const auto limit = max_events_.find({delivery.epoll_id, delivery.tid});
+    delivery.saturated = limit != max_events_.end() && delivery.events >= limit->second;
+  }
   ranges_.clear();
   for (size_t i = 0; i < all_.size(); ++i) {
     auto& [first, count] = ranges_.try_emplace(all_[i].epoll_id, i, 0).first->second;

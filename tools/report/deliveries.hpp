@@ -21,10 +21,11 @@ struct Delivery {
   uint64_t handler_ns = 0;      // 0: unknown
   uint64_t busy_before_ns = 0;  // the thread's handlers so far
   uint32_t tid = 0;
-  uint32_t left = 0;  // events that stayed on the ready list
+  uint32_t events = 0;
+  bool saturated = false;  // by maxevents, so that others may have stayed on the ready list
 };
 
-// All deliveries of a stretch of time, by instance, and who watches which connection: 64 bytes
+// All deliveries of a stretch of time, by instance, and who watches which connection: 72 bytes
 // each.
 class Deliveries final : public record::RecordVisitor {
  public:
@@ -58,6 +59,7 @@ class Deliveries final : public record::RecordVisitor {
   uint64_t waits_dropped_ = 0;
   uint64_t undetailed_ns_ = 0;
   std::vector<Delivery> all_;
+  std::map<std::pair<uint64_t, uint32_t>, uint32_t> max_events_;  // by instance and thread
   std::map<uint64_t, std::pair<size_t, size_t>> ranges_;   // of an instance in all_: first, count
   using Ends = std::pair<std::string, std::string>;        // client, server
   std::map<Ends, std::map<uint64_t, uint64_t>> watchers_;  // seen at, instance

@@ -10,6 +10,8 @@ namespace {
 constexpr uint64_t kPathNs = 3'000;
 // A message is ready so soon after it was sent, on one machine: what is older was listed before it.
 constexpr uint64_t kReadyNs = 50'000;
+// So many deliveries of unknown age in a row are passed over.
+constexpr size_t kUnknownMax = 16;
 
 uint64_t after(uint64_t later, uint64_t earlier) {
   return later > earlier ? later - earlier : 0;
@@ -27,16 +29,19 @@ size_t first_from(std::span<const Delivery> deliveries, uint64_t ns) {
   return static_cast<size_t>(found - deliveries.begin());
 }
 
-// The ready list is first in, first out: when the next delivery had an event that was ready before
-// this message, this message was not delivered yet.
+// The ready list is first in, first out: when a later delivery had an event that was ready before
+// this message, this message was not delivered yet. Some do not know how old their events are;
+// those are passed over.
 size_t delivery_of(const LoadMessage& message, std::span<const Delivery> deliveries, size_t at) {
-  while (deliveries[at].left != 0 && at + 1 < deliveries.size()) {
-    const Delivery& next = deliveries[at + 1];
-    if (next.time_ns > message.received_ns || next.ready_to_delivered_ns == 0 ||
-        oldest_ready_ns(next) > message.sent_ns + kReadyNs) {
+  for (size_t next = at + 1; next < deliveries.size(); ++next) {
+    const Delivery& later = deliveries[next];
+    if (!deliveries[next - 1].saturated || later.time_ns > message.received_ns ||
+        next - at > kUnknownMax) {
       break;
     }
-    ++at;
+    if (later.ready_to_delivered_ns == 0) continue;
+    if (oldest_ready_ns(later) > message.sent_ns + kReadyNs) break;
+    at = next;
   }
   return at;
 }

@@ -11,6 +11,8 @@
 namespace epulse::report {
 namespace {
 
+constexpr size_t kInstancesMax = 65536;
+
 std::string reasons_text(const epoll_wait_record& wait) {
   return fmt::format("{}", fmt::join(cli::reasons_of(wait), ","));
 }
@@ -43,6 +45,23 @@ std::string loss_json(const model::EpollSnapshot& interval) {
   line.member("time_ns", interval.time_ns);
   cli::add_losses(line.key("losses"), interval.losses);
   return line.finish();
+}
+
+std::string connection_json(uint64_t time_ns, const model::WorkerKey& worker,
+                            const record::WatchedConnection& connection,
+                            const record::ThreadNames& names) {
+  JsonLine line("connection");
+  line.member("time_ns", time_ns);
+  cli::add_thread(line, worker.tid, worker.epfd, names);
+  line.member("local", connection.local).member("peer", connection.peer);
+  return line.finish();
+}
+
+std::string connection_line(uint64_t time_ns, const model::WorkerKey& worker,
+                            const record::WatchedConnection& connection, const std::string& name) {
+  return fmt::format("{:>18} {:>16} {:>7} connection: epfd {} local {} peer {}\n",
+                     seconds_text(time_ns), name, worker.tid, worker.epfd, connection.local,
+                     connection.peer);
 }
 
 std::string wait_line(const epoll_wait_record& wait, const std::string& name) {
@@ -89,6 +108,9 @@ void Script::on_interval(const model::EpollSnapshot& interval, const record::Thr
   keep_names(names_, names);
   for (const model::WorkerStats& worker : interval.workers) {
     if (worker.waits() == 0) continue;
+    if (instances_.size() < kInstancesMax || instances_.contains(worker.key.epoll_id)) {
+      instances_[worker.key.epoll_id] = worker.key;
+    }
     put(json_ ? worker_json(interval, worker, names_)
               : worker_line(interval, worker, name_of(worker.key.tid)));
   }
@@ -105,6 +127,16 @@ void Script::on_interval(const model::EpollSnapshot& interval, const record::Thr
 void Script::on_waits(std::span<const epoll_wait_record> waits) {
   for (const epoll_wait_record& wait : waits) {
     put(json_ ? wait_json(wait, names_) : wait_line(wait, name_of(wait.tid)));
+  }
+}
+
+void Script::on_connections(uint64_t time_ns,
+                            std::span<const record::WatchedConnection> connections) {
+  for (const record::WatchedConnection& connection : connections) {
+    const auto worker = instances_.find(connection.epoll_id);
+    if (worker == instances_.end()) continue;  // the recording begins with another interval
+    put(json_ ? connection_json(time_ns, worker->second, connection, names_)
+              : connection_line(time_ns, worker->second, connection, name_of(worker->second.tid)));
   }
 }
 
