@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "agent/export/byte_stream.hpp"
-#include "agent/model/text.hpp"
 
 namespace epulse::record {
 namespace {
@@ -11,10 +10,14 @@ namespace {
 // The shortest one: instance, two empty addresses.
 constexpr uint64_t kConnectionBytesMin = 3;
 
+// Digits, dots, colons, brackets: nothing that a terminal would obey.
 bool take_address(ByteReader& in, std::string& address) {
   const std::string_view text = in.text();
-  if (text.size() > kAddressBytesMax) return false;
-  address = model::printable(text);
+  const auto is_graphic = [](char c) { return c > ' ' && c <= '~'; };
+  if (text.size() > kAddressBytesMax || !std::all_of(text.begin(), text.end(), is_graphic)) {
+    return false;
+  }
+  address = text;
   return true;
 }
 

@@ -43,6 +43,7 @@ std::vector<std::string> seeds() {
   whole.names = {{4711, "redis-server"}};
   whole.total = example_interval(5);
   whole.waits = {example_wait(), example_wait()};
+  whole.connections = {{example_wait().epoll_id, "127.0.0.1:9001", "127.0.0.1:54012"}};
   std::vector<RecordBlock> blocks = split_record_file(encoded(whole));
   blocks.insert(blocks.begin() + 1, blocks[1]);
   return {encoded({}), encoded(whole), join_record_file(blocks)};
@@ -80,7 +81,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t size_max, unsi
       blocks.insert(chosen, RecordBlock(blocks[random() % blocks.size()]));
       break;
     case 2:
-      chosen->type = static_cast<uint32_t>(1 + random() % 5);
+      chosen->type = static_cast<uint32_t>(1 + random() % 6);
       break;
     default:
       chosen->payload = mutated_payload(chosen->payload, chosen->payload.size() + room);

@@ -4,9 +4,11 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <numeric>
 
 #include "agent/export/record_writer.hpp"
 #include "tests/fuzz/target.hpp"
+#include "tools/report/join_text.hpp"
 #include "tools/report/stdio.hpp"
 
 namespace epulse::fuzz {
@@ -50,6 +52,11 @@ class Collector final : public record::RecordVisitor {
     recording.waits.insert(recording.waits.end(), waits.begin(), waits.end());
   }
 
+  void on_connections(uint64_t, std::span<const record::WatchedConnection> connections) override {
+    recording.connections.insert(recording.connections.end(), connections.begin(),
+                                 connections.end());
+  }
+
   Recording recording;
   model::EpollTotal total;
 };
@@ -57,6 +64,26 @@ class Collector final : public record::RecordVisitor {
 bool same_waits(const std::vector<epoll_wait_record>& a, const std::vector<epoll_wait_record>& b) {
   return a.size() == b.size() &&
          (a.empty() || memcmp(a.data(), b.data(), a.size() * sizeof(a[0])) == 0);
+}
+
+// Clients of every instance that there is, and what `epulse report --join` says of them.
+void join_loads(const report::Deliveries& deliveries) {
+  report::LoadRecord load;
+  load.connections[0] = {"127.0.0.1:54012", "127.0.0.1:9001"};
+  const uint64_t last = ~uint64_t{0};
+  for (const uint64_t ns : {uint64_t{0}, uint64_t{1'000'000'000}, last / 2}) {
+    for (const uint64_t latency : {uint64_t{0}, uint64_t{1}, uint64_t{5'000'000}, last / 2}) {
+      load.messages.push_back({ns, ns + latency / 3, ns + latency, 0});
+      for (const uint64_t instance : deliveries.instances()) {
+        const auto found =
+            report::attribute(load.messages.back(), deliveries.of_instance(instance));
+        uint64_t sum = 0;
+        if (found) sum = std::accumulate(found->ns.begin(), found->ns.end(), sum);
+        require(!found || sum == latency, "the stages of a message add up to its latency");
+      }
+    }
+  }
+  report::join_text(load, deliveries, report::join(load, deliveries));
 }
 
 }  // namespace
@@ -81,7 +108,7 @@ std::string without_damage(std::string_view contents, const record::RecordCondit
 
 bool same_contents(const Recording& a, const Recording& b) {
   return a.meta == b.meta && a.names == b.names && a.total == b.total &&
-         same_waits(a.waits, b.waits);
+         same_waits(a.waits, b.waits) && a.connections == b.connections;
 }
 
 std::string encoded(const Recording& recording) {
@@ -90,6 +117,7 @@ std::string encoded(const Recording& recording) {
   writer.meta(recording.meta);
   writer.interval(recording.total, recording.names);
   writer.waits(recording.waits);
+  writer.connections(recording.total.time_ns, recording.connections);
   writer.finish();
   return file.contents(writer.bytes());
 }
@@ -105,6 +133,10 @@ void show(std::string_view contents) {
   report::Summary summary;
   record::scan_recording(source, "recording", summary);
   report::print_report(summary, {});
+  report::Deliveries deliveries(0, ~uint64_t{0});
+  record::scan_recording(source, "recording", deliveries);
+  deliveries.finish();
+  join_loads(deliveries);
 }
 
 model::EpollSnapshot example_interval(uint64_t waits) {

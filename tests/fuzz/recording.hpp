@@ -16,6 +16,7 @@ struct Recording {
   model::EpollSnapshot total;
   size_t intervals = 0;
   std::vector<epoll_wait_record> waits;
+  std::vector<record::WatchedConnection> connections;
   record::RecordCondition condition;
 };
 

@@ -134,6 +134,11 @@ TEST(Json, OfCommandsThatObserveIsAsTheSchemasSay) {
   };
   const auto rings = load(server, {"-d", "60"});
   const auto waits = load(poller, {"-d", "60"});
+  Program every_wait({EPULSE, "record", "-p", std::to_string(poller.pid()), "-o",
+                      folder.file("waits"), "-I", "0.1", "--sample-every", "1", "--overhead-budget",
+                      "0"});
+  ASSERT_TRUE(eventually([&] { return std::filesystem::exists(folder.file("waits")); }))
+      << every_wait.err();
   const auto finite = load(poller, {"-d", "0.5", "--progress", "0.2", "--expect", "p99<9s",
                                     "--record", folder.file("record")});
   const std::string ring_pid = std::to_string(server.pid());
@@ -158,6 +163,14 @@ TEST(Json, OfCommandsThatObserveIsAsTheSchemasSay) {
   for (auto& [schema, program] : runs) lines.add(schema, *program);
   lines.add("epulse-load", *finite);
   lines.append("epulse-load-record", read_text(folder.file("record")));
+  every_wait.signal(SIGINT);
+  every_wait.wait();
+  Program join(
+      {EPULSE, "report", "-j", "-i", folder.file("waits"), "--join", folder.file("record")});
+  lines.add("epulse-report", join);
+  Program script({EPULSE, "script", "-j", "-i", folder.file("waits")});
+  lines.add("epulse-script", script);
+  EXPECT_TRUE(contains(script.out(), "\"type\":\"connection\""));
 
   EXPECT_EQ(lines.problems(), "");
   expect_all_seen(lines, kObserving);

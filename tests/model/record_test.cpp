@@ -7,6 +7,7 @@
 
 #include "agent/error.hpp"
 #include "agent/export/byte_stream.hpp"
+#include "agent/export/connection_block.hpp"
 #include "agent/export/record_reader.hpp"
 #include "agent/export/record_writer.hpp"
 #include "agent/export/wait_block.hpp"
@@ -120,6 +121,10 @@ TEST(Record, WhatTheWriterWroteIsWhole) {
   written.meta = {{"target", "redis-server[4711]"}};
   written.total = interval(5);
   written.waits = {wait_record(2'000'000'000)};
+  for (uint16_t port = 1; port <= 5'000; ++port) {  // more than a block takes
+    written.connections.push_back(
+        {0xffff888012345678 + port % 3, "127.0.0.1:9001", "[2001:db8::1]:" + std::to_string(port)});
+  }
   const Recording again = parse_recording(fuzz::encoded(written));
   EXPECT_TRUE(again.condition.whole()) << text_of(again.condition);
   EXPECT_TRUE(same_contents(again, written));
@@ -369,6 +374,22 @@ TEST(WaitBlock, IsCompactAndExact) {
   ASSERT_TRUE(decode_waits(payload, again));
   ASSERT_EQ(again.size(), waits.size());
   EXPECT_EQ(memcmp(again.data(), waits.data(), waits.size() * sizeof(waits[0])), 0);
+}
+
+TEST(ConnectionBlock, WhatIsNoAddressIsMalformed) {
+  std::vector<WatchedConnection> again;
+  uint64_t time_ns = 0;
+  const auto takes = [&](const std::string& address) {
+    const WatchedConnection connection{1, address, "127.0.0.1:1"};
+    return decode_connections(encode_connections(7, {&connection, 1}), time_ns, again);
+  };
+  EXPECT_TRUE(takes("127.0.0.1:9001"));
+  EXPECT_EQ(time_ns, 7U);
+  EXPECT_TRUE(takes(std::string(kAddressBytesMax, '1')));
+  EXPECT_FALSE(takes(std::string(kAddressBytesMax + 1, '1')));
+  EXPECT_FALSE(takes("127.0.0.1\x1b[2J"));
+  EXPECT_FALSE(decode_connections(std::string("\x07\xff\x7f", 3), time_ns, again)) << "too many";
+  EXPECT_FALSE(decode_connections({}, time_ns, again));
 }
 
 TEST(ByteStream, NumbersOfEverySize) {

@@ -125,12 +125,21 @@ TEST(Script, JsonHasEveryEvent) {
     interval.losses.waits_dropped = 3;
     script.on_interval(interval, kSampleNames);
     script.on_waits({&wait, 1});
+    const std::vector<record::WatchedConnection> connections{
+        {interval.workers[0].key.epoll_id, "127.0.0.1:9001", "127.0.0.1:54012"},
+        {1, "of an instance", "that nobody waited on"}};
+    script.on_connections(5'000'000'002, connections);
   });
-  EXPECT_EQ(count_of(text, "\n"), 4U);
-  EXPECT_EQ(count_of(text, "{\"schema_version\":1,\"type\":\""), 4U);
-  EXPECT_NE(text.find(R"("name":"target","value":"a \"quoted\" one"})"), std::string::npos) << text;
-  EXPECT_NE(text.find(R"("thread":"worker-1","cpu":0,"epfd":0,"reasons":["deep","sampled"])"),
+  EXPECT_EQ(count_of(text, "\n"), 5U);
+  EXPECT_EQ(count_of(text, "{\"schema_version\":1,\"type\":\""), 5U);
+  EXPECT_NE(text.find(R"("type":"connection","time_ns":5000000002,"tid":4712,"thread":"worker-1",)"
+                      R"("epfd":7,"local":"127.0.0.1:9001","peer":"127.0.0.1:54012"})"),
             std::string::npos)
+      << text;
+  EXPECT_NE(text.find(R"("name":"target","value":"a \"quoted\" one"})"), std::string::npos) << text;
+  EXPECT_NE(
+      text.find(R"("cpu":0,"tid":4712,"thread":"worker-1","epfd":0,"reasons":["deep","sampled"])"),
+      std::string::npos)
       << text;
   EXPECT_NE(text.find(R"("woken_to_running_ns":77,)"), std::string::npos) << text;
   EXPECT_NE(text.find(R"("handler":{"count":1000,"mean_ns":10000,)"), std::string::npos) << text;
@@ -150,7 +159,12 @@ TEST(Script, LinesAreForGrep) {
     Script script(stdout, false);
     script.on_interval(sample_interval(5, 5'000, 10'000), kSampleNames);
     script.on_waits({&wait, 1});
+    const record::WatchedConnection connection{0xffff888012345678, "[::1]:9001", "[::1]:54012"};
+    script.on_connections(5'000'000'002, {&connection, 1});
   });
+  EXPECT_NE(text.find("4712 connection: epfd 7 local [::1]:9001 peer [::1]:54012\n"),
+            std::string::npos)
+      << text;
   EXPECT_NE(text.find("       5.000000001         worker-1    4712 [001] wait: epfd 0 listed 0"),
             std::string::npos)
       << text;

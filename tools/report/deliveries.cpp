@@ -71,6 +71,13 @@ void Deliveries::finish() {
   }
 }
 
+std::vector<uint64_t> Deliveries::instances() const {
+  std::vector<uint64_t> ids;
+  ids.reserve(ranges_.size());
+  for (const auto& [id, range] : ranges_) ids.push_back(id);
+  return ids;
+}
+
 std::span<const Delivery> Deliveries::of_instance(uint64_t epoll_id) const {
   const auto range = ranges_.find(epoll_id);
   if (range == ranges_.end()) return {};

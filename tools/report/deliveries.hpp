@@ -45,6 +45,7 @@ class Deliveries final : public record::RecordVisitor {
   uint64_t undetailed_ns() const { return undetailed_ns_; }
   uint64_t count() const { return all_.size(); }
 
+  std::vector<uint64_t> instances() const;
   // By time. Empty for an instance that is not there.
   std::span<const Delivery> of_instance(uint64_t epoll_id) const;
   // The instance that watched the connection of the client `client` to `server` at a time; 0: none

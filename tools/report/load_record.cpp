@@ -1,6 +1,7 @@
 #include "tools/report/load_record.hpp"
 
 #include <fstream>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "agent/error.hpp"
@@ -11,30 +12,44 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kSchemaVersion = 1;
+constexpr uint64_t kSchemaVersion = 1;
 constexpr size_t kMessageFields = 5;
 
+// No other kind of number becomes one.
+uint64_t number_of(const json& value) {
+  if (!value.is_number_unsigned())
+    fail("'{}' is no count of nanoseconds or messages", value.dump());
+  return value.get<uint64_t>();
+}
+
+uint32_t connection_of(const json& value) {
+  const uint64_t number = number_of(value);
+  if (number > std::numeric_limits<uint32_t>::max()) fail("there is no connection {}", number);
+  return static_cast<uint32_t>(number);
+}
+
 void take_head(const json& line, LoadRecord& record) {
-  const int version = line.at("schema_version").get<int>();
+  const uint64_t version = number_of(line.at("schema_version"));
   if (version != kSchemaVersion) {
     fail("it has schema version {}, this epulse reads {}", version, kSchemaVersion);
   }
   record.url = model::printable(line.at("url").get<std::string>());
   record.mode = model::printable(line.at("mode").get<std::string>());
   record.boot_id = line.at("boot_id").get<std::string>();
-  record.start_ns = line.at("start_ns").get<uint64_t>();
-  record.end_ns = line.at("end_ns").get<uint64_t>();
-  record.sample_every = line.at("sample_every").get<uint64_t>();
+  record.start_ns = number_of(line.at("start_ns"));
+  record.end_ns = number_of(line.at("end_ns"));
+  record.sample_every = number_of(line.at("sample_every"));
 }
 
 void take_message(const json& fields, LoadRecord& record) {
-  if (fields.size() < kMessageFields) fail("a message has {} numbers", kMessageFields);
+  if (!fields.is_array() || fields.size() < kMessageFields)
+    fail("a message has {} numbers", kMessageFields);
   LoadMessage message;
-  message.connection = fields[0].get<uint32_t>();
-  message.due_ns = fields[2].get<uint64_t>();
-  message.sent_ns = fields[3].get<uint64_t>();
+  message.connection = connection_of(fields[0]);
+  message.due_ns = number_of(fields[2]);
+  message.sent_ns = number_of(fields[3]);
   if (!fields[4].is_null()) {
-    message.received_ns = fields[4].get<uint64_t>();
+    message.received_ns = number_of(fields[4]);
     if (message.due_ns > message.sent_ns || message.sent_ns > message.received_ns) {
       fail("a message is due, sent and received in this order");
     }
@@ -48,8 +63,8 @@ void take_line(const json& line, LoadRecord& record) {
   }
   const auto type = line.at("type").get<std::string>();
   if (type == "connection") {
-    record.connections[line.at("connection").get<uint32_t>()] = {
-        line.at("local").get<std::string>(), line.at("peer").get<std::string>()};
+    record.connections[connection_of(line.at("connection"))] = {line.at("local").get<std::string>(),
+                                                                line.at("peer").get<std::string>()};
   }
   if (type == "end") record.ended = true;
 }
