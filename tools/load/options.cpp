@@ -24,7 +24,8 @@ constexpr const char* kAbout =
     "order, loss and repetition are told by number, latency is that of each delivery.\n"
     "tcp:// instead of ws:// loads a server that echoes whatever it receives: the same bytes,\n"
     "without WebSocket.\n"
-    "Exit status: 0 all is well, 1 errors or an --expect that is not met, 2 no load at all.";
+    "Exit status: 0 all is well, 1 errors or an --expect that is not met, 2 no load at all,\n"
+    "or no room for its results.";
 
 // Throws CLI::ParseError.
 void check_broadcast(const Options& options) {
@@ -170,7 +171,9 @@ ParsedOptions parse_options(int argc, char** argv) {
                           .command = {},
                           .exit_statuses = {{0, "All is well."},
                                             {1, "Errors, or an --expect that is not met."},
-                                            {2, "No load at all: wrong usage, or no connection."}},
+                                            {2,
+                                             "No load at all: wrong usage, or no connection; or "
+                                             "no room for its results."}},
                           .see_also = {"epulse 1", "epulse-report 1", "epulse-ws 1"}});
   try {
     app.parse(argc, argv);

@@ -1,10 +1,10 @@
 #pragma once
 
-#include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "tools/load/options.hpp"
-#include "tools/load/record_file.hpp"
+#include "tools/load/output_file.hpp"
 #include "tools/load/recording.hpp"
 #include "tools/load/result.hpp"
 
@@ -27,9 +27,9 @@ class Outputs {
   void log(const Interval& interval);
 
   const Options& options_;
-  FilePtr hdr_log_;
-  FilePtr percentiles_;
-  FilePtr record_;
+  std::optional<OutputFile> hdr_log_;
+  std::optional<OutputFile> percentiles_;
+  std::optional<OutputFile> record_;
 };
 
 }  // namespace epulse::load

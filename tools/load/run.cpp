@@ -42,6 +42,13 @@ Run::Run(const Options& options, const Target& target, SSL_CTX* tls, Surrounding
   if (options.processes == 1) make_loads(0);
 }
 
+// After an error the threads still run.
+Run::~Run() {
+  course_[0].stop.store(true);
+  course_[0].reported.store(true);
+  join_threads();
+}
+
 // Those of one process: their descriptors are its own.
 void Run::make_loads(std::uint32_t first) {
   Broadcast* broadcast = broadcast_ ? &*broadcast_ : nullptr;
@@ -57,6 +64,7 @@ void Run::run_loads() {
 
 void Run::join_threads() {
   for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
 }
 
 void Run::start() {
@@ -82,6 +90,7 @@ std::optional<Result> Run::execute() {
     return std::nullopt;
   }
   times_at_start_ = thread_times();
+  const std::int64_t offset_ns = realtime_offset_ns();
   start_ns_ = clock_ns();
   course.start_ns.store(start_ns_);
   surroundings_.outputs.begin();
@@ -89,7 +98,7 @@ std::optional<Result> Run::execute() {
   join();
   surroundings_.outputs.remainder(take_interval(clock_ns()));
   const std::uint64_t peak_bytes = peak_memory_bytes() + course.peak_bytes.load();
-  Result result{totals(), 0, start_ns_, uses_, peak_bytes};
+  Result result{totals(), 0, start_ns_, uses_, peak_bytes, offset_ns};
   result.totals.received_in_time = received_in_time_;
   result.elapsed_s = static_cast<double>(stop_ns_ - start_ns_) / 1e9;
   return result;

@@ -33,9 +33,12 @@ struct Surroundings {
 class Run {
  public:
   Run(const Options& options, const Target& target, SSL_CTX* tls, Surroundings& surroundings);
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
+  ~Run();
 
   // Blocks until the end. Nothing when no connection could be opened; then stderr says why. Throws
-  // Error when one of the processes ends early.
+  // Error when one of the processes ends early, or what came of it cannot be written.
   std::optional<Result> execute();
   std::vector<Recording*> recordings();
 
