@@ -77,7 +77,7 @@ void Client::receive_tls(std::span<const std::uint8_t> cipher, ClientContext& co
       return fail_opening(ErrorKind::kTls, tls_->error(), context);
     }
     if (tls_->state() == tls::Stream::State::kOpen && state_ == State::kHandshake && key_.empty()) {
-      request_upgrade(context);
+      tls_opened(context);
     }
     if (!plain.empty()) take_plain(plain, context);
     if (failed) return broken_pipe(EPROTO, context);

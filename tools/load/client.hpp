@@ -22,6 +22,7 @@
 #include "tools/load/recording.hpp"
 #include "tools/load/subscriber.hpp"
 #include "tools/load/target.hpp"
+#include "tools/load/tls_sessions.hpp"
 
 namespace epulse::load {
 
@@ -45,6 +46,7 @@ struct ClientContext {
   // Of the client being called: leaves in one piece at the end of the call.
   std::vector<std::uint8_t> output{};
   tls::Pipe pipe{};
+  TlsSessions* sessions = nullptr;  // none unless they are to be resumed
   RandomBits random{};
 
   ws::MaskKey random_mask();
@@ -97,6 +99,7 @@ class Client final : private tls::Sink {
  private:
   bool bind_source(const Target& target) const;
   void connected(ClientContext& context);
+  void tls_opened(ClientContext& context);
   void request_upgrade(ClientContext& context);
   void receive(ClientContext& context);
   void receive_tls(std::span<const std::uint8_t> cipher, ClientContext& context);

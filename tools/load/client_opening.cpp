@@ -71,7 +71,16 @@ void Client::connected(ClientContext& context) {
   if (context.tls == nullptr) return request_upgrade(context);
   tls_.emplace(*context.tls, tls::Stream::Role::kClient, context.pipe);
   expect_server(tls_->ssl(), context.options, context.target);
+  if (context.sessions != nullptr) context.sessions->use(tls_->ssl());
   tls_->start(*this);
+}
+
+void Client::tls_opened(ClientContext& context) {
+  add_to(context.counters.tls_handshakes);
+  if (context.sessions != nullptr && context.sessions->resumed(tls_->ssl())) {
+    add_to(context.counters.tls_resumed);
+  }
+  request_upgrade(context);
 }
 
 void Client::request_upgrade(ClientContext& context) {

@@ -44,6 +44,9 @@ LoadThread::LoadThread(std::uint32_t index, const Options& options, const Target
     recording_.emplace(Recording{std::move(sample), {}});
     context_.recording = &*recording_;
   }
+  if (options.tls_resume) {
+    context_.sessions = &sessions_.emplace(options.connections / options.all_threads() + 1);
+  }
   if (context_.epoll_fd < 0) {
     fail("cannot create an epoll instance: {}; raise ulimit -n", errno_text(errno));
   }

@@ -53,6 +53,7 @@ class LoadThread {
   Schedule schedule_;
   Counters& counters_;
   std::optional<Recording> recording_;
+  std::optional<TlsSessions> sessions_;
   ClientContext context_;
   std::vector<std::unique_ptr<Client>> clients_;
   std::vector<Client*> senders_;  // of these

@@ -77,6 +77,9 @@ void add_load(CLI::App& app, Options& options) {
   CLI::Option* ca = app.add_option("--tls-ca", options.tls_ca_file,
                                    "Certificates to trust, a PEM file, instead of the system's");
   app.add_flag("--tls-insecure", options.tls_insecure, "Take any certificate")->excludes(ca);
+  app.add_flag("--tls-resume", options.tls_resume,
+               "Connections resume the TLS session of an earlier one, where the server gave a "
+               "ticket");
 }
 
 // What is sent when.

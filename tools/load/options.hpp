@@ -37,6 +37,7 @@ struct Options {
   bool compression = false;     // offers permessage-deflate
   std::string tls_ca_file;      // trusted instead of the system's; empty: those
   bool tls_insecure = false;    // whoever the server is
+  bool tls_resume = false;      // connections resume the session of an earlier one
 
   bool open_loop() const { return rate > 0; }
   // Between intervals; 0: none are wanted.

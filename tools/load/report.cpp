@@ -137,6 +137,10 @@ std::string summary_text(const Options& options, const Result& result) {
     fmt::format_to(append, "compression  permessage-deflate on {} of {} connections\n",
                    totals.compressed, totals.opened);
   }
+  if (options.tls_resume) {
+    fmt::format_to(append, "tls          {} of {} handshakes resumed a session\n",
+                   totals.tls_resumed, totals.tls_handshakes);
+  }
   out += traffic_text(options, result);
   fmt::format_to(append, "latency      p50 {}  p90 {}  p99 {}  p99.9 {}  max {}\n",
                  duration_text(latency.quantile_ns(0.5)), duration_text(latency.quantile_ns(0.9)),
@@ -160,6 +164,7 @@ std::string summary_json(const Options& options, const Result& result) {
   line.member("mode", mode_name(options)).member("processes", options.processes);
   line.member("connections", options.connections);
   line.member("opened", totals.opened).member("compressed", totals.compressed);
+  line.member("tls_handshakes", totals.tls_handshakes).member("tls_resumed", totals.tls_resumed);
   line.member("pipeline", options.pipeline);
   line.member("publishers", options.broadcast ? options.publishers : 0);
   line.member("window", options.window).member("size_bytes", options.sizes.mean());

@@ -27,6 +27,8 @@ void Totals::add(const Counters& counters) {
   connected += counters.connected.load(std::memory_order_relaxed);
   opened += counters.opened.load(std::memory_order_relaxed);
   compressed += counters.compressed.load(std::memory_order_relaxed);
+  tls_handshakes += counters.tls_handshakes.load(std::memory_order_relaxed);
+  tls_resumed += counters.tls_resumed.load(std::memory_order_relaxed);
   for (std::size_t kind = 0; kind < errors.size(); ++kind) {
     const std::uint64_t count = counters.errors[kind].load(std::memory_order_relaxed);
     errors[kind] += count;

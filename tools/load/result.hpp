@@ -18,7 +18,9 @@ struct Totals {
   std::uint64_t received_in_time = 0;  // of these, before the end: what the rate is made of
   std::uint64_t connected = 0;
   std::uint64_t opened = 0;
-  std::uint64_t compressed = 0;  // of these, with permessage-deflate
+  std::uint64_t compressed = 0;      // of these, with permessage-deflate
+  std::uint64_t tls_handshakes = 0;  // done
+  std::uint64_t tls_resumed = 0;     // of these, of an earlier session
   ErrorCounts errors{};
   Distribution latency;
   Distribution lag;
