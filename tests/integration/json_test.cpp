@@ -141,6 +141,7 @@ TEST(Json, OfCommandsThatObserveIsAsTheSchemasSay) {
       << every_wait.err();
   const auto finite = load(poller, {"-d", "0.5", "--progress", "0.2", "--expect", "p99<9s",
                                     "--record", folder.file("record")});
+  const auto stepped = load(poller, {"-r", "500", "-d", "0.4"});
   const std::string ring_pid = std::to_string(server.pid());
   const std::string pid = std::to_string(poller.pid());
 
@@ -162,6 +163,7 @@ TEST(Json, OfCommandsThatObserveIsAsTheSchemasSay) {
   look_at_recordings(lines, pid);
   for (auto& [schema, program] : runs) lines.add(schema, *program);
   lines.add("epulse-load", *finite);
+  lines.add("epulse-load", *stepped);
   lines.append("epulse-load-record", read_text(folder.file("record")));
   every_wait.signal(SIGINT);
   every_wait.wait();

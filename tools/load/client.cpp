@@ -207,15 +207,21 @@ void Client::close_and_lose(ws::CloseCode code, ErrorKind kind, ClientContext& c
 }
 
 void Client::lose(ErrorKind kind, ClientContext& context) {
-  context.counters.error(kind);
-  const std::uint64_t missing = subscriber_ ? subscriber_->missing() : in_flight_.size();
-  if (missing != 0) context.counters.error(ErrorKind::kLost, missing);
+  context.counters.at(clock_ns()).error(kind);
+  count_lost(context);
   record_unanswered(context);
   die(context);
 }
 
+void Client::count_lost(ClientContext& context) {
+  if (subscriber_) context.counters.first().error(ErrorKind::kLost, subscriber_->missing());
+  in_flight_.for_each([&](const Awaited& run) {
+    context.counters.at(run.due_ns).error(ErrorKind::kLost, run.count);
+  });
+}
+
 void Client::die(ClientContext& context) {
-  if (counted_) context.counters.connected.fetch_sub(1, std::memory_order_relaxed);
+  if (counted_) context.counters.first().connected.fetch_sub(1, std::memory_order_relaxed);
   counted_ = false;
   if (subscriber_) subscriber_->leave();
   in_flight_.clear();

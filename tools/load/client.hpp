@@ -20,6 +20,7 @@
 #include "tools/load/options.hpp"
 #include "tools/load/random.hpp"
 #include "tools/load/recording.hpp"
+#include "tools/load/step_counters.hpp"
 #include "tools/load/subscriber.hpp"
 #include "tools/load/target.hpp"
 #include "tools/load/tls_sessions.hpp"
@@ -31,7 +32,7 @@ struct ClientContext {
   const Options& options;
   const Target& target;
   SSL_CTX* tls;  // none: plain connections
-  Counters& counters;
+  StepCounters counters;
   int epoll_fd;
   bool counting = true;             // false from the end on
   std::uint64_t send_until_ns = 0;  // closed loop: answers call for the next messages until then
@@ -119,9 +120,11 @@ class Client final : private tls::Sink {
   void add_messages(std::uint64_t due_ns, std::uint32_t count, ClientContext& context);
   void publish(std::uint64_t due_ns, std::uint32_t count, ClientContext& context);
   void encode(ClientContext& context);
+  static void count_answer(const Awaited& run, ClientContext& context);
   static void count_latency(const Awaited& run, ClientContext& context);
   void record(const Awaited& run, std::uint64_t received_ns, ClientContext& context) const;
   void record_unanswered(ClientContext& context);
+  void count_lost(ClientContext& context);
   void answer_ping(std::span<const std::uint8_t> payload, ClientContext& context);
   static void write(std::span<const std::uint8_t> bytes, ClientContext& context);
   void take(std::span<const std::uint8_t> output) override;  // ciphertext

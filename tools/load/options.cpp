@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <numeric>
 
 #include "common/manual_page.hpp"
 #include "tools/load/stamp.hpp"
@@ -13,6 +14,7 @@ namespace epulse::load {
 namespace {
 
 constexpr int kUsageStatus = 2;
+constexpr std::size_t kMaxSteps = 100;  // half a megabyte each, of every thread
 
 constexpr const char* kAbout =
     "WebSocket load: sends messages to a server that echoes them, checks every byte of the\n"
@@ -30,6 +32,9 @@ constexpr const char* kAbout =
 // Throws CLI::ParseError.
 void check_broadcast(const Options& options) {
   if (!options.broadcast) return;
+  if (options.rates.size() > 1) {
+    throw CLI::ValidationError("--rate", "one for all with --broadcast; load once for each");
+  }
   if (options.publishers > options.connections) {
     throw CLI::ValidationError("--publishers", "at most as many as --connections");
   }
@@ -83,11 +88,19 @@ void add_load(CLI::App& app, Options& options) {
 }
 
 // What is sent when.
-void add_modes(CLI::App& app, Options& options) {
+void add_modes(CLI::App& app, Options& options, std::optional<double>& step_duration_s) {
   CLI::Option* rate =
-      app.add_option("-r,--rate", options.rate, "Messages per second over all connections")
+      app.add_option("-r,--rate", options.rates,
+                     "Messages per second over all connections; several: one after the other, each "
+                     "for its share of --duration")
+          ->delimiter(',')
+          ->allow_extra_args(false)
           ->check(CLI::Range(0.001, 1e9));
   rate->default_str("as fast as answers come");
+  app.add_option("--step-duration", step_duration_s, "Seconds for each --rate, instead")
+      ->check(CLI::Range(0.01, 1e7))
+      ->excludes(app.get_option("--duration"))
+      ->needs(rate);
   CLI::Option* pipeline =
       app.add_option("--pipeline", options.pipeline,
                      "Messages that a connection sends in one piece; the next follow when all are "
@@ -159,13 +172,18 @@ void add_outputs(CLI::App& app, Options& options) {
 
 }  // namespace
 
+double Options::mean_rate() const {
+  return std::accumulate(rates.begin(), rates.end(), 0.0) / static_cast<double>(steps());
+}
+
 ParsedOptions parse_options(int argc, char** argv) {
   Options options;
   CLI::App app(kAbout);
   app.name("epulse-load");
   app.option_defaults()->always_capture_default();
   add_load(app, options);
-  add_modes(app, options);
+  std::optional<double> step_duration_s;
+  add_modes(app, options, step_duration_s);
   add_outputs(app, options);
   app.set_version_flag("--version", "epulse-load " EPULSE_VERSION);
   add_manual_option(app, {.name = "epulse-load",
@@ -181,10 +199,16 @@ ParsedOptions parse_options(int argc, char** argv) {
   try {
     app.parse(argc, argv);
     check_broadcast(options);
+    if (options.rates.size() > kMaxSteps) {
+      throw CLI::ValidationError("--rate", fmt::format("at most {} of them", kMaxSteps));
+    }
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return {std::nullopt, app.exit(error)};
     fmt::print(stderr, "epulse-load: {}; see epulse-load --help\n", error.what());
     return {std::nullopt, kUsageStatus};
+  }
+  if (step_duration_s) {
+    options.duration_s = *step_duration_s * static_cast<double>(options.steps());
   }
   if (options.json && app.count("--progress") == 0) options.progress_s = 0;
   options.processes = std::min(options.processes, options.connections);

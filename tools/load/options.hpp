@@ -16,7 +16,7 @@ struct Options {
   std::uint32_t connections = 100;
   MessageSizes sizes;
   double duration_s = 10;
-  double rate = 0;               // messages per second; 0: closed loop
+  std::vector<double> rates;     // messages per second, one after the other; none: closed loop
   std::uint32_t pipeline = 1;    // closed loop: messages that leave together
   bool handshakes = false;       // opens connections instead of sending messages
   bool broadcast = false;        // all connections subscribe, the first ones publish
@@ -39,7 +39,15 @@ struct Options {
   bool tls_insecure = false;    // whoever the server is
   bool tls_resume = false;      // connections resume the session of an earlier one
 
-  bool open_loop() const { return rate > 0; }
+  bool open_loop() const { return !rates.empty(); }
+  // Stretches of the same length, each with a rate.
+  std::size_t steps() const { return open_loop() ? rates.size() : 1; }
+  std::uint64_t step_ns() const {
+    return static_cast<std::uint64_t>(duration_s * 1e9 / static_cast<double>(steps()));
+  }
+  std::uint64_t length_ns() const { return steps() * step_ns(); }
+  // Messages per second, over all steps; 0: closed loop.
+  double mean_rate() const;
   // Between intervals; 0: none are wanted.
   double interval_s() const { return progress_s == 0 && !hdr_log_file.empty() ? 1 : progress_s; }
   // Closed loop: messages of a connection that leave together at the start.

@@ -6,17 +6,21 @@
 
 #include "common/json_line.hpp"
 #include "tools/load/duration_text.hpp"
+#include "tools/load/step_report.hpp"
 
 namespace epulse::load {
 namespace {
 
-double us(std::uint64_t ns) {
-  return static_cast<double>(ns) / 1e3;
+// Of several rates, how long each lasts.
+std::string each_text(const Options& options) {
+  if (options.steps() == 1) return {};
+  return fmt::format(" for {} each", duration_text(options.step_ns()));
 }
 
 std::string pace_text(const Options& options) {
   if (options.open_loop()) {
-    return fmt::format("open loop, {:g} msg/s due, latency from the due time", options.rate);
+    return fmt::format("open loop, {:g} msg/s due{}, latency from the due time",
+                       fmt::join(options.rates, ", "), each_text(options));
   }
   const std::uint32_t count = options.at_once();
   return fmt::format("closed loop, {} in flight per {}",
@@ -40,23 +44,6 @@ std::string traffic_text(const Options& options, const Result& result) {
                      result.elapsed_s, result.rate(), options.handshakes ? "handshakes" : "msg");
 }
 
-// "  closed 2  lost 5", of kinds that there are.
-std::string kinds_text(const ErrorCounts& errors) {
-  std::string out;
-  for (std::size_t kind = 0; kind < kErrorNames.size(); ++kind) {
-    if (errors[kind] != 0) out += fmt::format("  {} {}", kErrorNames[kind], errors[kind]);
-  }
-  return out;
-}
-
-void add_kinds(JsonLine& line, std::string_view name, const ErrorCounts& errors) {
-  line.key(name).begin_object();
-  for (std::size_t kind = 0; kind < kErrorNames.size(); ++kind) {
-    line.member(kErrorNames[kind], errors[kind]);
-  }
-  line.end_object();
-}
-
 // The generator's own share.
 std::string generator_text(const Result& result) {
   std::string out = "generator    ";
@@ -76,9 +63,8 @@ void add_generator(JsonLine& line, const Result& result) {
     line.begin_object().member("cpu_share", thread.running);
     line.member("wait_share", thread.waiting).end_object();
   }
-  line.end_array().key("unsound").begin_array();
-  for (const std::string& reason : unsound_reasons(result)) line.value(reason);
   line.end_array();
+  add_unsound(line, result);
 }
 
 void add_expectations(JsonLine& line, const Options& options, const Result& result) {
@@ -146,6 +132,7 @@ std::string summary_text(const Options& options, const Result& result) {
                  duration_text(latency.quantile_ns(0.5)), duration_text(latency.quantile_ns(0.9)),
                  duration_text(latency.quantile_ns(0.99)),
                  duration_text(latency.quantile_ns(0.999)), duration_text(latency.max_ns));
+  for (const Result& step : result.steps) out += "step         " + step_text(step) + '\n';
   fmt::format_to(append, "errors       {}{}\n", totals.error_total(), kinds_text(totals.errors));
   out += generator_text(result);
   for (const std::string& reason : unsound_reasons(result)) {
@@ -169,7 +156,7 @@ std::string summary_json(const Options& options, const Result& result) {
   line.member("publishers", options.broadcast ? options.publishers : 0);
   line.member("window", options.window).member("size_bytes", options.sizes.mean());
   line.member("sizes", options.sizes.text());
-  line.member("elapsed_s", result.elapsed_s).member("rate_due", options.rate);
+  line.member("elapsed_s", result.elapsed_s).member("rate_due", result.rate_due);
   line.member("sent", totals.sent).member("received", totals.received);
   line.member("rate", result.rate()).member("p50_us", us(latency.quantile_ns(0.5)));
   line.member("p90_us", us(latency.quantile_ns(0.9)))
@@ -179,6 +166,13 @@ std::string summary_json(const Options& options, const Result& result) {
   add_generator(line, result);
   line.member("errors_total", totals.error_total());
   add_kinds(line, "errors", totals.errors);
+  line.key("steps").begin_array();
+  for (const Result& step : result.steps) {
+    line.begin_object();
+    add_step(line, step);
+    line.end_object();
+  }
+  line.end_array();
   add_expectations(line, options, result);
   return line.finish();
 }

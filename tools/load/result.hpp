@@ -45,9 +45,13 @@ struct Result {
   Totals totals;
   double elapsed_s = 0;
   std::uint64_t start_ns = 0;           // by CLOCK_MONOTONIC
+  double rate_due = 0;                  // messages per second; 0: as answers come
   std::vector<ThreadUse> threads;       // empty: not known here
   std::uint64_t peak_bytes = 0;         // memory of the generator
   std::int64_t realtime_offset_ns = 0;  // at the start: CLOCK_REALTIME less CLOCK_MONOTONIC
+
+  // Of several rates, each that has begun; otherwise none.
+  std::vector<Result> steps{};
 
   double rate() const { return per_second(totals.received_in_time); }
   double per_second(std::uint64_t count) const {

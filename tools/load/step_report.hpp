@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "common/json_line.hpp"
+#include "tools/load/result.hpp"
+
+namespace epulse::load {
+
+// One step of the rate, on one line without its end.
+std::string step_text(const Result& step);
+// Its members.
+void add_step(JsonLine& line, const Result& step);
+
+// What it shares with the summary of a load and its intervals.
+
+inline double us(std::uint64_t ns) {
+  return static_cast<double>(ns) / 1e3;
+}
+
+// "  closed 2  lost 5", of kinds that there are.
+std::string kinds_text(const ErrorCounts& errors);
+void add_kinds(JsonLine& line, std::string_view name, const ErrorCounts& errors);
+void add_unsound(JsonLine& line, const Result& result);
+
+}  // namespace epulse::load
