@@ -142,6 +142,8 @@ TEST(Json, OfCommandsThatObserveIsAsTheSchemasSay) {
   const auto finite = load(poller, {"-d", "0.5", "--progress", "0.2", "--expect", "p99<9s",
                                     "--record", folder.file("record")});
   const auto stepped = load(poller, {"-r", "500", "-d", "0.4"});
+  Program ramp({EPULSE_LOAD, url_of(poller), "-c", "8", "--ramp", "p99<9s", "--ramp-max", "2000",
+                "--step-duration", "0.1", "-j"});
   const std::string ring_pid = std::to_string(server.pid());
   const std::string pid = std::to_string(poller.pid());
 
@@ -164,6 +166,7 @@ TEST(Json, OfCommandsThatObserveIsAsTheSchemasSay) {
   for (auto& [schema, program] : runs) lines.add(schema, *program);
   lines.add("epulse-load", *finite);
   lines.add("epulse-load", *stepped);
+  lines.add("epulse-load", ramp);
   lines.append("epulse-load-record", read_text(folder.file("record")));
   every_wait.signal(SIGINT);
   every_wait.wait();

@@ -8,13 +8,13 @@
 #include <numeric>
 
 #include "common/manual_page.hpp"
+#include "tools/load/rate_options.hpp"
 #include "tools/load/stamp.hpp"
 
 namespace epulse::load {
 namespace {
 
 constexpr int kUsageStatus = 2;
-constexpr std::size_t kMaxSteps = 100;  // half a megabyte each, of every thread
 
 constexpr const char* kAbout =
     "WebSocket load: sends messages to a server that echoes them, checks every byte of the\n"
@@ -32,9 +32,6 @@ constexpr const char* kAbout =
 // Throws CLI::ParseError.
 void check_broadcast(const Options& options) {
   if (!options.broadcast) return;
-  if (options.rates.size() > 1) {
-    throw CLI::ValidationError("--rate", "one for all with --broadcast; load once for each");
-  }
   if (options.publishers > options.connections) {
     throw CLI::ValidationError("--publishers", "at most as many as --connections");
   }
@@ -88,29 +85,21 @@ void add_load(CLI::App& app, Options& options) {
 }
 
 // What is sent when.
-void add_modes(CLI::App& app, Options& options, std::optional<double>& step_duration_s) {
-  CLI::Option* rate =
-      app.add_option("-r,--rate", options.rates,
-                     "Messages per second over all connections; several: one after the other, each "
-                     "for its share of --duration")
-          ->delimiter(',')
-          ->allow_extra_args(false)
-          ->check(CLI::Range(0.001, 1e9));
-  rate->default_str("as fast as answers come");
-  app.add_option("--step-duration", step_duration_s, "Seconds for each --rate, instead")
-      ->check(CLI::Range(0.01, 1e7))
-      ->excludes(app.get_option("--duration"))
-      ->needs(rate);
+void add_modes(CLI::App& app, Options& options) {
+  CLI::Option* rate = app.get_option("--rate");
+  CLI::Option* ramp = app.get_option("--ramp");
   CLI::Option* pipeline =
       app.add_option("--pipeline", options.pipeline,
                      "Messages that a connection sends in one piece; the next follow when all are "
                      "answered")
           ->check(CLI::Range(1, 65536))
-          ->excludes(rate);
+          ->excludes(rate)
+          ->excludes(ramp);
   CLI::Option* handshakes =
       app.add_flag("--handshakes", options.handshakes,
                    "Each connection opens, closes and opens again; no messages")
           ->excludes(rate)
+          ->excludes(ramp)
           ->excludes(pipeline);
   CLI::Option* broadcast =
       app.add_flag("--broadcast", options.broadcast,
@@ -129,6 +118,7 @@ void add_modes(CLI::App& app, Options& options, std::optional<double>& step_dura
          "a publisher that some subscriber does not have yet")
       ->check(CLI::Range(1, 65536))
       ->excludes(rate)
+      ->excludes(ramp)
       ->excludes(pipeline)
       ->excludes(handshakes);
 }
@@ -168,6 +158,10 @@ void add_outputs(CLI::App& app, Options& options) {
       ->needs(record);
   app.add_option("--metrics", options.metrics_address,
                  "Answer GET /metrics for Prometheus on ADDRESS:PORT while it runs");
+  // Of many short loads there is no such thing.
+  for (const char* other : {"--progress", "--hgrm", "--hdr-log", "--record"}) {
+    app.get_option("--ramp")->excludes(app.get_option(other));
+  }
 }
 
 }  // namespace
@@ -182,8 +176,9 @@ ParsedOptions parse_options(int argc, char** argv) {
   app.name("epulse-load");
   app.option_defaults()->always_capture_default();
   add_load(app, options);
-  std::optional<double> step_duration_s;
-  add_modes(app, options, step_duration_s);
+  RateOptions rates;
+  rates.add(app, options);
+  add_modes(app, options);
   add_outputs(app, options);
   app.set_version_flag("--version", "epulse-load " EPULSE_VERSION);
   add_manual_option(app, {.name = "epulse-load",
@@ -199,16 +194,11 @@ ParsedOptions parse_options(int argc, char** argv) {
   try {
     app.parse(argc, argv);
     check_broadcast(options);
-    if (options.rates.size() > kMaxSteps) {
-      throw CLI::ValidationError("--rate", fmt::format("at most {} of them", kMaxSteps));
-    }
+    rates.finish(app, options);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return {std::nullopt, app.exit(error)};
     fmt::print(stderr, "epulse-load: {}; see epulse-load --help\n", error.what());
     return {std::nullopt, kUsageStatus};
-  }
-  if (step_duration_s) {
-    options.duration_s = *step_duration_s * static_cast<double>(options.steps());
   }
   if (options.json && app.count("--progress") == 0) options.progress_s = 0;
   options.processes = std::min(options.processes, options.connections);

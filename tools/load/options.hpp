@@ -8,6 +8,7 @@
 
 #include "tools/load/expectation.hpp"
 #include "tools/load/message_sizes.hpp"
+#include "tools/load/rate_search.hpp"
 
 namespace epulse::load {
 
@@ -15,8 +16,10 @@ struct Options {
   std::string url = "ws://127.0.0.1:9001/";
   std::uint32_t connections = 100;
   MessageSizes sizes;
-  double duration_s = 10;
-  std::vector<double> rates;     // messages per second, one after the other; none: closed loop
+  double duration_s = 10;           // of a ramp: each probe's
+  std::vector<double> rates;        // messages per second, one after the other; none: closed loop
+  std::optional<Expectation> ramp;  // looks for the highest rate that meets it
+  SearchBounds ramp_bounds;
   std::uint32_t pipeline = 1;    // closed loop: messages that leave together
   bool handshakes = false;       // opens connections instead of sending messages
   bool broadcast = false;        // all connections subscribe, the first ones publish

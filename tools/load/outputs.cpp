@@ -6,6 +6,7 @@
 #include "tools/load/hdr_format.hpp"
 #include "tools/load/record_file.hpp"
 #include "tools/load/report.hpp"
+#include "tools/load/step_report.hpp"
 
 namespace epulse::load {
 namespace {
@@ -44,6 +45,10 @@ void Outputs::interval(const Interval& interval) {
 
 void Outputs::remainder(const Interval& interval) {
   log(interval);
+}
+
+void Outputs::probe(const Result& result) {
+  if (!options_.json) say("probe        " + step_text(result) + '\n');
 }
 
 void Outputs::finish(const Result& result, const std::vector<Recording*>& recordings) {

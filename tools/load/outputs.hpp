@@ -21,6 +21,8 @@ class Outputs {
   void interval(const Interval& interval);
   // What came after the last one.
   void remainder(const Interval& interval);
+  // One rate of a ramp.
+  void probe(const Result& result);
   void finish(const Result& result, const std::vector<Recording*>& recordings);
 
  private:

@@ -18,6 +18,12 @@ std::string each_text(const Options& options) {
 }
 
 std::string pace_text(const Options& options) {
+  if (options.ramp) {
+    return fmt::format(
+        "ramp, an open loop of {:g} s for each rate; below, the highest that held, or else the "
+        "last",
+        options.duration_s);
+  }
   if (options.open_loop()) {
     return fmt::format("open loop, {:g} msg/s due{}, latency from the due time",
                        fmt::join(options.rates, ", "), each_text(options));
@@ -80,6 +86,7 @@ void add_expectations(JsonLine& line, const Options& options, const Result& resu
 }  // namespace
 
 std::string_view mode_name(const Options& options) {
+  if (options.ramp) return "ramp";
   if (options.broadcast) return "broadcast";
   if (options.open_loop()) return "open";
   return options.handshakes ? "handshakes" : "closed";
@@ -132,7 +139,11 @@ std::string summary_text(const Options& options, const Result& result) {
                  duration_text(latency.quantile_ns(0.5)), duration_text(latency.quantile_ns(0.9)),
                  duration_text(latency.quantile_ns(0.99)),
                  duration_text(latency.quantile_ns(0.999)), duration_text(latency.max_ns));
-  for (const Result& step : result.steps) out += "step         " + step_text(step) + '\n';
+  if (result.ramp) out += "ramp         " + ramp_text(options, *result.ramp) + '\n';
+  // Probes were told as they came.
+  for (const Result& step : result.steps) {
+    if (!result.ramp) out += "step         " + step_text(step) + '\n';
+  }
   fmt::format_to(append, "errors       {}{}\n", totals.error_total(), kinds_text(totals.errors));
   out += generator_text(result);
   for (const std::string& reason : unsound_reasons(result)) {
@@ -173,6 +184,7 @@ std::string summary_json(const Options& options, const Result& result) {
     line.end_object();
   }
   line.end_array();
+  add_ramp(line, options, result.ramp);
   add_expectations(line, options, result);
   return line.finish();
 }

@@ -7,6 +7,7 @@
 
 #include "tools/load/counters.hpp"
 #include "tools/load/distribution.hpp"
+#include "tools/load/rate_search.hpp"
 #include "tools/load/thread_use.hpp"
 
 namespace epulse::load {
@@ -40,6 +41,14 @@ struct Interval {
   std::uint64_t error_total() const;
 };
 
+// What a ramp found.
+struct RampEnd {
+  std::optional<double> held;      // the highest rate that held; nothing: none did
+  std::optional<double> not_held;  // the lowest that did not; nothing: all held
+  bool generator_bound = false;    // that it did not may be the generator's fault
+  bool stopped = false;            // by the user, before it was done
+};
+
 // What came of a run.
 struct Result {
   Totals totals;
@@ -50,8 +59,10 @@ struct Result {
   std::uint64_t peak_bytes = 0;         // memory of the generator
   std::int64_t realtime_offset_ns = 0;  // at the start: CLOCK_REALTIME less CLOCK_MONOTONIC
 
-  // Of several rates, each that has begun; otherwise none.
+  // Of several rates, each that has begun; of a ramp, all its probes; otherwise none.
   std::vector<Result> steps{};
+  std::optional<Verdict> verdict{};  // of a probe
+  std::optional<RampEnd> ramp{};     // of a ramp
 
   double rate() const { return per_second(totals.received_in_time); }
   double per_second(std::uint64_t count) const {

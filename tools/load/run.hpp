@@ -42,6 +42,8 @@ class Run {
   // Error when one of the processes ends early, or what came of it cannot be written.
   std::optional<Result> execute();
   std::vector<Recording*> recordings();
+  // Whether the user has ended it.
+  bool stopped() const { return course_[0].stop.load(); }
 
  private:
   void start();
