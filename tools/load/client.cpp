@@ -10,6 +10,7 @@
 
 #include "tools/load/clock.hpp"
 #include "tools/load/error.hpp"
+#include "tools/load/one_writer.hpp"
 
 namespace epulse::load {
 namespace {
@@ -120,6 +121,7 @@ void Client::handle(const ws::Event& event, ClientContext& context) {
 // RFC 6455, 5.5.3: not every ping needs its pong. None is added to what a server does not take.
 void Client::answer_ping(std::span<const std::uint8_t> payload, ClientContext& context) {
   if (!unsent_.empty()) return;
+  add_to(context.counters.first().pings);
   write(ws::encode_control(ws::Opcode::kPong, payload, context.random_mask()).view(), context);
 }
 

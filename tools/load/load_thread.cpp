@@ -70,11 +70,7 @@ void LoadThread::run() {
   open_all();
   course_.opened.fetch_add(1);
   wait_start();
-  if (options_.open_loop()) {
-    send_open_loop();
-  } else {
-    options_.broadcast ? send_broadcast() : send_closed_loop();
-  }
+  send();
   collect_answers();
   course_.finished.fetch_add(1);
   close_all();
@@ -133,6 +129,20 @@ void LoadThread::wait_start() {
 }
 
 // Sending.
+
+void LoadThread::send() {
+  if (options_.idle) return hold();
+  if (options_.open_loop()) return send_open_loop();
+  options_.broadcast ? send_broadcast() : send_closed_loop();
+}
+
+// Until the end: what the connections do by themselves.
+void LoadThread::hold() {
+  for (std::uint64_t now = clock_ns(); now < end_ns_ && !stopped() && anyone_open();
+       now = clock_ns()) {
+    poll(std::min(end_ns_ - now, kLookAroundNs));
+  }
+}
 
 // The first message of this thread that is not sent yet; nothing when all are.
 std::optional<LoadThread::Due> LoadThread::next_due() {
@@ -197,10 +207,7 @@ void LoadThread::send_closed_loop() {
       client->send_messages(clock_ns(), options_.at_once(), context_);
     }
   }
-  for (std::uint64_t now = clock_ns(); now < end_ns_ && !stopped() && anyone_open();
-       now = clock_ns()) {
-    poll(std::min(end_ns_ - now, kLookAroundNs));
-  }
+  hold();
   context_.send_until_ns = 0;
 }
 

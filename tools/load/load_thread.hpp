@@ -35,10 +35,12 @@ class LoadThread {
   void open_all();
   std::size_t count_opening() const;
   void wait_start();
+  void send();
   void send_open_loop();
   void give_up_schedule();
   void send_closed_loop();
   void send_broadcast();
+  void hold();
   std::uint64_t window_poll_ns() const;
   void collect_answers();
   void close_all();

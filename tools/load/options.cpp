@@ -22,6 +22,8 @@ constexpr const char* kAbout =
     "With --rate, messages leave on a fixed timetable and their latency counts from the moment\n"
     "they were due, so a server that stalls cannot hide it. Without, each connection sends its\n"
     "next message when the answer to the last has come.\n"
+    "With --ramp, it looks for the highest rate at which they stay as short as you want; with\n"
+    "--idle, connections are held and nothing is sent.\n"
     "With --broadcast, it is a topic to which all that is sent comes back on every connection:\n"
     "order, loss and repetition are told by number, latency is that of each delivery.\n"
     "tcp:// instead of ws:// loads a server that echoes whatever it receives: the same bytes,\n"
@@ -106,6 +108,19 @@ void add_modes(CLI::App& app, Options& options) {
                    "All connections subscribe to the topic that the URL names, some publish")
           ->excludes(handshakes)
           ->excludes(pipeline);
+  CLI::Option* idle = app.add_flag("--idle", options.idle,
+                                   "The connections are held and pings answered; nothing is sent")
+                          ->excludes(rate)
+                          ->excludes(ramp)
+                          ->excludes(pipeline)
+                          ->excludes(handshakes)
+                          ->excludes(broadcast);
+  app.add_option("--memory-of", options.memory_of,
+                 "A process, the server: what a connection costs it, from before the first to when "
+                 "all are open")
+      ->check(CLI::Range(1, 1 << 22))  // PID_MAX_LIMIT of the kernel
+      ->excludes(ramp)
+      ->default_str("none");
   app.add_option(
          "--publishers", options.publishers,
          "Of the connections, so many publish; 0: another process does, which begins when all "
@@ -120,7 +135,8 @@ void add_modes(CLI::App& app, Options& options) {
       ->excludes(rate)
       ->excludes(ramp)
       ->excludes(pipeline)
-      ->excludes(handshakes);
+      ->excludes(handshakes)
+      ->excludes(idle);
 }
 
 void add_outputs(CLI::App& app, Options& options) {
@@ -149,7 +165,7 @@ void add_outputs(CLI::App& app, Options& options) {
   CLI::Option* record = app.add_option("--record", options.record_file,
                                        "Write each message's times to a file, for epulse report "
                                        "--join");
-  for (const char* other : {"--broadcast", "--handshakes"}) {
+  for (const char* other : {"--broadcast", "--handshakes", "--idle"}) {
     record->excludes(app.get_option(other));
   }
   record->excludes(app.get_option("--processes"));

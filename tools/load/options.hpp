@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -22,6 +24,8 @@ struct Options {
   SearchBounds ramp_bounds;
   std::uint32_t pipeline = 1;    // closed loop: messages that leave together
   bool handshakes = false;       // opens connections instead of sending messages
+  bool idle = false;             // holds connections without a message of ours
+  pid_t memory_of = 0;           // the process that they cost memory; 0: none
   bool broadcast = false;        // all connections subscribe, the first ones publish
   std::uint32_t publishers = 1;  // broadcast: at most the connections; 0: others publish
   std::uint32_t window = 1;      // closed loop: messages in flight for each sender

@@ -35,12 +35,17 @@ std::string pace_text(const Options& options) {
 }
 
 std::string mode_text(const Options& options) {
+  if (options.idle) return "idle, connections are held and pings answered";
   if (options.handshakes) return "handshakes, from connect to the server's answer; no messages";
   return (options.broadcast ? "broadcast, " : "") + pace_text(options);
 }
 
 std::string traffic_text(const Options& options, const Result& result) {
   const Totals& totals = result.totals;
+  if (options.idle) {
+    return fmt::format("held         {} for {:.2f} s; {} pings answered\n", result.connected_at_end,
+                       result.elapsed_s, totals.pings);
+  }
   if (options.broadcast) {
     return fmt::format("messages     {} published, {} delivered in {:.2f} s: {:.0f} deliveries/s\n",
                        totals.sent, totals.received, result.elapsed_s, result.rate());
@@ -73,6 +78,30 @@ void add_generator(JsonLine& line, const Result& result) {
   add_unsound(line, result);
 }
 
+std::string_view name_of(ProcessMemory::Measure measure) {
+  return measure == ProcessMemory::Measure::kPss ? "pss" : "rss";
+}
+
+std::string memory_text(const MemoryCost& memory) {
+  return fmt::format(
+      "memory       {:.0f} bytes per connection ({}, process {}: {} KiB before, {} KiB with {})\n",
+      memory.per_connection(),
+      memory.measure == ProcessMemory::Measure::kPss ? "Pss" : "Rss; its Pss may not be read",
+      memory.pid, memory.before_bytes / 1024, memory.open_bytes / 1024, memory.connections);
+}
+
+void add_memory(JsonLine& line, const std::optional<MemoryCost>& memory) {
+  line.key("memory");
+  if (!memory) {
+    line.value(std::monostate());
+    return;
+  }
+  line.begin_object().member("pid", memory->pid).member("measure", name_of(memory->measure));
+  line.member("before_bytes", memory->before_bytes).member("open_bytes", memory->open_bytes);
+  line.member("connections", memory->connections);
+  line.member("bytes_per_connection", memory->per_connection()).end_object();
+}
+
 void add_expectations(JsonLine& line, const Options& options, const Result& result) {
   line.key("expect").begin_array();
   for (const Expectation& expectation : options.expectations) {
@@ -88,6 +117,7 @@ void add_expectations(JsonLine& line, const Options& options, const Result& resu
 std::string_view mode_name(const Options& options) {
   if (options.ramp) return "ramp";
   if (options.broadcast) return "broadcast";
+  if (options.idle) return "idle";
   if (options.open_loop()) return "open";
   return options.handshakes ? "handshakes" : "closed";
 }
@@ -121,8 +151,8 @@ std::string summary_text(const Options& options, const Result& result) {
   std::string out;
   auto append = std::back_inserter(out);
   fmt::format_to(append, "mode         {}\n", mode_text(options));
-  fmt::format_to(append, "connections  {} of {} opened, {} bytes per message\n", totals.opened,
-                 options.connections, options.sizes.text());
+  fmt::format_to(append, "connections  {} of {} opened{}\n", totals.opened, options.connections,
+                 options.idle ? "" : fmt::format(", {} bytes per message", options.sizes.text()));
   if (options.broadcast) {
     fmt::format_to(append, "publishers   {} of the connections\n", options.publishers);
   }
@@ -135,10 +165,13 @@ std::string summary_text(const Options& options, const Result& result) {
                    totals.tls_resumed, totals.tls_handshakes);
   }
   out += traffic_text(options, result);
-  fmt::format_to(append, "latency      p50 {}  p90 {}  p99 {}  p99.9 {}  max {}\n",
-                 duration_text(latency.quantile_ns(0.5)), duration_text(latency.quantile_ns(0.9)),
-                 duration_text(latency.quantile_ns(0.99)),
-                 duration_text(latency.quantile_ns(0.999)), duration_text(latency.max_ns));
+  if (result.memory) out += memory_text(*result.memory);
+  if (!options.idle) {
+    fmt::format_to(append, "latency      p50 {}  p90 {}  p99 {}  p99.9 {}  max {}\n",
+                   duration_text(latency.quantile_ns(0.5)), duration_text(latency.quantile_ns(0.9)),
+                   duration_text(latency.quantile_ns(0.99)),
+                   duration_text(latency.quantile_ns(0.999)), duration_text(latency.max_ns));
+  }
   if (result.ramp) out += "ramp         " + ramp_text(options, *result.ramp) + '\n';
   // Probes were told as they came.
   for (const Result& step : result.steps) {
@@ -167,6 +200,8 @@ std::string summary_json(const Options& options, const Result& result) {
   line.member("publishers", options.broadcast ? options.publishers : 0);
   line.member("window", options.window).member("size_bytes", options.sizes.mean());
   line.member("sizes", options.sizes.text());
+  line.member("connected_at_end", result.connected_at_end).member("pings", totals.pings);
+  add_memory(line, result.memory);
   line.member("elapsed_s", result.elapsed_s).member("rate_due", result.rate_due);
   line.member("sent", totals.sent).member("received", totals.received);
   line.member("rate", result.rate()).member("p50_us", us(latency.quantile_ns(0.5)));

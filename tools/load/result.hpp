@@ -7,6 +7,7 @@
 
 #include "tools/load/counters.hpp"
 #include "tools/load/distribution.hpp"
+#include "tools/load/process_memory.hpp"
 #include "tools/load/rate_search.hpp"
 #include "tools/load/thread_use.hpp"
 
@@ -20,6 +21,7 @@ struct Totals {
   std::uint64_t connected = 0;
   std::uint64_t opened = 0;
   std::uint64_t compressed = 0;      // of these, with permessage-deflate
+  std::uint64_t pings = 0;           // of the server, answered
   std::uint64_t tls_handshakes = 0;  // done
   std::uint64_t tls_resumed = 0;     // of these, of an earlier session
   ErrorCounts errors{};
@@ -39,6 +41,18 @@ struct Interval {
   Distribution latency;
 
   std::uint64_t error_total() const;
+};
+
+// The memory of the process that --memory-of names.
+struct MemoryCost {
+  pid_t pid = 0;
+  ProcessMemory::Measure measure = ProcessMemory::Measure::kPss;
+  std::uint64_t before_bytes = 0;  // the first connection
+  std::uint64_t open_bytes = 0;    // when all are
+  std::uint64_t connections = 0;   // that made the difference
+
+  // Of each; negative when it has less than before.
+  double per_connection() const;
 };
 
 // What a ramp found.
@@ -63,6 +77,8 @@ struct Result {
   std::vector<Result> steps{};
   std::optional<Verdict> verdict{};  // of a probe
   std::optional<RampEnd> ramp{};     // of a ramp
+  std::optional<MemoryCost> memory{};
+  std::uint64_t connected_at_end = 0;
 
   double rate() const { return per_second(totals.received_in_time); }
   double per_second(std::uint64_t count) const {

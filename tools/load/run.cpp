@@ -40,6 +40,7 @@ Run::Run(const Options& options, const Target& target, SSL_CTX* tls, Surrounding
       tls_(tls),
       surroundings_(surroundings),
       counters_(options.all_threads() * options.steps()) {
+  if (options.memory_of != 0) server_.emplace(options.memory_of);
   if (options.broadcast) broadcast_.emplace(options);
   if (options.processes == 1) make_loads(0);
 }
@@ -84,6 +85,7 @@ void Run::start() {
 
 std::optional<Result> Run::execute() {
   Course& course = course_[0];
+  if (server_) memory_ = MemoryCost{server_->pid(), server_->measure(), server_->bytes()};
   start();
   while (course.opened.load() < options_.all_threads()) wait(kLookAroundNs);
   if (totals().opened == 0 && !course.stop.load()) {
@@ -92,12 +94,17 @@ std::optional<Result> Run::execute() {
     fmt::print(stderr, "epulse-load: {}\n", course.first_failure.text());
     return std::nullopt;
   }
+  if (memory_) {
+    memory_->open_bytes = server_->bytes();
+    memory_->connections = totals().connected;
+  }
   const std::int64_t offset_ns = realtime_offset_ns();
   start_ns_ = clock_ns();
   mark(start_ns_);
   course.start_ns.store(start_ns_);
   surroundings_.outputs.begin();
   watch();
+  const std::uint64_t connected = totals().connected;
   join();
   surroundings_.outputs.remainder(take_interval(clock_ns()));
   Result result = between(marks_.front(), marks_.back(), totals());
@@ -105,6 +112,8 @@ std::optional<Result> Run::execute() {
   result.realtime_offset_ns = offset_ns;
   result.rate_due = options_.mean_rate();
   result.steps = step_results();
+  result.memory = memory_;
+  result.connected_at_end = connected;
   return result;
 }
 

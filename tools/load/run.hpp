@@ -70,7 +70,9 @@ class Run {
   std::optional<Broadcast> broadcast_;
   std::vector<std::unique_ptr<LoadThread>> loads_;  // of this process
   std::vector<std::thread> threads_;
-  Processes processes_;      // instead, if there are to be several
+  Processes processes_;                  // instead, if there are to be several
+  std::optional<ProcessMemory> server_;  // whose memory is asked for
+  std::optional<MemoryCost> memory_;
   std::vector<Mark> marks_;  // at the start, between steps, at the end
   Totals last_;
   std::uint64_t start_ns_ = 0;
