@@ -9,6 +9,7 @@
 #include "tools/load/error.hpp"
 #include "tools/load/mark.hpp"
 #include "tools/load/payload.hpp"
+#include "tools/load/percentiles.hpp"
 #include "tools/load/report.hpp"
 #include "tools/load/schedule.hpp"
 #include "tools/load/step_counters.hpp"
@@ -47,6 +48,27 @@ TEST(Distribution, OneValueIsEveryQuantile) {
   LiveDistribution live;
   live.record(7);
   for (const double q : {0.0, 0.5, 0.999, 1.0}) EXPECT_EQ(live.snapshot().quantile_ns(q), 7U);
+}
+
+TEST(Distribution, ACurveEndsWithASingleOne) {
+  LiveDistribution live;
+  for (std::uint64_t k = 1; k <= 1000; ++k) live.record(k);
+  const std::vector<Percentile> curve = percentile_curve(live.snapshot());
+  ASSERT_EQ(curve.size(), 3 * 6 + 1 + 1U);
+  const auto expect = [&](std::size_t at, double share, std::uint64_t ns) {
+    EXPECT_EQ(curve[at].share, share);
+    EXPECT_EQ(curve[at].ns, ns);
+  };
+  expect(0, 0, 1);
+  expect(1, 0.25, 250);
+  expect(2, 0.5, 500);
+  expect(6, 0.9, 900);
+  expect(17, 0.9985, 999);
+  expect(18, 0.999, 999);
+  expect(19, 1, 1000);
+  EXPECT_TRUE(percentile_curve({}).empty());
+  live.record(5);
+  EXPECT_EQ(percentile_curve(live.snapshot()).back().ns, 1000U);
 }
 
 TEST(Distribution, AnIntervalHoldsOnlyWhatCameInIt) {

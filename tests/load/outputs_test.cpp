@@ -92,6 +92,20 @@ TEST_F(LoadOutputs, TheExitStatusReflectsWhatIsExpected) {
   EXPECT_THAT(status({"--metrics", "127.0.0.1"}), StartsWith("2 epulse-load: cannot offer"));
 }
 
+// tools/bench/plot has tests of its own (tests/bench); this is about what it is given.
+TEST_F(LoadOutputs, TheJsonCanBeDrawn) {
+  const std::string path = directory.file("result.json");
+  Child load(load_command(server.url(), {"-c", "2", "-r", "500,1000", "-d", "0.4", "-j"}));
+  ASSERT_EQ(load.wait(), 0) << load.err();
+  write_text(path, load.out());
+  for (const char* diagram : {"percentiles", "rates"}) {
+    Child plot({EPULSE_PLOT_PATH, diagram, "the load=" + path});
+    ASSERT_EQ(plot.wait(), 0) << plot.err();
+    EXPECT_THAT(plot.out(), StartsWith("<svg "));
+    EXPECT_THAT(plot.out(), HasSubstr(">the load"));
+  }
+}
+
 // In the midst of the load, with threads and without; and with the last line.
 TEST_F(LoadOutputs, WhereThereIsNoRoomTheLoadEndsAndSaysSo) {
   const auto status = [&](std::vector<std::string> options, const std::string& out) {

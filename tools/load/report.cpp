@@ -6,6 +6,7 @@
 
 #include "common/json_line.hpp"
 #include "tools/load/duration_text.hpp"
+#include "tools/load/percentiles.hpp"
 #include "tools/load/step_report.hpp"
 
 namespace epulse::load {
@@ -76,6 +77,14 @@ void add_generator(JsonLine& line, const Result& result) {
   }
   line.end_array();
   add_unsound(line, result);
+}
+
+void add_percentiles(JsonLine& line, const Distribution& latency) {
+  line.key("percentiles").begin_array();
+  for (const Percentile& point : percentile_curve(latency)) {
+    line.begin_object().member("share", point.share).member("us", us(point.ns)).end_object();
+  }
+  line.end_array();
 }
 
 std::string_view name_of(ProcessMemory::Measure measure) {
@@ -209,6 +218,7 @@ std::string summary_json(const Options& options, const Result& result) {
       .member("p99_us", us(latency.quantile_ns(0.99)));
   line.member("p999_us", us(latency.quantile_ns(0.999))).member("max_us", us(latency.max_ns));
   line.member("mean_us", latency.mean_ns() / 1e3);
+  add_percentiles(line, latency);
   add_generator(line, result);
   line.member("errors_total", totals.error_total());
   add_kinds(line, "errors", totals.errors);
