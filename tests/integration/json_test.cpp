@@ -141,6 +141,11 @@ TEST(Json, OfCommandsThatObserveIsAsTheSchemasSay) {
       << every_wait.err();
   const auto finite = load(poller, {"-d", "0.5", "--progress", "0.2", "--expect", "p99<9s",
                                     "--record", folder.file("record")});
+  const auto stepped = load(poller, {"-r", "500", "-d", "0.4"});
+  Program ramp({EPULSE_LOAD, url_of(poller), "-c", "8", "--ramp", "p99<9s", "--ramp-max", "2000",
+                "--step-duration", "0.1", "-j"});
+  Program idle({EPULSE_LOAD, url_of(poller), "--idle", "-d", "0.1", "-j", "--memory-of",
+                std::to_string(poller.pid())});
   const std::string ring_pid = std::to_string(server.pid());
   const std::string pid = std::to_string(poller.pid());
 
@@ -162,6 +167,9 @@ TEST(Json, OfCommandsThatObserveIsAsTheSchemasSay) {
   look_at_recordings(lines, pid);
   for (auto& [schema, program] : runs) lines.add(schema, *program);
   lines.add("epulse-load", *finite);
+  lines.add("epulse-load", *stepped);
+  lines.add("epulse-load", ramp);
+  lines.add("epulse-load", idle);
   lines.append("epulse-load-record", read_text(folder.file("record")));
   every_wait.signal(SIGINT);
   every_wait.wait();

@@ -45,6 +45,8 @@ class Listener {
   Listener& operator=(const Listener&) = delete;
   ~Listener() { close(fd_); }
 
+  // Nobody comes any more: who waits in accept_one() gets -1.
+  void stop() const { shutdown(fd_, SHUT_RDWR); }
   int accept_one() const { return accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC); }
   std::string url(const std::string& scheme = "ws") const {
     return scheme + "://127.0.0.1:" + std::to_string(port_) + "/";

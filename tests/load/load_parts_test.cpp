@@ -7,9 +7,12 @@
 #include "tools/load/distribution.hpp"
 #include "tools/load/duration_text.hpp"
 #include "tools/load/error.hpp"
+#include "tools/load/mark.hpp"
 #include "tools/load/payload.hpp"
+#include "tools/load/percentiles.hpp"
 #include "tools/load/report.hpp"
 #include "tools/load/schedule.hpp"
+#include "tools/load/step_counters.hpp"
 #include "tools/load/target.hpp"
 
 namespace epulse::load {
@@ -47,6 +50,27 @@ TEST(Distribution, OneValueIsEveryQuantile) {
   for (const double q : {0.0, 0.5, 0.999, 1.0}) EXPECT_EQ(live.snapshot().quantile_ns(q), 7U);
 }
 
+TEST(Distribution, ACurveEndsWithASingleOne) {
+  LiveDistribution live;
+  for (std::uint64_t k = 1; k <= 1000; ++k) live.record(k);
+  const std::vector<Percentile> curve = percentile_curve(live.snapshot());
+  ASSERT_EQ(curve.size(), 3 * 6 + 1 + 1U);
+  const auto expect = [&](std::size_t at, double share, std::uint64_t ns) {
+    EXPECT_EQ(curve[at].share, share);
+    EXPECT_EQ(curve[at].ns, ns);
+  };
+  expect(0, 0, 1);
+  expect(1, 0.25, 250);
+  expect(2, 0.5, 500);
+  expect(6, 0.9, 900);
+  expect(17, 0.9985, 999);
+  expect(18, 0.999, 999);
+  expect(19, 1, 1000);
+  EXPECT_TRUE(percentile_curve({}).empty());
+  live.record(5);
+  EXPECT_EQ(percentile_curve(live.snapshot()).back().ns, 1000U);
+}
+
 TEST(Distribution, AnIntervalHoldsOnlyWhatCameInIt) {
   LiveDistribution live;
   for (int i = 0; i < 100; ++i) live.record(1'000'000);
@@ -81,17 +105,63 @@ TEST(Payload, IsRecognisedAndNothingElseIs) {
   }
 }
 
-TEST(Schedule, EvenDistancesAndExactCount) {
-  const Schedule schedule(1000, 7);
+// What `connections` have due in a step, in order.
+std::vector<std::uint64_t> due_in(const Schedule& schedule, std::size_t step,
+                                  std::uint32_t connections) {
   std::vector<std::uint64_t> due;
-  for (std::uint32_t c = 0; c < 7; ++c) {
-    for (std::uint64_t k = 0; schedule.due_ns(c, k) < 1'000'000'000; ++k) {
-      due.push_back(schedule.due_ns(c, k));
-    }
+  for (std::uint32_t c = 0; c < connections; ++c) {
+    for (std::uint64_t k = 0; const auto ns = schedule.due_ns(step, c, k); ++k) due.push_back(*ns);
   }
   std::sort(due.begin(), due.end());
+  return due;
+}
+
+TEST(Schedule, EvenDistancesAndExactCount) {
+  const std::vector<std::uint64_t> due = due_in(Schedule({1000}, 1'000'000'000, 7), 0, 7);
   ASSERT_EQ(due.size(), 1000U);
   for (std::size_t i = 0; i < due.size(); ++i) EXPECT_EQ(due[i], i * 1'000'000);
+}
+
+TEST(Schedule, EachStepHasItsOwn) {
+  const Schedule schedule({1000, 3000, 0.5}, 333'000'000, 7);
+  ASSERT_EQ(schedule.steps(), 3U);
+  EXPECT_EQ(due_in(schedule, 0, 7).size(), 333U);
+  const std::vector<std::uint64_t> due = due_in(schedule, 1, 7);
+  ASSERT_EQ(due.size(), 999U);
+  for (std::size_t i = 0; i < due.size(); ++i) {
+    EXPECT_EQ(due[i], 333'000'000 + i * 1'000'000 / 3) << i;
+  }
+  EXPECT_EQ(due_in(schedule, 2, 7), std::vector<std::uint64_t>{666'000'000});
+}
+
+// A message counts where it was due, whenever its answer comes.
+TEST(StepCounters, ByTheTimeThatAMessageWasDue) {
+  std::vector<Counters> all(3);
+  StepCounters counters(all, 100);
+  EXPECT_EQ(&counters.at(5000), &all[0]);  // before the start
+  counters.start(1000);
+  EXPECT_EQ(&counters.at(1000), &all[0]);
+  EXPECT_EQ(&counters.at(1099), &all[0]);
+  EXPECT_EQ(&counters.at(1100), &all[1]);
+  EXPECT_EQ(&counters.at(1299), &all[2]);
+  EXPECT_EQ(&counters.at(9000), &all[2]);  // after the end
+  EXPECT_EQ(&counters.at(10), &all[0]);
+  EXPECT_EQ(&counters.first(), &all[0]);
+}
+
+TEST(Mark, BetweenTwoIsWhatCameInBetween) {
+  const Mark begin{1'000'000'000, 1'000'000'000, 100, {{5'000'000, 1'000'000}}};
+  const Mark end{3'000'000'000, 3'100'000'000, 500, {{215'000'000, 421'000'000}}};
+  Totals totals;
+  totals.received = 700;  // of messages due in between; some of the answers came later
+  const Result result = between(begin, end, totals);
+  EXPECT_EQ(result.elapsed_s, 2);
+  EXPECT_EQ(result.rate(), 200);
+  EXPECT_EQ(result.totals.received, 700U);
+  ASSERT_EQ(result.threads.size(), 1U);
+  EXPECT_DOUBLE_EQ(result.threads[0].running, 0.1);
+  EXPECT_DOUBLE_EQ(result.threads[0].waiting, 0.2);
+  EXPECT_TRUE(between(begin, {3'000'000'000, 3'000'000'000, 100, {}}, {}).threads.empty());
 }
 
 TEST(Target, Urls) {

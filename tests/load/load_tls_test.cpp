@@ -93,5 +93,33 @@ TEST_F(LoadTls, SaysWhatIsWrong) {
   EXPECT_THAT(missing.err, HasSubstr("missing.pem"));
 }
 
+// Each connection takes the ticket that an earlier one was given: all but the first of each resume.
+TEST_F(LoadTls, SessionsAreResumed) {
+  const std::vector<std::string> options = {"--tls-ca", files.certificate(), "-c", "4", "-t",
+                                            "2",        "--handshakes"};
+  const auto handshakes = [&](const std::string& at, std::vector<std::string> more) {
+    more.insert(more.end(), options.begin(), options.end());
+    const Result result = load(at, more);
+    EXPECT_EQ(result.status, 0) << result.out << result.err;
+    EXPECT_GT(number(result.out, "received"), 8) << result.out;
+    EXPECT_EQ(number(result.out, "tls_handshakes"), number(result.out, "received") + 4);
+    return result.out;
+  };
+  EXPECT_EQ(number(handshakes(url(), {}), "tls_resumed"), 0);
+  const std::string resumed = handshakes(url(), {"--tls-resume"});
+  EXPECT_EQ(number(resumed, "tls_resumed"), number(resumed, "received")) << resumed;
+
+  Child text({EPULSE_LOAD_PATH, url(), "--tls-insecure", "--tls-resume", "-c", "1", "-d", "0.1"});
+  ASSERT_EQ(text.wait(), 0) << text.err();
+  EXPECT_THAT(text.out(), HasSubstr("\ntls          0 of 1 handshakes resumed a session\n"));
+}
+
+TEST_F(LoadTls, OnlyTlsHasSessions) {
+  const ServerChild plain;
+  const Result result = load(plain.url(), {"--tls-resume"});
+  EXPECT_EQ(result.status, 2);
+  EXPECT_THAT(result.err, HasSubstr("--tls-resume wants wss://"));
+}
+
 }  // namespace
 }  // namespace epulse::testing

@@ -170,13 +170,14 @@ TEST(Record, IsWrittenAsItsFormatSays) {
   recording.sample.add({11, 21, 0, 7, 1});
   const TempDir directory;
   const std::string path = directory.file("record");
-  FilePtr file = create_file(path, "a test");
-  write_record(file.get(), {"ws://h/\"", "open", 1, 2}, {&recording});
-  finish_file(std::move(file), path);
+  OutputFile file(path, "a test");
+  write_record(file, {"ws://h/\"", "open", 1, 2, 1'764'060'000}, {&recording});
+  file.finish();
   const std::string text = read_text(path);
   EXPECT_THAT(text, StartsWith(R"({"type":"load_record","schema_version":1,)"
                                R"("clock":"monotonic","boot_id":")"));
-  EXPECT_THAT(text, HasSubstr(R"("url":"ws://h/\"","mode":"open","start_ns":1,"end_ns":2,)"));
+  EXPECT_THAT(text, HasSubstr(R"("url":"ws://h/\"","mode":"open","start_ns":1,"end_ns":2,)"
+                              R"("realtime_offset_ns":1764060000,)"));
   EXPECT_THAT(text, HasSubstr(R"("sample_every":1,"messages":2}
 {"type":"connection","connection":7,"local":"127.0.0.1:5","peer":"127.0.0.1:9"}
 {"m":[7,0,10,20,30]}

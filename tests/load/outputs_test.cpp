@@ -92,6 +92,47 @@ TEST_F(LoadOutputs, TheExitStatusReflectsWhatIsExpected) {
   EXPECT_THAT(status({"--metrics", "127.0.0.1"}), StartsWith("2 epulse-load: cannot offer"));
 }
 
+// tools/bench/plot has tests of its own (tests/bench); this is about what it is given.
+TEST_F(LoadOutputs, TheJsonCanBeDrawn) {
+  const std::string path = directory.file("result.json");
+  Child load(load_command(server.url(), {"-c", "2", "-r", "500,1000", "-d", "0.4", "-j"}));
+  ASSERT_EQ(load.wait(), 0) << load.err();
+  write_text(path, load.out());
+  for (const char* diagram : {"percentiles", "rates"}) {
+    Child plot({EPULSE_PLOT_PATH, diagram, "the load=" + path});
+    ASSERT_EQ(plot.wait(), 0) << plot.err();
+    EXPECT_THAT(plot.out(), StartsWith("<svg "));
+    EXPECT_THAT(plot.out(), HasSubstr(">the load"));
+  }
+}
+
+// In the midst of the load, with threads and without; and with the last line.
+TEST_F(LoadOutputs, WhereThereIsNoRoomTheLoadEndsAndSaysSo) {
+  const auto status = [&](std::vector<std::string> options, const std::string& out) {
+    std::vector<std::string> command = {"/bin/sh", "-c", "exec \"$@\" >" + out, "sh"};
+    options.insert(options.end(), {"-c", "4", "-t", "2", "-r", "4000", "--progress", "0.02"});
+    const std::vector<std::string> load = load_command(server.url(), options);
+    command.insert(command.end(), load.begin(), load.end());
+    Child child(command);
+    const int code = child.wait();
+    return std::to_string(code) + " " + child.err();
+  };
+  const std::string to_file =
+      "2 epulse-load: cannot write all of '/dev/full': No space left on device; is there room on "
+      "the disk?\n";
+  const std::string to_stdout =
+      "2 epulse-load: cannot write the result to stdout: No space left on device; is there room "
+      "where it goes?\n";
+  EXPECT_EQ(status({"-d", "60", "--hdr-log", "/dev/full"}, "/dev/null"), to_file);
+  EXPECT_EQ(status({"-d", "60"}, "/dev/full"), to_stdout);
+  EXPECT_EQ(status({"-d", "60", "--processes", "2"}, "/dev/full"), to_stdout);
+  EXPECT_EQ(status({"-d", "0.1", "--hgrm", "/dev/full"}, "/dev/null"), to_file);
+  EXPECT_EQ(status({"-d", "0.1", "--record", "/dev/full"}, "/dev/null"), to_file);
+  Child last(load_command(server.url(), {"-d", "0.1", "-j", "--hdr-log", "/dev/full"}));
+  EXPECT_EQ(last.wait(), 2);
+  EXPECT_THAT(last.err(), HasSubstr("No space left on device"));
+}
+
 TEST_F(LoadOutputs, MetricsAreServedWhileItRuns) {
   int port = 0;
   {

@@ -10,6 +10,7 @@
 
 #include "tools/load/clock.hpp"
 #include "tools/load/error.hpp"
+#include "tools/load/one_writer.hpp"
 
 namespace epulse::load {
 namespace {
@@ -77,7 +78,7 @@ void Client::receive_tls(std::span<const std::uint8_t> cipher, ClientContext& co
       return fail_opening(ErrorKind::kTls, tls_->error(), context);
     }
     if (tls_->state() == tls::Stream::State::kOpen && state_ == State::kHandshake && key_.empty()) {
-      request_upgrade(context);
+      tls_opened(context);
     }
     if (!plain.empty()) take_plain(plain, context);
     if (failed) return broken_pipe(EPROTO, context);
@@ -120,6 +121,7 @@ void Client::handle(const ws::Event& event, ClientContext& context) {
 // RFC 6455, 5.5.3: not every ping needs its pong. None is added to what a server does not take.
 void Client::answer_ping(std::span<const std::uint8_t> payload, ClientContext& context) {
   if (!unsent_.empty()) return;
+  add_to(context.counters.first().pings);
   write(ws::encode_control(ws::Opcode::kPong, payload, context.random_mask()).view(), context);
 }
 
@@ -207,15 +209,21 @@ void Client::close_and_lose(ws::CloseCode code, ErrorKind kind, ClientContext& c
 }
 
 void Client::lose(ErrorKind kind, ClientContext& context) {
-  context.counters.error(kind);
-  const std::uint64_t missing = subscriber_ ? subscriber_->missing() : in_flight_.size();
-  if (missing != 0) context.counters.error(ErrorKind::kLost, missing);
+  context.counters.at(clock_ns()).error(kind);
+  count_lost(context);
   record_unanswered(context);
   die(context);
 }
 
+void Client::count_lost(ClientContext& context) {
+  if (subscriber_) context.counters.first().error(ErrorKind::kLost, subscriber_->missing());
+  in_flight_.for_each([&](const Awaited& run) {
+    context.counters.at(run.due_ns).error(ErrorKind::kLost, run.count);
+  });
+}
+
 void Client::die(ClientContext& context) {
-  if (counted_) context.counters.connected.fetch_sub(1, std::memory_order_relaxed);
+  if (counted_) context.counters.first().connected.fetch_sub(1, std::memory_order_relaxed);
   counted_ = false;
   if (subscriber_) subscriber_->leave();
   in_flight_.clear();

@@ -20,8 +20,10 @@
 #include "tools/load/options.hpp"
 #include "tools/load/random.hpp"
 #include "tools/load/recording.hpp"
+#include "tools/load/step_counters.hpp"
 #include "tools/load/subscriber.hpp"
 #include "tools/load/target.hpp"
+#include "tools/load/tls_sessions.hpp"
 
 namespace epulse::load {
 
@@ -30,7 +32,7 @@ struct ClientContext {
   const Options& options;
   const Target& target;
   SSL_CTX* tls;  // none: plain connections
-  Counters& counters;
+  StepCounters counters;
   int epoll_fd;
   bool counting = true;             // false from the end on
   std::uint64_t send_until_ns = 0;  // closed loop: answers call for the next messages until then
@@ -45,6 +47,7 @@ struct ClientContext {
   // Of the client being called: leaves in one piece at the end of the call.
   std::vector<std::uint8_t> output{};
   tls::Pipe pipe{};
+  TlsSessions* sessions = nullptr;  // none unless they are to be resumed
   RandomBits random{};
 
   ws::MaskKey random_mask();
@@ -97,6 +100,7 @@ class Client final : private tls::Sink {
  private:
   bool bind_source(const Target& target) const;
   void connected(ClientContext& context);
+  void tls_opened(ClientContext& context);
   void request_upgrade(ClientContext& context);
   void receive(ClientContext& context);
   void receive_tls(std::span<const std::uint8_t> cipher, ClientContext& context);
@@ -116,9 +120,11 @@ class Client final : private tls::Sink {
   void add_messages(std::uint64_t due_ns, std::uint32_t count, ClientContext& context);
   void publish(std::uint64_t due_ns, std::uint32_t count, ClientContext& context);
   void encode(ClientContext& context);
+  static void count_answer(const Awaited& run, ClientContext& context);
   static void count_latency(const Awaited& run, ClientContext& context);
   void record(const Awaited& run, std::uint64_t received_ns, ClientContext& context) const;
   void record_unanswered(ClientContext& context);
+  void count_lost(ClientContext& context);
   void answer_ping(std::span<const std::uint8_t> payload, ClientContext& context);
   static void write(std::span<const std::uint8_t> bytes, ClientContext& context);
   void take(std::span<const std::uint8_t> output) override;  // ciphertext

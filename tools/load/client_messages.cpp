@@ -28,9 +28,8 @@ bool Client::take_answers(std::span<std::uint8_t>& input, ClientContext& context
 }
 
 void Client::answered(std::uint32_t count, ClientContext& context) {
-  add_to(context.counters.received, count);
   in_flight_.take(count, [&](const Awaited& run) {
-    count_latency(run, context);
+    count_answer(run, context);
     record(run, context.now_ns, context);
     next_answer_ += run.count;
   });
@@ -47,13 +46,15 @@ void Client::send_next(std::uint32_t count, ClientContext& context) {
 
 void Client::check_answer(const ws::Event& event, ClientContext& context) {
   if (!context.counting) return;
-  if (in_flight_.empty()) return context.counters.error(ErrorKind::kUninvited);
+  if (in_flight_.empty()) {
+    return context.counters.at(context.now_ns).error(ErrorKind::kUninvited);
+  }
   const bool right = event.opcode == ws::Opcode::kBinary &&
                      event.payload.size() == context.options.sizes.bytes(index_, next_answer_) &&
                      is_payload(event.payload, index_, next_answer_, context.options.compression);
   if (right) return answered(1, context);
-  context.counters.error(ErrorKind::kWrongEcho);
-  in_flight_.take(1, [](const Awaited&) {});
+  in_flight_.take(
+      1, [&](const Awaited& run) { context.counters.at(run.due_ns).error(ErrorKind::kWrongEcho); });
   ++next_answer_;
   send_next(1, context);
 }
@@ -62,23 +63,32 @@ void Client::take_delivery(const ws::Event& event, ClientContext& context) {
   if (!context.counting) return;
   const std::uint32_t bytes = context.options.sizes.max();  // All have that.
   if (event.opcode != ws::Opcode::kBinary || event.payload.size() != bytes) {
-    return context.counters.error(ErrorKind::kWrongEcho);
+    return context.counters.first().error(ErrorKind::kWrongEcho);
   }
-  subscriber_->take(event.payload, context.now_ns, context.options.compression, context.counters);
+  subscriber_->take(event.payload, context.now_ns, context.options.compression,
+                    context.counters.first());
 }
 
 void Client::abandon_answers(ClientContext& context) {
   context.now_ns = clock_ns();
-  if (publication_ != nullptr) publication_->abandon(context.now_ns, context.counters);
-  in_flight_.for_each([&](const Awaited& run) { count_latency(run, context); });
+  if (publication_ != nullptr) publication_->abandon(context.now_ns, context.counters.first());
+  in_flight_.for_each([&](const Awaited& run) {
+    count_latency(run, context);
+    context.counters.at(run.due_ns).error(ErrorKind::kTimeout, run.count);
+  });
   record_unanswered(context);
-  if (!in_flight_.empty()) context.counters.error(ErrorKind::kTimeout, in_flight_.size());
   in_flight_.clear();
+}
+
+void Client::count_answer(const Awaited& run, ClientContext& context) {
+  add_to(context.counters.at(run.due_ns).received, run.count);
+  count_latency(run, context);
 }
 
 void Client::count_latency(const Awaited& run, ClientContext& context) {
   const std::uint64_t now = context.now_ns;
-  context.counters.latency.record(now > run.due_ns ? now - run.due_ns : 0, run.count);
+  context.counters.at(run.due_ns)
+      .latency.record(now > run.due_ns ? now - run.due_ns : 0, run.count);
 }
 
 // The messages of a run from the next that is to be answered on.
@@ -110,8 +120,9 @@ void Client::add_messages(std::uint64_t due_ns, std::uint32_t count, ClientConte
       context.max_in_flight - std::min(context.max_in_flight, in_flight_.size());
   const auto taken = static_cast<std::uint32_t>(
       unsent_.size() > context.max_unsent_bytes ? 0 : std::min<std::size_t>(count, room));
-  if (taken < count) context.counters.error(ErrorKind::kTimeout, count - taken);
-  add_to(context.counters.sent, taken);
+  Counters& counters = context.counters.at(due_ns);
+  if (taken < count) counters.error(ErrorKind::kTimeout, count - taken);
+  add_to(counters.sent, taken);
   if (publication_ != nullptr) return publish(due_ns, taken, context);
   in_flight_.add({due_ns, context.recording != nullptr ? clock_ns() : 0, taken});
   const std::uint64_t first = next_sequence_;

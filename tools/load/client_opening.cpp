@@ -71,7 +71,16 @@ void Client::connected(ClientContext& context) {
   if (context.tls == nullptr) return request_upgrade(context);
   tls_.emplace(*context.tls, tls::Stream::Role::kClient, context.pipe);
   expect_server(tls_->ssl(), context.options, context.target);
+  if (context.sessions != nullptr) context.sessions->use(tls_->ssl());
   tls_->start(*this);
+}
+
+void Client::tls_opened(ClientContext& context) {
+  add_to(context.counters.first().tls_handshakes);
+  if (context.sessions != nullptr && context.sessions->resumed(tls_->ssl())) {
+    add_to(context.counters.first().tls_resumed);
+  }
+  request_upgrade(context);
 }
 
 void Client::request_upgrade(ClientContext& context) {
@@ -115,12 +124,12 @@ ws::ResponseHead Client::check_opening(const ClientContext& context) const {
 void Client::opened(const std::optional<ws::DeflateTerms>& deflate, ClientContext& context) {
   state_ = State::kOpen;
   counted_ = true;
-  add_to(context.counters.connected);
-  add_to(context.counters.opened);
+  add_to(context.counters.first().connected);
+  add_to(context.counters.first().opened);
   if (context.recording != nullptr) context.recording->opened(index_, fd_);
   if (subscriber_) subscriber_->join();
   if (!deflate) return;
-  add_to(context.counters.compressed);
+  add_to(context.counters.first().compressed);
   sender_ = ws::DeflateSender(context.compression, ws::client_side(*deflate));
   parser_.expect_deflate(context.compression.inflaters(), ws::server_side(*deflate));
 }
@@ -128,8 +137,7 @@ void Client::opened(const std::optional<ws::DeflateTerms>& deflate, ClientContex
 void Client::opened_again(ClientContext& context) {
   if (in_flight_.empty()) return die(context);  // The end came first.
   state_ = State::kOpen;
-  add_to(context.counters.received);
-  in_flight_.take(1, [&](const Awaited& handshake) { count_latency(handshake, context); });
+  in_flight_.take(1, [&](const Awaited& handshake) { count_answer(handshake, context); });
   if (context.now_ns < context.send_until_ns) return reopen(context);
   die(context);
 }
@@ -139,12 +147,12 @@ void Client::reopen(ClientContext& context) {
   ::close(fd_);
   tls_.reset();
   in_flight_.add({clock_ns(), 0});
-  add_to(context.counters.sent);
+  add_to(context.counters.first().sent);
   connect(context);
 }
 
 void Client::fail_opening(ErrorKind kind, std::string_view why, ClientContext& context) {
-  context.counters.error(kind);
+  context.counters.at(clock_ns()).error(kind);
   context.first_failure->tell(opening_failure(kind, context.target, why));
   die(context);
 }

@@ -39,9 +39,12 @@ using ErrorCounts = std::array<std::uint64_t, kErrorNames.size()>;
 struct Counters {
   std::atomic<std::uint64_t> sent{0};
   std::atomic<std::uint64_t> received{0};
-  std::atomic<std::uint64_t> connected{0};   // open now
-  std::atomic<std::uint64_t> opened{0};      // opened ever
-  std::atomic<std::uint64_t> compressed{0};  // of these, with permessage-deflate
+  std::atomic<std::uint64_t> connected{0};       // open now
+  std::atomic<std::uint64_t> opened{0};          // opened ever
+  std::atomic<std::uint64_t> compressed{0};      // of these, with permessage-deflate
+  std::atomic<std::uint64_t> pings{0};           // of the server, answered
+  std::atomic<std::uint64_t> tls_handshakes{0};  // done
+  std::atomic<std::uint64_t> tls_resumed{0};     // of these, of an earlier session
   // What came out of order had been taken for lost, and still is here: so no count ever goes down
   // while another thread reads. Totals makes it good.
   std::array<std::atomic<std::uint64_t>, kErrorNames.size()> errors{};

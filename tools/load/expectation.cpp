@@ -93,6 +93,10 @@ std::optional<Expectation> parse_expectation(std::string_view text) {
   return result;
 }
 
+bool Expectation::bounds_latency() const {
+  return is_duration(name) && (relation == Relation::kLess || relation == Relation::kAtMost);
+}
+
 double Expectation::measured(const Result& result) const {
   const Totals& totals = result.totals;
   if (const std::optional<double> share = percentile_of(name)) {

@@ -17,6 +17,8 @@ struct Expectation {
   Relation relation = Relation::kEqual;
   double bound = 0;  // durations in ns
 
+  // Whether it is of a latency that is to be short.
+  bool bounds_latency() const;
   // What the result has under that name.
   double measured(const Result& result) const;
   bool met(const Result& result) const;

@@ -32,17 +32,21 @@ timespec to_timespec(std::uint64_t ns) {
 }  // namespace
 
 LoadThread::LoadThread(std::uint32_t index, const Options& options, const Target& target,
-                       SSL_CTX* tls, Course& course, Counters& counters, Broadcast* broadcast)
+                       SSL_CTX* tls, Course& course, std::span<Counters> counters,
+                       Broadcast* broadcast)
     : options_(options),
       course_(course),
-      schedule_(options.open_loop() ? options.rate : 1, options.senders()),
-      counters_(counters),
-      context_{options, target, tls, counters, epoll_create1(EPOLL_CLOEXEC)} {
+      schedule_(options.rates, options.step_ns(), options.senders()),
+      counters_(counters.front()),
+      context_{options, target, tls, {counters, options.step_ns()}, epoll_create1(EPOLL_CLOEXEC)} {
   context_.first_failure = &course.first_failure;
   if (!options.record_file.empty()) {
     MessageSample sample(options.record_every, kRecordedOfAll / options.all_threads());
     recording_.emplace(Recording{std::move(sample), {}});
     context_.recording = &*recording_;
+  }
+  if (options.tls_resume) {
+    context_.sessions = &sessions_.emplace(options.connections / options.all_threads() + 1);
   }
   if (context_.epoll_fd < 0) {
     fail("cannot create an epoll instance: {}; raise ulimit -n", errno_text(errno));
@@ -66,11 +70,7 @@ void LoadThread::run() {
   open_all();
   course_.opened.fetch_add(1);
   wait_start();
-  if (options_.open_loop()) {
-    send_open_loop();
-  } else {
-    options_.broadcast ? send_broadcast() : send_closed_loop();
-  }
+  send();
   collect_answers();
   course_.finished.fetch_add(1);
   close_all();
@@ -124,26 +124,52 @@ void LoadThread::wait_start() {
   while (course_.start_ns.load() == 0 && !stopped()) poll(kNsPerMs);
   start_ns_ = course_.start_ns.load();
   if (start_ns_ == 0) start_ns_ = clock_ns();  // Stopped before the start.
-  end_ns_ = start_ns_ + static_cast<std::uint64_t>(options_.duration_s * 1e9);
+  end_ns_ = start_ns_ + options_.length_ns();
+  context_.counters.start(start_ns_);
 }
 
 // Sending.
 
+void LoadThread::send() {
+  if (options_.idle) return hold();
+  if (options_.open_loop()) return send_open_loop();
+  options_.broadcast ? send_broadcast() : send_closed_loop();
+}
+
+// Until the end: what the connections do by themselves.
+void LoadThread::hold() {
+  for (std::uint64_t now = clock_ns(); now < end_ns_ && !stopped() && anyone_open();
+       now = clock_ns()) {
+    poll(std::min(end_ns_ - now, kLookAroundNs));
+  }
+}
+
+// The first message of this thread that is not sent yet; nothing when all are.
+std::optional<LoadThread::Due> LoadThread::next_due() {
+  if (senders_.empty()) return std::nullopt;
+  for (; step_ < schedule_.steps(); ++step_, next_message_ = 0) {
+    Client& client = *senders_[next_message_ % senders_.size()];
+    const std::optional<std::uint64_t> due =
+        schedule_.due_ns(step_, client.index(), next_message_ / senders_.size());
+    if (due) return Due{start_ns_ + *due, &client};
+  }
+  return std::nullopt;
+}
+
 // Sends what is due; answers when the next message is.
 std::uint64_t LoadThread::send_due(std::uint64_t now) {
-  if (senders_.empty()) return end_ns_;
   for (int sends = 0;; ++sends) {
-    Client& client = *senders_[next_message_ % senders_.size()];
-    const std::uint64_t due =
-        start_ns_ + schedule_.due_ns(client.index(), next_message_ / senders_.size());
-    if (due > now || due >= end_ns_ || sends == kSendsPerTurn) return due;
+    const std::optional<Due> due = next_due();
+    if (!due) return end_ns_;
+    if (due->ns > now || sends == kSendsPerTurn) return due->ns;
     ++next_message_;
-    if (client.state() != Client::State::kOpen) {
-      counters_.error(ErrorKind::kUnsent);
+    Counters& counters = context_.counters.at(due->ns);
+    if (due->client->state() != Client::State::kOpen) {
+      counters.error(ErrorKind::kUnsent);
       continue;
     }
-    counters_.lag.record(clock_ns() - due);
-    client.send_messages(due, 1, context_);
+    counters.lag.record(clock_ns() - due->ns);
+    due->client->send_messages(due->ns, 1, context_);
   }
 }
 
@@ -166,13 +192,8 @@ void LoadThread::send_open_loop() {
 
 // Nobody is connected any more: what is still due is part of the result all the same.
 void LoadThread::give_up_schedule() {
-  if (senders_.empty()) return;
-  for (;; ++next_message_) {
-    const Client& client = *senders_[next_message_ % senders_.size()];
-    const std::uint64_t due =
-        start_ns_ + schedule_.due_ns(client.index(), next_message_ / senders_.size());
-    if (due >= end_ns_) return;
-    counters_.error(ErrorKind::kUnsent);
+  for (std::optional<Due> due = next_due(); due; ++next_message_, due = next_due()) {
+    context_.counters.at(due->ns).error(ErrorKind::kUnsent);
   }
 }
 
@@ -186,10 +207,7 @@ void LoadThread::send_closed_loop() {
       client->send_messages(clock_ns(), options_.at_once(), context_);
     }
   }
-  for (std::uint64_t now = clock_ns(); now < end_ns_ && !stopped() && anyone_open();
-       now = clock_ns()) {
-    poll(std::min(end_ns_ - now, kLookAroundNs));
-  }
+  hold();
   context_.send_until_ns = 0;
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "tools/load/broadcast.hpp"
@@ -17,10 +18,10 @@ namespace epulse::load {
 // A share of the connections and the loop that serves them.
 class LoadThread {
  public:
-  // Takes the connections whose number modulo all threads is `index`. `broadcast`: none in other
-  // modes.
+  // Takes the connections whose number modulo all threads is `index`. `counters`: one for each step
+  // of the rate. `broadcast`: none in other modes.
   LoadThread(std::uint32_t index, const Options& options, const Target& target, SSL_CTX* tls,
-             Course& course, Counters& counters, Broadcast* broadcast);
+             Course& course, std::span<Counters> counters, Broadcast* broadcast);
   LoadThread(const LoadThread&) = delete;
   LoadThread& operator=(const LoadThread&) = delete;
   ~LoadThread();
@@ -34,13 +35,20 @@ class LoadThread {
   void open_all();
   std::size_t count_opening() const;
   void wait_start();
+  void send();
   void send_open_loop();
   void give_up_schedule();
   void send_closed_loop();
   void send_broadcast();
+  void hold();
   std::uint64_t window_poll_ns() const;
   void collect_answers();
   void close_all();
+  struct Due {
+    std::uint64_t ns;
+    Client* client;
+  };
+  std::optional<Due> next_due();
   std::uint64_t send_due(std::uint64_t now);
   bool anyone_open() const;
   std::size_t in_flight() const;
@@ -51,14 +59,16 @@ class LoadThread {
   const Options& options_;
   Course& course_;
   Schedule schedule_;
-  Counters& counters_;
+  Counters& counters_;  // of no step
   std::optional<Recording> recording_;
+  std::optional<TlsSessions> sessions_;
   ClientContext context_;
   std::vector<std::unique_ptr<Client>> clients_;
   std::vector<Client*> senders_;  // of these
   std::uint64_t start_ns_ = 0;
   std::uint64_t end_ns_ = 0;
-  std::uint64_t next_message_ = 0;  // open loop: of this thread
+  std::size_t step_ = 0;            // open loop
+  std::uint64_t next_message_ = 0;  // of this thread, in that step
   bool coarse_timeouts_ = false;    // no epoll_pwait2 here
 };
 

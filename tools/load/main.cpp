@@ -14,7 +14,9 @@
 #include "tools/load/metrics_endpoint.hpp"
 #include "tools/load/options.hpp"
 #include "tools/load/outputs.hpp"
+#include "tools/load/ramp.hpp"
 #include "tools/load/run.hpp"
+#include "tools/load/step_report.hpp"
 #include "tools/load/target.hpp"
 #include "tools/load/tls.hpp"
 
@@ -67,6 +69,10 @@ void raise_file_limit(const Options& options) {
 // Says what was expected and is not so. Errors nobody said anything about are not expected.
 int judge(const Options& options, const Result& result) {
   bool good = true;
+  if (result.ramp && !result.ramp->held) {
+    good = false;
+    fmt::print(stderr, "epulse-load: not met: {}\n", ramp_text(options, *result.ramp));
+  }
   bool errors_named = false;
   for (const Expectation& expectation : options.expectations) {
     errors_named = errors_named || expectation.name == "errors";
@@ -95,6 +101,11 @@ int load(const Options& options) {
   Outputs outputs(options);
   Surroundings surroundings{signals.fd(), outputs, metrics ? &*metrics : nullptr};
 
+  if (options.ramp) {
+    const std::optional<Result> result = ramp(options, target, tls.get(), surroundings);
+    if (result) outputs.finish(*result, {});
+    return result ? judge(options, *result) : kSetUpStatus;
+  }
   Run run(options, target, tls.get(), surroundings);
   const std::optional<Result> result = run.execute();
   if (!result) return kSetUpStatus;

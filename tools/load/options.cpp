@@ -5,8 +5,10 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <numeric>
 
 #include "common/manual_page.hpp"
+#include "tools/load/rate_options.hpp"
 #include "tools/load/stamp.hpp"
 
 namespace epulse::load {
@@ -20,11 +22,14 @@ constexpr const char* kAbout =
     "With --rate, messages leave on a fixed timetable and their latency counts from the moment\n"
     "they were due, so a server that stalls cannot hide it. Without, each connection sends its\n"
     "next message when the answer to the last has come.\n"
+    "With --ramp, it looks for the highest rate at which they stay as short as you want; with\n"
+    "--idle, connections are held and nothing is sent.\n"
     "With --broadcast, it is a topic to which all that is sent comes back on every connection:\n"
     "order, loss and repetition are told by number, latency is that of each delivery.\n"
     "tcp:// instead of ws:// loads a server that echoes whatever it receives: the same bytes,\n"
     "without WebSocket.\n"
-    "Exit status: 0 all is well, 1 errors or an --expect that is not met, 2 no load at all.";
+    "Exit status: 0 all is well, 1 errors or an --expect that is not met, 2 no load at all,\n"
+    "or no room for its results.";
 
 // Throws CLI::ParseError.
 void check_broadcast(const Options& options) {
@@ -76,30 +81,46 @@ void add_load(CLI::App& app, Options& options) {
   CLI::Option* ca = app.add_option("--tls-ca", options.tls_ca_file,
                                    "Certificates to trust, a PEM file, instead of the system's");
   app.add_flag("--tls-insecure", options.tls_insecure, "Take any certificate")->excludes(ca);
+  app.add_flag("--tls-resume", options.tls_resume,
+               "Connections resume the TLS session of an earlier one, where the server gave a "
+               "ticket");
 }
 
 // What is sent when.
 void add_modes(CLI::App& app, Options& options) {
-  CLI::Option* rate =
-      app.add_option("-r,--rate", options.rate, "Messages per second over all connections")
-          ->check(CLI::Range(0.001, 1e9));
-  rate->default_str("as fast as answers come");
+  CLI::Option* rate = app.get_option("--rate");
+  CLI::Option* ramp = app.get_option("--ramp");
   CLI::Option* pipeline =
       app.add_option("--pipeline", options.pipeline,
                      "Messages that a connection sends in one piece; the next follow when all are "
                      "answered")
           ->check(CLI::Range(1, 65536))
-          ->excludes(rate);
+          ->excludes(rate)
+          ->excludes(ramp);
   CLI::Option* handshakes =
       app.add_flag("--handshakes", options.handshakes,
                    "Each connection opens, closes and opens again; no messages")
           ->excludes(rate)
+          ->excludes(ramp)
           ->excludes(pipeline);
   CLI::Option* broadcast =
       app.add_flag("--broadcast", options.broadcast,
                    "All connections subscribe to the topic that the URL names, some publish")
           ->excludes(handshakes)
           ->excludes(pipeline);
+  CLI::Option* idle = app.add_flag("--idle", options.idle,
+                                   "The connections are held and pings answered; nothing is sent")
+                          ->excludes(rate)
+                          ->excludes(ramp)
+                          ->excludes(pipeline)
+                          ->excludes(handshakes)
+                          ->excludes(broadcast);
+  app.add_option("--memory-of", options.memory_of,
+                 "A process, the server: what a connection costs it, from before the first to when "
+                 "all are open")
+      ->check(CLI::Range(1, 1 << 22))  // PID_MAX_LIMIT of the kernel
+      ->excludes(ramp)
+      ->default_str("none");
   app.add_option(
          "--publishers", options.publishers,
          "Of the connections, so many publish; 0: another process does, which begins when all "
@@ -112,8 +133,10 @@ void add_modes(CLI::App& app, Options& options) {
          "a publisher that some subscriber does not have yet")
       ->check(CLI::Range(1, 65536))
       ->excludes(rate)
+      ->excludes(ramp)
       ->excludes(pipeline)
-      ->excludes(handshakes);
+      ->excludes(handshakes)
+      ->excludes(idle);
 }
 
 void add_outputs(CLI::App& app, Options& options) {
@@ -142,7 +165,7 @@ void add_outputs(CLI::App& app, Options& options) {
   CLI::Option* record = app.add_option("--record", options.record_file,
                                        "Write each message's times to a file, for epulse report "
                                        "--join");
-  for (const char* other : {"--broadcast", "--handshakes"}) {
+  for (const char* other : {"--broadcast", "--handshakes", "--idle"}) {
     record->excludes(app.get_option(other));
   }
   record->excludes(app.get_option("--processes"));
@@ -151,9 +174,17 @@ void add_outputs(CLI::App& app, Options& options) {
       ->needs(record);
   app.add_option("--metrics", options.metrics_address,
                  "Answer GET /metrics for Prometheus on ADDRESS:PORT while it runs");
+  // Of many short loads there is no such thing.
+  for (const char* other : {"--progress", "--hgrm", "--hdr-log", "--record"}) {
+    app.get_option("--ramp")->excludes(app.get_option(other));
+  }
 }
 
 }  // namespace
+
+double Options::mean_rate() const {
+  return std::accumulate(rates.begin(), rates.end(), 0.0) / static_cast<double>(steps());
+}
 
 ParsedOptions parse_options(int argc, char** argv) {
   Options options;
@@ -161,6 +192,8 @@ ParsedOptions parse_options(int argc, char** argv) {
   app.name("epulse-load");
   app.option_defaults()->always_capture_default();
   add_load(app, options);
+  RateOptions rates;
+  rates.add(app, options);
   add_modes(app, options);
   add_outputs(app, options);
   app.set_version_flag("--version", "epulse-load " EPULSE_VERSION);
@@ -170,11 +203,14 @@ ParsedOptions parse_options(int argc, char** argv) {
                           .command = {},
                           .exit_statuses = {{0, "All is well."},
                                             {1, "Errors, or an --expect that is not met."},
-                                            {2, "No load at all: wrong usage, or no connection."}},
+                                            {2,
+                                             "No load at all: wrong usage, or no connection; or "
+                                             "no room for its results."}},
                           .see_also = {"epulse 1", "epulse-report 1", "epulse-ws 1"}});
   try {
     app.parse(argc, argv);
     check_broadcast(options);
+    rates.finish(app, options);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return {std::nullopt, app.exit(error)};
     fmt::print(stderr, "epulse-load: {}; see epulse-load --help\n", error.what());

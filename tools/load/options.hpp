@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -8,6 +10,7 @@
 
 #include "tools/load/expectation.hpp"
 #include "tools/load/message_sizes.hpp"
+#include "tools/load/rate_search.hpp"
 
 namespace epulse::load {
 
@@ -15,10 +18,14 @@ struct Options {
   std::string url = "ws://127.0.0.1:9001/";
   std::uint32_t connections = 100;
   MessageSizes sizes;
-  double duration_s = 10;
-  double rate = 0;               // messages per second; 0: closed loop
+  double duration_s = 10;           // of a ramp: each probe's
+  std::vector<double> rates;        // messages per second, one after the other; none: closed loop
+  std::optional<Expectation> ramp;  // looks for the highest rate that meets it
+  SearchBounds ramp_bounds;
   std::uint32_t pipeline = 1;    // closed loop: messages that leave together
   bool handshakes = false;       // opens connections instead of sending messages
+  bool idle = false;             // holds connections without a message of ours
+  pid_t memory_of = 0;           // the process that they cost memory; 0: none
   bool broadcast = false;        // all connections subscribe, the first ones publish
   std::uint32_t publishers = 1;  // broadcast: at most the connections; 0: others publish
   std::uint32_t window = 1;      // closed loop: messages in flight for each sender
@@ -37,8 +44,17 @@ struct Options {
   bool compression = false;     // offers permessage-deflate
   std::string tls_ca_file;      // trusted instead of the system's; empty: those
   bool tls_insecure = false;    // whoever the server is
+  bool tls_resume = false;      // connections resume the session of an earlier one
 
-  bool open_loop() const { return rate > 0; }
+  bool open_loop() const { return !rates.empty(); }
+  // Stretches of the same length, each with a rate.
+  std::size_t steps() const { return open_loop() ? rates.size() : 1; }
+  std::uint64_t step_ns() const {
+    return static_cast<std::uint64_t>(duration_s * 1e9 / static_cast<double>(steps()));
+  }
+  std::uint64_t length_ns() const { return steps() * step_ns(); }
+  // Messages per second, over all steps; 0: closed loop.
+  double mean_rate() const;
   // Between intervals; 0: none are wanted.
   double interval_s() const { return progress_s == 0 && !hdr_log_file.empty() ? 1 : progress_s; }
   // Closed loop: messages of a connection that leave together at the start.

@@ -1,25 +1,18 @@
 #include "tools/load/outputs.hpp"
 
-#include <fmt/format.h>
-
 #include <chrono>
-#include <cstdio>
+#include <string>
 
-#include "tools/load/clock.hpp"
 #include "tools/load/hdr_format.hpp"
+#include "tools/load/record_file.hpp"
 #include "tools/load/report.hpp"
+#include "tools/load/step_report.hpp"
 
 namespace epulse::load {
 namespace {
 
-FilePtr create_if_named(const std::string& path, const std::string& purpose) {
-  return path.empty() ? nullptr : create_file(path, purpose);
-}
-
-// One piece, so that who reads a pipe gets it at once.
-void say(const std::string& text) {
-  fmt::print("{}", text);
-  std::fflush(stdout);
+std::optional<OutputFile> create_if_named(const std::string& path, const std::string& purpose) {
+  return path.empty() ? std::nullopt : std::optional<OutputFile>(std::in_place, path, purpose);
 }
 
 }  // namespace
@@ -34,13 +27,13 @@ void Outputs::begin() {
   if (!hdr_log_) return;
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   const double now_s = std::chrono::duration<double>(now).count();
-  fmt::print(hdr_log_.get(), "{}", hdr_log_head("epulse-load " EPULSE_VERSION, now_s));
+  hdr_log_->write(hdr_log_head("epulse-load " EPULSE_VERSION, now_s));
 }
 
 void Outputs::log(const Interval& interval) {
   if (!hdr_log_ || interval.latency.total() == 0) return;
   const double from_s = interval.end_s - interval.length_s;
-  fmt::print(hdr_log_.get(), "{}", hdr_log_line(from_s, interval.length_s, interval.latency));
+  hdr_log_->write(hdr_log_line(from_s, interval.length_s, interval.latency));
 }
 
 void Outputs::interval(const Interval& interval) {
@@ -54,20 +47,24 @@ void Outputs::remainder(const Interval& interval) {
   log(interval);
 }
 
+void Outputs::probe(const Result& result) {
+  if (!options_.json) say("probe        " + step_text(result) + '\n');
+}
+
 void Outputs::finish(const Result& result, const std::vector<Recording*>& recordings) {
   say(options_.json ? summary_json(options_, result) : summary_text(options_, result));
-  if (hdr_log_) finish_file(std::move(hdr_log_), options_.hdr_log_file);
+  if (hdr_log_) hdr_log_->finish();
   if (percentiles_) {
-    fmt::print(percentiles_.get(), "{}", hdr_percentiles(result.totals.latency));
-    finish_file(std::move(percentiles_), options_.percentiles_file);
+    percentiles_->write(hdr_percentiles(result.totals.latency));
+    percentiles_->finish();
   }
   if (record_) {
     const auto length_ns = static_cast<std::uint64_t>(result.elapsed_s * 1e9);
-    write_record(record_.get(),
+    write_record(*record_,
                  {options_.url, std::string(mode_name(options_)), result.start_ns,
-                  result.start_ns + length_ns},
+                  result.start_ns + length_ns, result.realtime_offset_ns},
                  recordings);
-    finish_file(std::move(record_), options_.record_file);
+    record_->finish();
   }
 }
 

@@ -1,10 +1,10 @@
 #pragma once
 
-#include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "tools/load/options.hpp"
-#include "tools/load/record_file.hpp"
+#include "tools/load/output_file.hpp"
 #include "tools/load/recording.hpp"
 #include "tools/load/result.hpp"
 
@@ -21,15 +21,17 @@ class Outputs {
   void interval(const Interval& interval);
   // What came after the last one.
   void remainder(const Interval& interval);
+  // One rate of a ramp.
+  void probe(const Result& result);
   void finish(const Result& result, const std::vector<Recording*>& recordings);
 
  private:
   void log(const Interval& interval);
 
   const Options& options_;
-  FilePtr hdr_log_;
-  FilePtr percentiles_;
-  FilePtr record_;
+  std::optional<OutputFile> hdr_log_;
+  std::optional<OutputFile> percentiles_;
+  std::optional<OutputFile> record_;
 };
 
 }  // namespace epulse::load

@@ -6,17 +6,28 @@
 
 #include "common/json_line.hpp"
 #include "tools/load/duration_text.hpp"
+#include "tools/load/percentiles.hpp"
+#include "tools/load/step_report.hpp"
 
 namespace epulse::load {
 namespace {
 
-double us(std::uint64_t ns) {
-  return static_cast<double>(ns) / 1e3;
+// Of several rates, how long each lasts.
+std::string each_text(const Options& options) {
+  if (options.steps() == 1) return {};
+  return fmt::format(" for {} each", duration_text(options.step_ns()));
 }
 
 std::string pace_text(const Options& options) {
+  if (options.ramp) {
+    return fmt::format(
+        "ramp, an open loop of {:g} s for each rate; below, the highest that held, or else the "
+        "last",
+        options.duration_s);
+  }
   if (options.open_loop()) {
-    return fmt::format("open loop, {:g} msg/s due, latency from the due time", options.rate);
+    return fmt::format("open loop, {:g} msg/s due{}, latency from the due time",
+                       fmt::join(options.rates, ", "), each_text(options));
   }
   const std::uint32_t count = options.at_once();
   return fmt::format("closed loop, {} in flight per {}",
@@ -25,12 +36,17 @@ std::string pace_text(const Options& options) {
 }
 
 std::string mode_text(const Options& options) {
+  if (options.idle) return "idle, connections are held and pings answered";
   if (options.handshakes) return "handshakes, from connect to the server's answer; no messages";
   return (options.broadcast ? "broadcast, " : "") + pace_text(options);
 }
 
 std::string traffic_text(const Options& options, const Result& result) {
   const Totals& totals = result.totals;
+  if (options.idle) {
+    return fmt::format("held         {} for {:.2f} s; {} pings answered\n", result.connected_at_end,
+                       result.elapsed_s, totals.pings);
+  }
   if (options.broadcast) {
     return fmt::format("messages     {} published, {} delivered in {:.2f} s: {:.0f} deliveries/s\n",
                        totals.sent, totals.received, result.elapsed_s, result.rate());
@@ -38,23 +54,6 @@ std::string traffic_text(const Options& options, const Result& result) {
   return fmt::format("{:13}{} sent, {} received in {:.2f} s: {:.0f} {}/s\n",
                      options.handshakes ? "handshakes" : "messages", totals.sent, totals.received,
                      result.elapsed_s, result.rate(), options.handshakes ? "handshakes" : "msg");
-}
-
-// "  closed 2  lost 5", of kinds that there are.
-std::string kinds_text(const ErrorCounts& errors) {
-  std::string out;
-  for (std::size_t kind = 0; kind < kErrorNames.size(); ++kind) {
-    if (errors[kind] != 0) out += fmt::format("  {} {}", kErrorNames[kind], errors[kind]);
-  }
-  return out;
-}
-
-void add_kinds(JsonLine& line, std::string_view name, const ErrorCounts& errors) {
-  line.key(name).begin_object();
-  for (std::size_t kind = 0; kind < kErrorNames.size(); ++kind) {
-    line.member(kErrorNames[kind], errors[kind]);
-  }
-  line.end_object();
 }
 
 // The generator's own share.
@@ -76,9 +75,40 @@ void add_generator(JsonLine& line, const Result& result) {
     line.begin_object().member("cpu_share", thread.running);
     line.member("wait_share", thread.waiting).end_object();
   }
-  line.end_array().key("unsound").begin_array();
-  for (const std::string& reason : unsound_reasons(result)) line.value(reason);
   line.end_array();
+  add_unsound(line, result);
+}
+
+void add_percentiles(JsonLine& line, const Distribution& latency) {
+  line.key("percentiles").begin_array();
+  for (const Percentile& point : percentile_curve(latency)) {
+    line.begin_object().member("share", point.share).member("us", us(point.ns)).end_object();
+  }
+  line.end_array();
+}
+
+std::string_view name_of(ProcessMemory::Measure measure) {
+  return measure == ProcessMemory::Measure::kPss ? "pss" : "rss";
+}
+
+std::string memory_text(const MemoryCost& memory) {
+  return fmt::format(
+      "memory       {:.0f} bytes per connection ({}, process {}: {} KiB before, {} KiB with {})\n",
+      memory.per_connection(),
+      memory.measure == ProcessMemory::Measure::kPss ? "Pss" : "Rss; its Pss may not be read",
+      memory.pid, memory.before_bytes / 1024, memory.open_bytes / 1024, memory.connections);
+}
+
+void add_memory(JsonLine& line, const std::optional<MemoryCost>& memory) {
+  line.key("memory");
+  if (!memory) {
+    line.value(std::monostate());
+    return;
+  }
+  line.begin_object().member("pid", memory->pid).member("measure", name_of(memory->measure));
+  line.member("before_bytes", memory->before_bytes).member("open_bytes", memory->open_bytes);
+  line.member("connections", memory->connections);
+  line.member("bytes_per_connection", memory->per_connection()).end_object();
 }
 
 void add_expectations(JsonLine& line, const Options& options, const Result& result) {
@@ -94,7 +124,9 @@ void add_expectations(JsonLine& line, const Options& options, const Result& resu
 }  // namespace
 
 std::string_view mode_name(const Options& options) {
+  if (options.ramp) return "ramp";
   if (options.broadcast) return "broadcast";
+  if (options.idle) return "idle";
   if (options.open_loop()) return "open";
   return options.handshakes ? "handshakes" : "closed";
 }
@@ -128,8 +160,8 @@ std::string summary_text(const Options& options, const Result& result) {
   std::string out;
   auto append = std::back_inserter(out);
   fmt::format_to(append, "mode         {}\n", mode_text(options));
-  fmt::format_to(append, "connections  {} of {} opened, {} bytes per message\n", totals.opened,
-                 options.connections, options.sizes.text());
+  fmt::format_to(append, "connections  {} of {} opened{}\n", totals.opened, options.connections,
+                 options.idle ? "" : fmt::format(", {} bytes per message", options.sizes.text()));
   if (options.broadcast) {
     fmt::format_to(append, "publishers   {} of the connections\n", options.publishers);
   }
@@ -137,11 +169,23 @@ std::string summary_text(const Options& options, const Result& result) {
     fmt::format_to(append, "compression  permessage-deflate on {} of {} connections\n",
                    totals.compressed, totals.opened);
   }
+  if (options.tls_resume) {
+    fmt::format_to(append, "tls          {} of {} handshakes resumed a session\n",
+                   totals.tls_resumed, totals.tls_handshakes);
+  }
   out += traffic_text(options, result);
-  fmt::format_to(append, "latency      p50 {}  p90 {}  p99 {}  p99.9 {}  max {}\n",
-                 duration_text(latency.quantile_ns(0.5)), duration_text(latency.quantile_ns(0.9)),
-                 duration_text(latency.quantile_ns(0.99)),
-                 duration_text(latency.quantile_ns(0.999)), duration_text(latency.max_ns));
+  if (result.memory) out += memory_text(*result.memory);
+  if (!options.idle) {
+    fmt::format_to(append, "latency      p50 {}  p90 {}  p99 {}  p99.9 {}  max {}\n",
+                   duration_text(latency.quantile_ns(0.5)), duration_text(latency.quantile_ns(0.9)),
+                   duration_text(latency.quantile_ns(0.99)),
+                   duration_text(latency.quantile_ns(0.999)), duration_text(latency.max_ns));
+  }
+  if (result.ramp) out += "ramp         " + ramp_text(options, *result.ramp) + '\n';
+  // Probes were told as they came.
+  for (const Result& step : result.steps) {
+    if (!result.ramp) out += "step         " + step_text(step) + '\n';
+  }
   fmt::format_to(append, "errors       {}{}\n", totals.error_total(), kinds_text(totals.errors));
   out += generator_text(result);
   for (const std::string& reason : unsound_reasons(result)) {
@@ -160,20 +204,32 @@ std::string summary_json(const Options& options, const Result& result) {
   line.member("mode", mode_name(options)).member("processes", options.processes);
   line.member("connections", options.connections);
   line.member("opened", totals.opened).member("compressed", totals.compressed);
+  line.member("tls_handshakes", totals.tls_handshakes).member("tls_resumed", totals.tls_resumed);
   line.member("pipeline", options.pipeline);
   line.member("publishers", options.broadcast ? options.publishers : 0);
   line.member("window", options.window).member("size_bytes", options.sizes.mean());
   line.member("sizes", options.sizes.text());
-  line.member("elapsed_s", result.elapsed_s).member("rate_due", options.rate);
+  line.member("connected_at_end", result.connected_at_end).member("pings", totals.pings);
+  add_memory(line, result.memory);
+  line.member("elapsed_s", result.elapsed_s).member("rate_due", result.rate_due);
   line.member("sent", totals.sent).member("received", totals.received);
   line.member("rate", result.rate()).member("p50_us", us(latency.quantile_ns(0.5)));
   line.member("p90_us", us(latency.quantile_ns(0.9)))
       .member("p99_us", us(latency.quantile_ns(0.99)));
   line.member("p999_us", us(latency.quantile_ns(0.999))).member("max_us", us(latency.max_ns));
   line.member("mean_us", latency.mean_ns() / 1e3);
+  add_percentiles(line, latency);
   add_generator(line, result);
   line.member("errors_total", totals.error_total());
   add_kinds(line, "errors", totals.errors);
+  line.key("steps").begin_array();
+  for (const Result& step : result.steps) {
+    line.begin_object();
+    add_step(line, step);
+    line.end_object();
+  }
+  line.end_array();
+  add_ramp(line, options, result.ramp);
   add_expectations(line, options, result);
   return line.finish();
 }

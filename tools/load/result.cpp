@@ -27,6 +27,9 @@ void Totals::add(const Counters& counters) {
   connected += counters.connected.load(std::memory_order_relaxed);
   opened += counters.opened.load(std::memory_order_relaxed);
   compressed += counters.compressed.load(std::memory_order_relaxed);
+  pings += counters.pings.load(std::memory_order_relaxed);
+  tls_handshakes += counters.tls_handshakes.load(std::memory_order_relaxed);
+  tls_resumed += counters.tls_resumed.load(std::memory_order_relaxed);
   for (std::size_t kind = 0; kind < errors.size(); ++kind) {
     const std::uint64_t count = counters.errors[kind].load(std::memory_order_relaxed);
     errors[kind] += count;
@@ -43,6 +46,12 @@ std::uint64_t Totals::error_total() const {
 
 std::uint64_t Interval::error_total() const {
   return sum_of(errors);
+}
+
+double MemoryCost::per_connection() const {
+  if (connections == 0) return 0;
+  return (static_cast<double>(open_bytes) - static_cast<double>(before_bytes)) /
+         static_cast<double>(connections);
 }
 
 ThreadUse Result::busiest() const {

@@ -7,6 +7,8 @@
 
 #include "tools/load/counters.hpp"
 #include "tools/load/distribution.hpp"
+#include "tools/load/process_memory.hpp"
+#include "tools/load/rate_search.hpp"
 #include "tools/load/thread_use.hpp"
 
 namespace epulse::load {
@@ -18,7 +20,10 @@ struct Totals {
   std::uint64_t received_in_time = 0;  // of these, before the end: what the rate is made of
   std::uint64_t connected = 0;
   std::uint64_t opened = 0;
-  std::uint64_t compressed = 0;  // of these, with permessage-deflate
+  std::uint64_t compressed = 0;      // of these, with permessage-deflate
+  std::uint64_t pings = 0;           // of the server, answered
+  std::uint64_t tls_handshakes = 0;  // done
+  std::uint64_t tls_resumed = 0;     // of these, of an earlier session
   ErrorCounts errors{};
   Distribution latency;
   Distribution lag;
@@ -38,13 +43,42 @@ struct Interval {
   std::uint64_t error_total() const;
 };
 
+// The memory of the process that --memory-of names.
+struct MemoryCost {
+  pid_t pid = 0;
+  ProcessMemory::Measure measure = ProcessMemory::Measure::kPss;
+  std::uint64_t before_bytes = 0;  // the first connection
+  std::uint64_t open_bytes = 0;    // when all are
+  std::uint64_t connections = 0;   // that made the difference
+
+  // Of each; negative when it has less than before.
+  double per_connection() const;
+};
+
+// What a ramp found.
+struct RampEnd {
+  std::optional<double> held;      // the highest rate that held; nothing: none did
+  std::optional<double> not_held;  // the lowest that did not; nothing: all held
+  bool generator_bound = false;    // that it did not may be the generator's fault
+  bool stopped = false;            // by the user, before it was done
+};
+
 // What came of a run.
 struct Result {
   Totals totals;
   double elapsed_s = 0;
-  std::uint64_t start_ns = 0;      // by CLOCK_MONOTONIC
-  std::vector<ThreadUse> threads;  // empty: not known here
-  std::uint64_t peak_bytes = 0;    // memory of the generator
+  std::uint64_t start_ns = 0;           // by CLOCK_MONOTONIC
+  double rate_due = 0;                  // messages per second; 0: as answers come
+  std::vector<ThreadUse> threads;       // empty: not known here
+  std::uint64_t peak_bytes = 0;         // memory of the generator
+  std::int64_t realtime_offset_ns = 0;  // at the start: CLOCK_REALTIME less CLOCK_MONOTONIC
+
+  // Of several rates, each that has begun; of a ramp, all its probes; otherwise none.
+  std::vector<Result> steps{};
+  std::optional<Verdict> verdict{};  // of a probe
+  std::optional<RampEnd> ramp{};     // of a ramp
+  std::optional<MemoryCost> memory{};
+  std::uint64_t connected_at_end = 0;
 
   double rate() const { return per_second(totals.received_in_time); }
   double per_second(std::uint64_t count) const {

@@ -9,6 +9,8 @@
 #include <cstdlib>
 #include <exception>
 #include <functional>
+#include <span>
+#include <utility>
 
 #include "tools/load/clock.hpp"
 #include "tools/load/error.hpp"
@@ -37,17 +39,26 @@ Run::Run(const Options& options, const Target& target, SSL_CTX* tls, Surrounding
       target_(target),
       tls_(tls),
       surroundings_(surroundings),
-      counters_(options.all_threads()) {
+      counters_(options.all_threads() * options.steps()) {
+  if (options.memory_of != 0) server_.emplace(options.memory_of);
   if (options.broadcast) broadcast_.emplace(options);
   if (options.processes == 1) make_loads(0);
+}
+
+// After an error the threads still run.
+Run::~Run() {
+  course_[0].stop.store(true);
+  course_[0].reported.store(true);
+  join_threads();
 }
 
 // Those of one process: their descriptors are its own.
 void Run::make_loads(std::uint32_t first) {
   Broadcast* broadcast = broadcast_ ? &*broadcast_ : nullptr;
   for (std::uint32_t k = first; k < first + options_.threads; ++k) {
-    loads_.push_back(std::make_unique<LoadThread>(k, options_, target_, tls_, course_[0],
-                                                  counters_[k], broadcast));
+    const std::span<Counters> counters(&counters_[k * options_.steps()], options_.steps());
+    loads_.push_back(
+        std::make_unique<LoadThread>(k, options_, target_, tls_, course_[0], counters, broadcast));
   }
 }
 
@@ -57,6 +68,7 @@ void Run::run_loads() {
 
 void Run::join_threads() {
   for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
 }
 
 void Run::start() {
@@ -73,6 +85,7 @@ void Run::start() {
 
 std::optional<Result> Run::execute() {
   Course& course = course_[0];
+  if (server_) memory_ = MemoryCost{server_->pid(), server_->measure(), server_->bytes()};
   start();
   while (course.opened.load() < options_.all_threads()) wait(kLookAroundNs);
   if (totals().opened == 0 && !course.stop.load()) {
@@ -81,17 +94,26 @@ std::optional<Result> Run::execute() {
     fmt::print(stderr, "epulse-load: {}\n", course.first_failure.text());
     return std::nullopt;
   }
-  times_at_start_ = thread_times();
+  if (memory_) {
+    memory_->open_bytes = server_->bytes();
+    memory_->connections = totals().connected;
+  }
+  const std::int64_t offset_ns = realtime_offset_ns();
   start_ns_ = clock_ns();
+  mark(start_ns_);
   course.start_ns.store(start_ns_);
   surroundings_.outputs.begin();
   watch();
+  const std::uint64_t connected = totals().connected;
   join();
   surroundings_.outputs.remainder(take_interval(clock_ns()));
-  const std::uint64_t peak_bytes = peak_memory_bytes() + course.peak_bytes.load();
-  Result result{totals(), 0, start_ns_, uses_, peak_bytes};
-  result.totals.received_in_time = received_in_time_;
-  result.elapsed_s = static_cast<double>(stop_ns_ - start_ns_) / 1e9;
+  Result result = between(marks_.front(), marks_.back(), totals());
+  result.peak_bytes = peak_memory_bytes() + course.peak_bytes.load();
+  result.realtime_offset_ns = offset_ns;
+  result.rate_due = options_.mean_rate();
+  result.steps = step_results();
+  result.memory = memory_;
+  result.connected_at_end = connected;
   return result;
 }
 
@@ -118,34 +140,67 @@ void Run::join() {
 
 void Run::watch() {
   Course& course = course_[0];
-  const auto step = static_cast<std::uint64_t>(options_.interval_s() * 1e9);
-  const std::uint64_t end = start_ns_ + static_cast<std::uint64_t>(options_.duration_s * 1e9);
-  std::uint64_t next = start_ns_ + step;
+  const auto interval = static_cast<std::uint64_t>(options_.interval_s() * 1e9);
+  const std::uint64_t end = start_ns_ + options_.length_ns();
+  std::uint64_t next_interval = start_ns_ + interval;
+  std::uint64_t next_step = start_ns_ + options_.step_ns();
   interval_start_ns_ = start_ns_;
   std::uint64_t now = clock_ns();
   while (now < end && !course.stop.load() && course.finished.load() < options_.all_threads()) {
-    std::uint64_t until = std::min(end, now + kLookAroundNs);
-    if (step != 0) until = std::min(until, next);
+    std::uint64_t until = std::min({end, next_step, now + kLookAroundNs});
+    if (interval != 0) until = std::min(until, next_interval);
     wait(until > now ? until - now : 0);
     now = clock_ns();
-    if (step != 0 && now >= next) {
+    for (; now >= next_step && next_step < end; next_step += options_.step_ns()) mark(now);
+    if (interval != 0 && now >= next_interval) {
       surroundings_.outputs.interval(take_interval(now));
-      next += step;
+      next_interval += interval;
     }
   }
-  stop_ns_ = std::min(now, end);
-  received_in_time_ = totals().received;
-  uses_ = thread_uses();
+  const std::uint64_t stop = std::min(now, end);
+  mark(stop);
   // The last, cut short by the end, unless there is next to nothing in it.
-  if (step != 0 && stop_ns_ > interval_start_ns_ + step / 10) {
-    surroundings_.outputs.interval(take_interval(stop_ns_));
+  if (interval != 0 && stop > interval_start_ns_ + interval / 10) {
+    surroundings_.outputs.interval(take_interval(stop));
   }
+}
+
+// How far it is; `ns`: when, for all that is said of it.
+void Run::mark(std::uint64_t ns) {
+  marks_.push_back({ns, clock_ns(), received(), thread_times()});
+}
+
+std::uint64_t Run::received() const {
+  std::uint64_t sum = 0;
+  for (const Counters& counters : counters_) sum += counters.received.load();
+  return sum;
 }
 
 Totals Run::totals() const {
   Totals sum;
   for (const Counters& counters : counters_) sum.add(counters);
   return sum;
+}
+
+Totals Run::totals(std::size_t step) const {
+  Totals sum;
+  for (std::size_t k = step; k < counters_.size(); k += options_.steps()) sum.add(counters_[k]);
+  return sum;
+}
+
+std::vector<Result> Run::step_results() const {
+  std::vector<Result> results;
+  if (options_.steps() == 1) return results;
+  const std::size_t last = marks_.size() - 1;
+  for (std::size_t step = 0; step < options_.steps(); ++step) {
+    const Mark& begin = marks_[std::min(step, last)];
+    const Mark& end = marks_[std::min(step + 1, last)];
+    Result result = between(begin, end, totals(step));
+    result.rate_due = options_.rates[step];
+    // One that never began may have messages that nobody was there to send.
+    if (step < last || result.totals.error_total() != 0) results.push_back(std::move(result));
+  }
+  return results;
 }
 
 // What came since the last one was taken.
@@ -174,25 +229,12 @@ Interval Run::take_interval(std::uint64_t now) {
 // By thread; empty unless the kernel tells it of all.
 std::vector<SchedulerTimes> Run::thread_times() const {
   std::vector<SchedulerTimes> times;
-  for (const Counters& counters : counters_) {
-    const std::optional<SchedulerTimes> time = scheduler_times(counters.thread.load());
+  for (std::size_t k = 0; k < counters_.size(); k += options_.steps()) {
+    const std::optional<SchedulerTimes> time = scheduler_times(counters_[k].thread.load());
     if (!time) return {};
     times.push_back(*time);
   }
   return times;
-}
-
-std::vector<ThreadUse> Run::thread_uses() const {
-  const std::vector<SchedulerTimes> now = thread_times();
-  const auto elapsed_ns = static_cast<double>(clock_ns() - start_ns_);
-  std::vector<ThreadUse> uses;
-  if (times_at_start_.size() != now.size()) return uses;
-  for (std::size_t k = 0; k < now.size(); ++k) {
-    const SchedulerTimes& before = times_at_start_[k];
-    uses.push_back({static_cast<double>(now[k].running_ns - before.running_ns) / elapsed_ns,
-                    static_cast<double>(now[k].waiting_ns - before.waiting_ns) / elapsed_ns});
-  }
-  return uses;
 }
 
 std::vector<Recording*> Run::recordings() {

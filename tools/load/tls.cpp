@@ -5,6 +5,7 @@
 #include <array>
 
 #include "tools/load/error.hpp"
+#include "tools/load/tls_sessions.hpp"
 
 namespace epulse::load {
 namespace {
@@ -23,6 +24,10 @@ void trust(SSL_CTX& context, const std::string& ca_file) {
 }  // namespace
 
 TlsContext make_tls_context(const Options& options, const Target& target) {
+  if (!target.tls && options.tls_resume) {
+    fail("cannot resume TLS sessions on '{}': it has no TLS; --tls-resume wants wss://",
+         options.url);
+  }
   if (!target.tls) return nullptr;
   TlsContext context(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
   check(context != nullptr);
@@ -31,6 +36,7 @@ TlsContext make_tls_context(const Options& options, const Target& target) {
   check(SSL_CTX_set_alpn_protos(context.get(), kHttp11.data(), kHttp11.size()) == 0);
   SSL_CTX_set_mode(context.get(), SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
+  if (options.tls_resume) TlsSessions::allow(*context);
   if (options.tls_insecure) return context;
   SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
   trust(*context, options.tls_ca_file);
