@@ -2,8 +2,8 @@
 
 #include <dirent.h>
 #include <linux/sock_diag.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -39,20 +39,29 @@ bool links_to_socket(int dir_fd, const char* name) {
          std::string_view(link.data(), static_cast<size_t>(size)).starts_with("socket:[");
 }
 
-bool is_established_tcp(int socket) {
+constexpr uint8_t kTcpEstablished = 1;  // net/tcp_states.h, which <linux/tcp.h> leaves out
+
+// nullopt unless it is an established TCP connection.
+std::optional<tcp_info> connection_info(int socket) {
   int protocol = 0;
   socklen_t size = sizeof protocol;
   if (getsockopt(socket, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) < 0 ||
       protocol != IPPROTO_TCP) {
-    return false;
+    return std::nullopt;
   }
   tcp_info info{};
   size = sizeof info;
-  return getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
-         info.tcpi_state == TCP_ESTABLISHED;
+  if (getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 ||
+      info.tcpi_state != kTcpEstablished) {
+    return std::nullopt;
+  }
+  return info;
 }
 
+// nullopt unless it is an established TCP connection.
 std::optional<model::SocketSample> sample(int socket, int fd) {
+  const auto info = connection_info(socket);
+  if (!info) return std::nullopt;
   std::array<uint32_t, SK_MEMINFO_VARS> memory{};
   socklen_t size = sizeof memory;
   if (getsockopt(socket, SOL_SOCKET, SO_MEMINFO, memory.data(), &size) < 0) return std::nullopt;
@@ -66,6 +75,9 @@ std::optional<model::SocketSample> sample(int socket, int fd) {
   sample.wmem_queued_bytes = memory[SK_MEMINFO_WMEM_QUEUED];
   sample.sndbuf_bytes = memory[SK_MEMINFO_SNDBUF];
   sample.drops = memory[SK_MEMINFO_DROPS];
+  sample.received_bytes = info->tcpi_bytes_received;
+  sample.acked_bytes = info->tcpi_bytes_acked;
+  sample.segment_bytes = info->tcpi_advmss;
   sample.buffer_lock = buffer_lock(socket);
   return sample;
 }
@@ -86,12 +98,26 @@ SocketSamples sample_sockets(pid_t pid, size_t max) {
     const auto fd = number(entry->d_name);
     if (!fd || !links_to_socket(dirfd(dir.get()), entry->d_name)) continue;
     const UniqueFd socket = take_descriptor(process, pid, *fd);
-    if (!socket || !is_established_tcp(socket.get())) continue;
+    if (!socket) continue;
+    const auto taken = sample(socket.get(), *fd);
+    if (!taken) continue;
     if (samples.sockets.size() == max) {
       samples.truncated = true;
       break;
     }
-    if (auto taken = sample(socket.get(), *fd)) samples.sockets.push_back(*taken);
+    samples.sockets.push_back(*taken);
+  }
+  return samples;
+}
+
+std::vector<model::SocketSample> sample_sockets(pid_t pid, std::span<const int> fds) {
+  std::vector<model::SocketSample> samples;
+  const UniqueFd process = open_process(pid);
+  if (!process) return samples;
+  for (const int fd : fds) {
+    const UniqueFd socket = take_descriptor(process, pid, fd);
+    if (!socket) continue;
+    if (const auto taken = sample(socket.get(), fd)) samples.push_back(*taken);
   }
   return samples;
 }

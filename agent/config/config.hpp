@@ -119,6 +119,8 @@ struct SocketBufferTuner {
   uint64_t sockets_max = 1024;
   uint64_t interval_s = 5;
   uint64_t cooldown_s = 30;
+  uint64_t verify_s = 5;
+  double improvement_min = 0.1;
 
   bool operator==(const SocketBufferTuner&) const = default;
 };

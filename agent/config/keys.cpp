@@ -268,6 +268,14 @@ std::vector<Key> fixed_keys() {
        IntegerKey{field<&Config::socket_buffers, &SocketBufferTuner::interval_s>, 1, 3600}},
       {"tuner.socket_buffers", "cooldown_s", "Least time between two changes of one buffer.",
        IntegerKey{field<&Config::socket_buffers, &SocketBufferTuner::cooldown_s>, 1, 86400}},
+      {"tuner.socket_buffers", "verify_s",
+       "How long buffers are looked at closely before a change, and after it, to keep or undo it.",
+       IntegerKey{field<&Config::socket_buffers, &SocketBufferTuner::verify_s>, 1, 3600}},
+      {"tuner.socket_buffers", "improvement_min",
+       "A change is kept only if the buffers are full in this share fewer of the looks, or as "
+       "much\n"
+       "more goes through them.",
+       ShareKey{field<&Config::socket_buffers, &SocketBufferTuner::improvement_min>, 0.01, 0.99}},
 
       {"tuner.server_buffers", "enabled",
        "Enlarge the batch of epoll_wait of an epulse-ws that has a --control-socket, where it "

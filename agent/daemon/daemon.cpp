@@ -27,6 +27,8 @@ config::Mode effective_mode(config::Mode mode, const TargetSampler& sampler) {
 
 // Late wake-ups come by the thousand when they come; one line in this time sums them up.
 constexpr uint64_t kExceptionsLogNs = 10'000'000'000;
+// Of up to 64 connections at once.
+constexpr uint64_t kLookMs = 100;
 
 int open_target(pid_t pid) {
   const auto fd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
@@ -51,8 +53,9 @@ Daemon::Daemon(const Options& options)
       target_pidfd_(open_target(options.pid)) {
   uv_loop_init(&loop_);
   uv_timer_init(&loop_, &timer_);
+  uv_timer_init(&loop_, &looks_);
   uv_timer_init(&loop_, &watchdog_);
-  timer_.data = this;
+  timer_.data = looks_.data = this;
   start_signal(interrupt_, SIGINT);
   start_signal(terminate_, SIGTERM);
   start_signal(quit_, SIGQUIT);
@@ -182,7 +185,8 @@ int Daemon::run() {
     while (reload_wanted_ && stopped_for_.empty()) guarded([this] { reload(); });
   }
   sd_notify(0, "STOPPING=1");
-  uv_timer_stop(&timer_);  // what is restored must not be changed again while the loop runs on
+  uv_timer_stop(&timer_);
+  uv_timer_stop(&looks_);  // what is restored must not be changed again while the loop runs on
   // First what we owe to the target, then what we owe to those who watch it.
   const bool restored = tuning_.restore();
   if (socket_) socket_->close();
@@ -283,6 +287,23 @@ void Daemon::tick() {
   alarms_->interval(sample);
   tuning_.step(sample, now_ns);
   last_sched_ = sample.sched;
+  look_closely();
+}
+
+// Between the ticks, while some connections are watched.
+void Daemon::look_closely() {
+  const bool wanted = tuning_.wants_looks() && stopped_for_.empty();
+  if (!wanted) {
+    uv_timer_stop(&looks_);
+  } else if (uv_is_active(reinterpret_cast<uv_handle_t*>(&looks_)) == 0) {
+    uv_timer_start(
+        &looks_,
+        [](uv_timer_t* handle) {
+          Daemon& daemon = self(handle);
+          daemon.guarded([&daemon] { daemon.tuning_.look(kernel::monotonic_ns()); });
+        },
+        kLookMs, kLookMs);
+  }
 }
 
 void Daemon::log_exceptions(const TargetSample& sample, uint64_t now_ns) {
@@ -311,6 +332,7 @@ void Daemon::stop(const char* why) {
   }
   uv_stop(&loop_);
   uv_timer_stop(&timer_);
+  uv_timer_stop(&looks_);
   uv_poll_stop(&target_ended_);  // it stays readable
 }
 

@@ -49,6 +49,7 @@ class Daemon {
   void log_start() const;
   void guarded(const std::function<void()>& step);
   void tick();
+  void look_closely();
   void log_exceptions(const TargetSample& sample, uint64_t now_ns);
   void log_overhead();
   void hang_up();
@@ -77,6 +78,7 @@ class Daemon {
 
   uv_loop_t loop_{};
   uv_timer_t timer_{};
+  uv_timer_t looks_{};
   uv_timer_t watchdog_{};
   uv_signal_t interrupt_{};
   uv_signal_t terminate_{};

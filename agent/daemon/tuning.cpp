@@ -30,7 +30,9 @@ tuners::SocketBufferLimits socket_limits(const config::SocketBufferTuner& config
           .floor_bytes = config.floor_bytes,
           .rcvbuf_max_bytes = config.rcvbuf_max_bytes,
           .sndbuf_max_bytes = config.sndbuf_max_bytes,
-          .cooldown_ns = config.cooldown_s * kSecond};
+          .cooldown_ns = config.cooldown_s * kSecond,
+          .verify_ns = config.verify_s * kSecond,
+          .improvement_min = config.improvement_min};
 }
 
 tuners::ServerBatchLimits batch_limits(const config::ServerBufferTuner& config) {
@@ -85,13 +87,14 @@ void Tuning::open_journal() {
 void Tuning::step(const TargetSample& sample, uint64_t now_ns) {
   if (mode_ == config::Mode::kObserve) return;
   for (const tuners::Proposal& cause : causes_.step(sample, now_ns)) log_.diagnosed(cause);
-  if (config_.affinity.enabled && !batch_change_) tune_affinity(sample, now_ns);
-  if (config_.server_buffers.enabled && !affinity_change_) tune_batch(sample, now_ns);
-  // Not while another change is judged, which these would disturb.
-  if (config_.socket_buffers.enabled && !is_verifying() && now_ns >= next_sockets_ns_) {
-    next_sockets_ns_ = now_ns + config_.socket_buffers.interval_s * kSecond;
-    tune_sockets(now_ns);
+  // None while the change of another is judged, which it would disturb.
+  const bool sockets_free = socket_changes_.empty();
+  if (config_.affinity.enabled && !batch_change_ && sockets_free) tune_affinity(sample, now_ns);
+  if (config_.server_buffers.enabled && !affinity_change_ && sockets_free) {
+    tune_batch(sample, now_ns);
   }
+  if (affinity_change_ || batch_change_) sockets_.abandon();
+  if (config_.socket_buffers.enabled && !affinity_change_ && !batch_change_) tune_sockets(now_ns);
 }
 
 void Tuning::tune_affinity(const TargetSample& sample, uint64_t now_ns) {
@@ -192,27 +195,75 @@ void Tuning::undo_change(std::optional<uint64_t>& change, std::string_view tuner
 void Tuning::undo_unjudged() {
   undo_change(affinity_change_, "affinity");
   undo_change(batch_change_, "server buffers");
+  undo_socket_changes();
 }
 
 void Tuning::tune_sockets(uint64_t now_ns) {
-  const auto process = kernel::thread_stat(pid_, pid_);
-  if (!process) return;
-  try {
-    const actuate::SocketSamples samples =
-        actuate::sample_sockets(pid_, config_.socket_buffers.sockets_max);
-    for (const auto& proposal : sockets_.step(samples.sockets, now_ns)) {
-      const actuate::SocketBuffer change{.pid = pid_,
-                                         .start_ticks = process->start_ticks,
-                                         .fd = proposal.sample.fd,
-                                         .inode = proposal.sample.inode,
-                                         .side = proposal.side,
-                                         .old_bytes = proposal.from_bytes,
-                                         .old_lock = proposal.sample.buffer_lock,
-                                         .new_bytes = proposal.to_bytes};
-      carry_out(proposal, change);
+  if (!sockets_.is_watching() && now_ns >= next_sockets_ns_) {
+    next_sockets_ns_ = now_ns + config_.socket_buffers.interval_s * kSecond;
+    try {
+      sockets_.survey(actuate::sample_sockets(pid_, config_.socket_buffers.sockets_max).sockets,
+                      now_ns);
+    } catch (const Error& error) {
+      spdlog::error("socket buffers: {}", error.what());
     }
+  }
+  const auto decision = sockets_.decide(now_ns);
+  if (const auto* proposals = std::get_if<tuners::SocketBufferTuner::Proposals>(&decision)) {
+    propose_sockets(*proposals, now_ns);
+  } else if (const auto* verdict = std::get_if<tuners::SocketBufferVerdict>(&decision)) {
+    if (socket_changes_.empty()) return;  // undone by request meanwhile
+    if (verdict->keep) {
+      log_.kept("socket buffers", verdict->evidence);
+      socket_changes_.clear();
+    } else {
+      log_.undoing("socket buffers", verdict->evidence);
+      undo_socket_changes();
+    }
+  }
+}
+
+void Tuning::look(uint64_t now_ns) {
+  const std::vector<int> fds = sockets_.watched();
+  if (fds.empty()) return;
+  try {
+    sockets_.look(actuate::sample_sockets(pid_, fds), now_ns);
   } catch (const Error& error) {
     spdlog::error("socket buffers: {}", error.what());
+    // Nothing to judge by: what is in force is undone.
+    undo_socket_changes();
+    sockets_.abandon();
+  }
+}
+
+void Tuning::propose_sockets(const tuners::SocketBufferTuner::Proposals& proposals,
+                             uint64_t now_ns) {
+  const auto process = kernel::thread_stat(pid_, pid_);
+  if (!process) return;
+  tuners::SocketBufferTuner::Proposals made;
+  for (const tuners::SocketBufferProposal& proposal : proposals) {
+    const actuate::SocketBuffer change{.pid = pid_,
+                                       .start_ticks = process->start_ticks,
+                                       .fd = proposal.sample.fd,
+                                       .inode = proposal.sample.inode,
+                                       .side = proposal.side,
+                                       .old_bytes = proposal.from_bytes,
+                                       .old_lock = proposal.sample.buffer_lock,
+                                       .new_bytes = proposal.to_bytes};
+    const auto seq = carry_out(proposal, change);
+    if (!seq) continue;
+    socket_changes_.push_back(*seq);
+    made.push_back(proposal);
+  }
+  sockets_.applied(made, now_ns);
+}
+
+// The latest first, as the journal wants it.
+void Tuning::undo_socket_changes() {
+  while (!socket_changes_.empty()) {
+    std::optional<uint64_t> change = socket_changes_.back();
+    socket_changes_.pop_back();
+    undo_change(change, "socket buffers");
   }
 }
 
@@ -231,6 +282,8 @@ std::vector<actuate::Outcome> Tuning::undo_and_stand_down() {
   if (mode_ == config::Mode::kApply) mode_ = config::Mode::kAdvise;
   affinity_change_.reset();
   batch_change_.reset();
+  socket_changes_.clear();
+  sockets_.abandon();
   if (!actuator_) return {};
   std::vector<actuate::Outcome> outcomes = actuator_->undo_all();
   log_.undone(outcomes);
@@ -269,7 +322,9 @@ std::vector<std::string> Tuning::why_no_advice(const model::SchedInterval& sched
                   why_no_affinity_advice(sched, kernel::usable_cpus(pid_), config_.affinity));
   }
   why.push_back(
-      config_.socket_buffers.enabled
+      !socket_changes_.empty() ? "socket buffers: the last change is being verified"
+      : sockets_.is_watching() ? "socket buffers: some that were full are looked at closely"
+      : config_.socket_buffers.enabled
           ? fmt::format("socket buffers: no buffer has been {:.0f} % full three times in a row",
                         config_.socket_buffers.pressure_share * 100)
           : "socket buffers: tuner.socket_buffers.enabled is false");

@@ -71,7 +71,8 @@ class AffinityTuner {
   struct Delay {
     std::optional<double> wakeup_ns_p99;
     std::optional<model::Histogram> wakeup_ns;
-    double delay_ns_mean = 0;
+    double delay_ns_mean = 0;  // per time slice
+    uint64_t timeslices = 0;
   };
 
   struct Memory {
@@ -110,10 +111,11 @@ class AffinityTuner {
   Decision verify(const model::SchedInterval& interval, uint64_t now_ns);
   Decision judge(uint64_t now_ns);
   Decision judge_medians(uint64_t now_ns);
+  bool is_patient(uint64_t now_ns) const;
   Decision conclude(AffinityVerdict::Kind kind, std::string evidence, uint64_t now_ns);
   void back_off(Memory& memory, uint64_t now_ns) const;
 
-  static Delay delay_of(const model::ThreadSched& thread);
+  static Delay delay_of(const model::ThreadSched& thread, double seconds);
 
   AffinityLimits limits_;
   model::CpuTopology topology_;

@@ -115,6 +115,29 @@ TEST_F(ServerBatchTunerTest, KeepsWhatHelpedAndUndoesWhatDidNot) {
   EXPECT_NE(undone->evidence.find("ready to delivered: p99"), std::string::npos);
 }
 
+// Nothing to compare with: watched for longer, then undone, in so many words.
+TEST_F(ServerBatchTunerTest, WithoutTrafficOrDetailItIsUndone) {
+  for (const bool blind : {true, false}) {
+    for (int i = 0; i < 100 && !after(1, {}); ++i) {
+    }
+    tuner_.applied(seconds_ * kSecond);
+    const uint64_t changed = seconds_;
+    std::optional<ServerBatchVerdict> found;
+    while (!found && seconds_ < changed + 60) {
+      model::EpollSnapshot silent = interval({});
+      if (blind) silent.detailed_ns = 0;
+      silent.workers.clear();
+      const auto decision = tuner_.step(silent, ++seconds_ * kSecond);
+      if (const auto* const verdict = std::get_if<ServerBatchVerdict>(&decision)) found = *verdict;
+    }
+    ASSERT_TRUE(found);
+    EXPECT_FALSE(found->keep);
+    EXPECT_EQ(seconds_ - changed, 20U) << "four times its time";
+    EXPECT_NE(found->evidence.find("there was no traffic since"), std::string::npos)
+        << found->evidence;
+  }
+}
+
 // The first interval after the change works off what had piled up.
 TEST_F(ServerBatchTunerTest, TheBacklogOfBeforeDoesNotCount) {
   ASSERT_TRUE(after(3, {}));

@@ -273,6 +273,17 @@ TEST_F(SocketBufferTest, SampleShowsWhatIsQueued) {
   EXPECT_EQ(sample.rcvbuf_bytes, buffer_bytes(inner_, BufferSide::kReceive));
   EXPECT_EQ(sample.sndbuf_bytes, buffer_bytes(inner_, BufferSide::kSend));
   EXPECT_EQ(sample.buffer_lock, buffer_lock(inner_));
+  EXPECT_EQ(sample.received_bytes, bytes.size());
+}
+
+TEST_F(SocketBufferTest, ACloserLookIsAtTheseDescriptorsAlone) {
+  ASSERT_EQ(send(inner_, "abc", 3, 0), 3);
+  const int closed = connection_.inner.get() + 100;
+  const std::vector<int> fds = {inner_, closed, STDERR_FILENO};
+  ASSERT_TRUE(eventually([&] {
+    const auto all = sample_sockets(child_.pid(), fds);
+    return all.size() == 1 && all[0].fd == inner_ && all[0].acked_bytes >= 3;
+  }));
 }
 
 TEST_F(SocketBufferTest, AProcessThatEndedHasNoSockets) {

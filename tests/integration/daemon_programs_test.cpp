@@ -9,6 +9,8 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "agent/actuate/remote_socket.hpp"
+#include "agent/actuate/socket_sampler.hpp"
 #include "common/line_client.hpp"
 #include "tests/integration/scene.hpp"
 
@@ -169,6 +171,90 @@ TEST(Daemon, KilledItLeavesTheBatchToUndoAndAnAdministratorsToHim) {
     EXPECT_EQ(undo.wait(), 0) << undo.out() << undo.err();
     EXPECT_TRUE(scene.has_batch(administrator ? 77 : 2)) << undo.out() << undo.err();
   }
+}
+
+// epulse-ws whose connections have receive buffers that no segment fits into, as a server that sets
+// SO_RCVBUF may have them; of clients that send large messages.
+class SmallReceiveBuffers {
+ public:
+  SmallReceiveBuffers() : server_({EPULSE_WS, "--listen", "127.0.0.1:0", "--workers", "1"}) {
+    std::ofstream(config()) << "[agent]\ninterval_ms = 200\nstate_dir = \""
+                            << directory_.file("state")
+                            << "\"\n[tuner.affinity]\nenabled = false\n[tuner.server_buffers]\n"
+                            << "enabled = false\n[tuner.socket_buffers]\nenabled = true\n"
+                            << "interval_s = 1\ncooldown_s = 1\nverify_s = 1\n";
+  }
+
+  bool start() {
+    std::smatch match;
+    std::string line;
+    const std::regex listening("listening on (127\\.0\\.0\\.1:[0-9]+)");
+    const auto listens = [&] {
+      line = server_.out();
+      return std::regex_search(line, match, listening);
+    };
+    if (!eventually(listens)) return false;
+    load_ = std::make_unique<Program>(
+        std::vector<std::string>{EPULSE_LOAD, "ws://" + match[1].str() + "/", "-c", "8", "-s",
+                                 "65536", "-d", "100", "--progress", "0"});
+    return eventually([&] { return sizes().size() == 8; }) && (shrink(), true);
+  }
+  std::unique_ptr<Program> agent() const {
+    return std::make_unique<Program>(std::vector<std::string>{
+        EPULSED, "-p", std::to_string(server_.pid()), "-c", config(), "--mode", "apply"});
+  }
+  // Of the connections' receive buffers.
+  std::vector<uint64_t> sizes() const {
+    std::vector<uint64_t> all;
+    for (const auto& one : actuate::sample_sockets(server_.pid(), 100).sockets) {
+      all.push_back(one.rcvbuf_bytes);
+    }
+    return all;
+  }
+  bool are_small() const { return sizes() == std::vector<uint64_t>(8, 4096); }
+  const Program& load() const { return *load_; }
+
+ private:
+  void shrink() const {
+    const UniqueFd process = actuate::open_process(server_.pid());
+    for (const auto& one : actuate::sample_sockets(server_.pid(), 100).sockets) {
+      const UniqueFd socket = actuate::take_descriptor(process, server_.pid(), one.fd);
+      actuate::set_buffer_bytes(socket.get(), model::BufferSide::kReceive, 4096);
+    }
+  }
+  std::string config() const { return directory_.file("epulse.toml"); }
+
+  TempDir directory_;
+  Program server_;
+  std::unique_ptr<Program> load_;
+};
+
+TEST(Daemon, KeepsLargerReceiveBuffersThatLetMoreThroughAndRestoresThem) {
+  SmallReceiveBuffers scene;
+  ASSERT_TRUE(scene.start());
+  ASSERT_TRUE(scene.are_small());
+  const auto agent = scene.agent();
+  ASSERT_TRUE(eventually([&] { return contains(agent->err(), "socket buffers: kept"); }, 40))
+      << agent->err();
+  for (const uint64_t bytes : scene.sizes()) EXPECT_GT(bytes, 4096U);
+  agent->signal(SIGTERM);
+  EXPECT_EQ(agent->wait(), 0);
+  EXPECT_TRUE(scene.are_small()) << agent->err();
+}
+
+TEST(Daemon, KeepsNoReceiveBufferOnceTrafficHasStopped) {
+  SmallReceiveBuffers scene;
+  ASSERT_TRUE(scene.start());
+  const auto agent = scene.agent();
+  ASSERT_TRUE(eventually([&] { return contains(agent->err(), "socket buffers: changed"); }, 40))
+      << agent->err();
+  scene.load().signal(SIGSTOP);
+  EXPECT_TRUE(eventually([&] { return contains(agent->err(), "socket buffers: undoing"); }))
+      << agent->err();
+  scene.load().signal(SIGCONT);
+  EXPECT_TRUE(contains(agent->err(), "looks since found traffic, 100 are needed")) << agent->err();
+  EXPECT_FALSE(contains(agent->err(), "socket buffers: kept")) << agent->err();
+  EXPECT_TRUE(eventually([&] { return scene.are_small(); })) << agent->err();
 }
 
 // The units of packaging/ have a directory each in /run/epulse; others may run beside what is left.
