@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "agent/model/host_facts.hpp"
 #include "agent/model/socket_sample.hpp"
 
 namespace epulse::actuate {
@@ -21,5 +22,9 @@ SocketSamples sample_sockets(pid_t pid, size_t max);
 
 // Of these descriptors alone, for a closer look; those that are something else now are left out.
 std::vector<model::SocketSample> sample_sockets(pid_t pid, std::span<const int> fds);
+
+// Its listening TCP sockets and the first `connections_max` connections, of its first 1,024
+// sockets: what host advice goes by.
+model::NetworkSample sample_network(pid_t pid, size_t connections_max);
 
 }  // namespace epulse::actuate

@@ -136,6 +136,13 @@ struct ServerBufferTuner {
   bool operator==(const ServerBufferTuner&) const = default;
 };
 
+// What is never changed, only told.
+struct HostAdvice {
+  bool enabled = true;
+
+  bool operator==(const HostAdvice&) const = default;
+};
+
 struct Config {
   Agent agent;
   Probes probes;
@@ -143,6 +150,7 @@ struct Config {
   AffinityTuner affinity;            // [tuner.affinity]
   SocketBufferTuner socket_buffers;  // [tuner.socket_buffers]
   ServerBufferTuner server_buffers;  // [tuner.server_buffers]
+  HostAdvice host_advice;            // [tuner.host_advice]
 
   bool operator==(const Config&) const = default;
 };

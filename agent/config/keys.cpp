@@ -296,6 +296,12 @@ std::vector<Key> fixed_keys() {
       {"tuner.server_buffers", "improvement_min",
        "A change is kept only if ready to delivered fell by this share at p99.",
        ShareKey{field<&Config::server_buffers, &ServerBufferTuner::improvement_min>, 0.01, 0.99}},
+
+      {"tuner.host_advice", "enabled",
+       "Say what network settings of the host stand in the way (somaxconn, tcp_rmem, tcp_wmem,\n"
+       "congestion control, busy poll). They are never changed. It looks at 64 connections in one\n"
+       "interval of ten.",
+       FlagKey{field<&Config::host_advice, &HostAdvice::enabled>}},
   };
 }
 

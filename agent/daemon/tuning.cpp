@@ -55,7 +55,8 @@ Tuning::Tuning(pid_t pid, bool is_bundled_server, const config::Config& config, 
       affinity_(affinity_limits(config.affinity), kernel::cpu_topology()),
       sockets_(socket_limits(config.socket_buffers), pid),
       batch_(batch_limits(config.server_buffers), batch_control()),
-      causes_(pid) {
+      causes_(pid),
+      host_(pid) {
   open_journal();
 }
 
@@ -86,7 +87,8 @@ void Tuning::open_journal() {
 
 void Tuning::step(const TargetSample& sample, uint64_t now_ns) {
   if (mode_ == config::Mode::kObserve) return;
-  for (const tuners::Proposal& cause : causes_.step(sample, now_ns)) log_.diagnosed(cause);
+  tell(causes_.step(sample, now_ns));
+  if (config_.host_advice.enabled) tell(host_.step(sample, now_ns));
   // None while the change of another is judged, which it would disturb.
   const bool sockets_free = socket_changes_.empty();
   if (config_.affinity.enabled && !batch_change_ && sockets_free) tune_affinity(sample, now_ns);
@@ -95,6 +97,10 @@ void Tuning::step(const TargetSample& sample, uint64_t now_ns) {
   }
   if (affinity_change_ || batch_change_) sockets_.abandon();
   if (config_.socket_buffers.enabled && !affinity_change_ && !batch_change_) tune_sockets(now_ns);
+}
+
+void Tuning::tell(const tuners::Findings& findings) {
+  for (const tuners::Proposal& one : findings.news) log_.diagnosed(one);
 }
 
 void Tuning::tune_affinity(const TargetSample& sample, uint64_t now_ns) {

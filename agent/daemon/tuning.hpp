@@ -9,6 +9,7 @@
 #include "agent/actuate/actuator.hpp"
 #include "agent/config/config.hpp"
 #include "agent/daemon/causes.hpp"
+#include "agent/daemon/host_observer.hpp"
 #include "agent/daemon/target_sampler.hpp"
 #include "agent/daemon/tuning_log.hpp"
 #include "agent/tuners/affinity.hpp"
@@ -53,6 +54,7 @@ class Tuning {
 
  private:
   void open_journal();
+  void tell(const tuners::Findings& findings);
   void propose(const tuners::AffinityProposal& proposal, uint64_t now_ns);
   void conclude(const tuners::AffinityVerdict& verdict);
   void tune_affinity(const TargetSample& sample, uint64_t now_ns);
@@ -78,6 +80,7 @@ class Tuning {
   tuners::SocketBufferTuner sockets_;
   tuners::ServerBatchTuner batch_;
   Causes causes_;
+  HostObserver host_;
   // Under verification; one tuner's at a time, else nobody could tell which of them has helped.
   std::optional<uint64_t> affinity_change_;
   std::optional<uint64_t> batch_change_;

@@ -286,6 +286,34 @@ TEST_F(SocketBufferTest, ACloserLookIsAtTheseDescriptorsAlone) {
   }));
 }
 
+TEST_F(SocketBufferTest, TheNetworkSampleHasListenersWithTheirQueues) {
+  const UniqueFd listener(socket(AF_INET, SOCK_STREAM, 0));
+  ASSERT_EQ(listen(listener.get(), 1), 0);
+  sockaddr_in address{};
+  socklen_t size = sizeof address;
+  auto* const any = reinterpret_cast<sockaddr*>(&address);
+  ASSERT_EQ(getsockname(listener.get(), any, &size), 0);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const Child holder;  // inherits all of them
+  std::vector<UniqueFd> clients;
+  for (int i = 0; i < 6; ++i) {
+    clients.emplace_back(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+    connect(clients.back().get(), any, size);
+  }
+  const auto sampled = [&] { return sample_network(holder.pid(), 1); };
+  ASSERT_TRUE(eventually([&] {
+    const auto found = sampled().listeners;
+    return found.size() == 1 && found[0].drops > 0;
+  })) << "a backlog of 1 has room for two";
+  const model::NetworkSample network = sampled();
+  EXPECT_EQ(network.listeners[0].backlog, 1U);
+  EXPECT_EQ(network.listeners[0].queued, 2U);
+  EXPECT_EQ(network.listeners[0].fd, listener.get());
+  ASSERT_EQ(network.connections.size(), 1U) << "no more than asked for";
+  EXPECT_FALSE(network.connections[0].congestion_control.empty());
+  EXPECT_EQ(network.connections[0].napi_id, 0U) << "loopback has no queue of a card";
+}
+
 TEST_F(SocketBufferTest, AProcessThatEndedHasNoSockets) {
   const pid_t pid = child_.pid();
   child_.kill();

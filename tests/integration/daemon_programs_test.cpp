@@ -282,6 +282,44 @@ TEST(Daemon, WhatDiedInADirectoryBelowIsFoundAndUndone) {
   EXPECT_FALSE(scene.changed());
 }
 
+// A server that accepts nobody, with room for two that wait: clients are turned away.
+TEST(Daemon, AdvisesALargerBacklogWhereTheQueueOverflows) {
+  const TempDir dir;
+  Program server({"python3", "-c",
+                  "import select, socket, time\n"
+                  "poll = select.epoll()\n"
+                  "s = socket.socket()\n"
+                  "s.bind(('127.0.0.1', 0))\n"
+                  "s.listen(1)\n"
+                  "poll.register(s)\n"
+                  "print(s.getsockname()[1], flush=True)\n"
+                  "time.sleep(100)\n"});
+  ASSERT_TRUE(eventually([&] { return contains(server.out(), "\n"); }));
+  Program clients({"python3", "-c",
+                   "import socket, sys, time\n"
+                   "while True:\n"
+                   "  all = [socket.socket() for i in range(8)]\n"
+                   "  for s in all:\n"
+                   "    s.setblocking(False)\n"
+                   "    s.connect_ex(('127.0.0.1', int(sys.argv[1])))\n"
+                   "  time.sleep(0.1)\n",
+                   server.out().substr(0, server.out().size() - 1)});
+  std::ofstream(dir.file("epulse.toml")) << "[agent]\ninterval_ms = 100\n";
+  const std::string state_dir = dir.file("state");
+  Program agent({EPULSED, "-p", std::to_string(server.pid()), "-c", dir.file("epulse.toml"),
+                 "--mode", "advise", "--state-dir", state_dir, "--backend", "procfs"});
+  std::string out;
+  ASSERT_TRUE(eventually([&] {
+    Program advise({EPULSE, "advise", "--json", "--state-dir", state_dir});
+    return advise.wait() == 1 && contains(out = advise.out(), "host.listen-overflow");
+  })) << agent.err();
+  const auto advice = nlohmann::json::parse(out)["advice"][0];
+  EXPECT_TRUE(contains(advice["by_hand"], "backlog of 128")) << out;
+  EXPECT_TRUE(contains(advice["evidence"], "1 connections may wait to be accepted")) << out;
+  EXPECT_EQ(advice["bounds"], "up to 65535; advice only");
+  EXPECT_EQ(advice["figures"][0]["name"], "drops");
+}
+
 // No file can grow, as on a full disk: nothing is changed, and all else goes on.
 TEST(Daemon, AFullDiskStopsTuningNotObservation) {
   SKIP_ON_ONE_CPU();
