@@ -15,6 +15,9 @@ namespace epulse::daemon {
 namespace {
 
 constexpr uint64_t kSecond = 1'000'000'000;
+// Changes looked at in an interval, whether their target is gone: each that is takes a write to the
+// journal.
+constexpr size_t kForgottenMax = 64;
 
 tuners::AffinityLimits affinity_limits(const config::AffinityTuner& config) {
   return {.wakeup_ns_p99 = config.wakeup_p99_us * 1000,
@@ -87,6 +90,7 @@ void Tuning::open_journal() {
 
 void Tuning::step(const TargetSample& sample, uint64_t now_ns) {
   if (mode_ == config::Mode::kObserve) return;
+  forget_gone();
   tell(causes_.step(sample, now_ns));
   if (config_.host_advice.enabled) tell(host_.step(sample, now_ns));
   // None while the change of another is judged, which it would disturb.
@@ -97,6 +101,15 @@ void Tuning::step(const TargetSample& sample, uint64_t now_ns) {
   }
   if (affinity_change_ || batch_change_) sockets_.abandon();
   if (config_.socket_buffers.enabled && !affinity_change_ && !batch_change_) tune_sockets(now_ns);
+}
+
+// What is being judged is for its verdict to end.
+void Tuning::forget_gone() {
+  if (!actuator_ || actuator_->pending().empty()) return;
+  std::vector<uint64_t> judged = socket_changes_;
+  if (affinity_change_) judged.push_back(*affinity_change_);
+  if (batch_change_) judged.push_back(*batch_change_);
+  log_.forgotten(actuator_->forget_gone(judged, kForgottenMax));
 }
 
 void Tuning::tell(const tuners::Findings& findings) {
@@ -313,7 +326,7 @@ void Tuning::reconfigure(const config::Config& config, config::Mode mode) {
 
 std::vector<actuate::IntentRecord> Tuning::pending() const {
   if (!actuator_) return {};
-  return actuator_->pending();
+  return actuate::in_force(actuator_->pending());
 }
 
 std::vector<std::string> Tuning::why_no_advice(const model::SchedInterval& sched) const {

@@ -55,6 +55,7 @@ class Tuning {
  private:
   void open_journal();
   void tell(const tuners::Findings& findings);
+  void forget_gone();
   void propose(const tuners::AffinityProposal& proposal, uint64_t now_ns);
   void conclude(const tuners::AffinityVerdict& verdict);
   void tune_affinity(const TargetSample& sample, uint64_t now_ns);

@@ -105,6 +105,13 @@ bool TuningLog::undone(const std::vector<actuate::Outcome>& outcomes) {
   return all;
 }
 
+void TuningLog::forgotten(const std::vector<actuate::Outcome>& outcomes) {
+  for (const actuate::Outcome& outcome : outcomes) {
+    note("gone", outcome.text);
+    spdlog::debug("gone: {}", outcome.text);
+  }
+}
+
 void TuningLog::alarm(std::string_view text, bool fires) {
   note("alarm", text);
   if (!may_log()) return;

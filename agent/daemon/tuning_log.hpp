@@ -26,6 +26,8 @@ class TuningLog {
   void undoing(std::string_view tuner, std::string_view evidence);
   // False when one failed.
   bool undone(const std::vector<actuate::Outcome>& outcomes);
+  // Changes whose target is gone: connections come and go, which is no news to the log.
+  void forgotten(const std::vector<actuate::Outcome>& outcomes);
   // Warns when it fires, informs when it is resolved.
   void alarm(std::string_view text, bool fires);
 

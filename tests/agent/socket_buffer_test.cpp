@@ -202,6 +202,33 @@ TEST_F(SocketBufferTest, AClosedSocketIsNothingToUndo) {
 }
 
 // Every step of the change and of its undo at which the agent may die.
+TEST_F(SocketBufferTest, AClosedSocketIsForgottenAndAnOpenOneIsNot) {
+  Connection second;
+  Child holder;  // has both connections
+  SocketBuffer other = change(BufferSide::kReceive);
+  other.pid = holder.pid();
+  other.start_ticks = holder.start_ticks();
+  other.fd = second.inner.get();
+  other.inode = socket_inode(second.inner.get()).value_or(0);
+  Actuator actuator(dir_.path());
+  const uint64_t first = actuator.apply(change(BufferSide::kReceive), "a test");
+  const uint64_t last = actuator.apply(other, "a test");
+  EXPECT_TRUE(actuator.forget_gone({}, 10).empty()) << "both are open";
+  holder.kill();
+  ASSERT_EQ(in_force(actuator.pending()).size(), 1U);
+  EXPECT_EQ(in_force(actuator.pending())[0].seq, first);
+  EXPECT_TRUE(actuator.forget_gone(std::vector{last}, 10).empty()) << "it is spared";
+  EXPECT_TRUE(actuator.forget_gone({}, 1).empty()) << "the turn of the first";
+  const auto gone = actuator.forget_gone({}, 1);
+  ASSERT_EQ(gone.size(), 1U);
+  EXPECT_EQ(gone[0].seq, last);
+  EXPECT_EQ(gone[0].result, UndoResult::kGone);
+  ASSERT_EQ(actuator.pending().size(), 1U);
+  EXPECT_EQ(Journal::read(dir_.path()).pending.size(), 1U) << "on disk as well";
+  EXPECT_EQ(buffer_bytes(inner_, BufferSide::kReceive),
+            std::get<SocketBuffer>(actuator.pending()[0].change).new_bytes);
+}
+
 TEST_F(SocketBufferTest, KilledAtAnyStepIsUndoneByTheNext) {
   if (!buffer_lock(inner_)) GTEST_SKIP() << "needs SO_BUF_LOCK, Linux 5.14";
   SocketBuffer made = change(BufferSide::kReceive);

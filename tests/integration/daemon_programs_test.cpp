@@ -213,6 +213,7 @@ class SmallReceiveBuffers {
   }
   bool are_small() const { return sizes() == std::vector<uint64_t>(8, 4096); }
   const Program& load() const { return *load_; }
+  std::string state_dir() const { return directory_.file("state"); }
 
  private:
   void shrink() const {
@@ -240,6 +241,45 @@ TEST(Daemon, KeepsLargerReceiveBuffersThatLetMoreThroughAndRestoresThem) {
   agent->signal(SIGTERM);
   EXPECT_EQ(agent->wait(), 0);
   EXPECT_TRUE(scene.are_small()) << agent->err();
+}
+
+TEST(Daemon, ForgetsChangesToConnectionsThatWereClosed) {
+  SmallReceiveBuffers scene;
+  ASSERT_TRUE(scene.start());
+  const auto agent = scene.agent();
+  const auto said = [&](const char* command) {
+    Program program({EPULSE, command, "--state-dir", scene.state_dir()});
+    program.wait();
+    return program.out() + program.err();
+  };
+  ASSERT_TRUE(eventually([&] { return contains(agent->err(), "socket buffers: kept"); }, 40))
+      << agent->err();
+  EXPECT_TRUE(contains(said("diff"), "receive buffer of fd"));
+  scene.load().signal(SIGTERM);
+  EXPECT_TRUE(eventually([&] { return contains(said("diff"), "nothing is changed"); }))
+      << said("diff");
+  EXPECT_TRUE(eventually([&] { return read_text(scene.state_dir() + "/journal").empty(); }));
+  EXPECT_TRUE(contains(said("history"), "gone     receive buffer of fd")) << said("history");
+}
+
+// Of an epulsed that was killed, and whose server has ended since.
+TEST(Daemon, WhatIsGoneIsNotShownAsInForce) {
+  SKIP_ON_ONE_CPU();
+  Scene scene;
+  ASSERT_TRUE(scene.start());
+  const auto agent = scene.agent("apply");
+  ASSERT_TRUE(eventually([&] { return scene.changed(); })) << agent->err();
+  agent->signal(SIGKILL);
+  agent->wait();
+  EXPECT_EQ(epulse(scene, {"diff"}).status, 1);
+  kill(scene.server(), SIGKILL);
+  EXPECT_TRUE(eventually([&] { return epulse(scene, {"diff"}).status == 0; }))
+      << epulse(scene, {"diff"}).out;
+  EXPECT_TRUE(contains(epulse(scene, {"undo", "--dry-run"}).out, "nothing to undo"));
+  const Said undo = epulse(scene, {"undo"});
+  EXPECT_EQ(undo.status, 0) << undo.err;
+  EXPECT_TRUE(contains(undo.out, "it has ended, nothing to restore")) << undo.out;
+  EXPECT_TRUE(read_text(scene.state_dir() + "/journal").empty());
 }
 
 TEST(Daemon, KeepsNoReceiveBufferOnceTrafficHasStopped) {
