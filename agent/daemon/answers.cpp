@@ -12,7 +12,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr size_t kEventsMax = 200;
+// Some 2 MB: the files have room for no more than that many of the shortest.
+constexpr size_t kEventsMax = 10'000;
 
 json sinks(const Asked& asked) {
   json all = json::object();
