@@ -75,7 +75,7 @@ Daemon::Daemon(const Options& options)
                               sampler_.is_bundled_server());
   keep_capabilities(kept_);
   if (socket) open_socket(*socket);
-  start_alarms();
+  alarms_ = make_alarms();
   start_ticking();
   start_watchdog();
 }
@@ -154,8 +154,8 @@ void Daemon::open_socket(const LineSocketOptions& options) {
   }
 }
 
-void Daemon::start_alarms() {
-  alarms_ = std::make_unique<Alarms>(
+std::unique_ptr<Alarms> Daemon::make_alarms() {
+  return std::make_unique<Alarms>(
       options_.config,
       Alarms::Target{options_.pid, kernel::process_name(options_.pid),
                      probes::to_string(sampler_.plan().backend), sampler_.has_bpf()},
@@ -222,8 +222,10 @@ void Daemon::reload() {
   spdlog::set_level(spdlog::level::from_str(options_.config.agent.log_level));
   tuning_.reconfigure(options_.config, mode_within(options_.config));
   uv_timer_stop(&timer_);
+  auto alarms = make_alarms();
+  alarms->take_over(*alarms_);
   alarms_->end("another configuration");
-  start_alarms();
+  alarms_ = std::move(alarms);
   start_ticking();
   spdlog::info("configuration read again; mode {}", config::name_of(tuning_.mode()));
 }

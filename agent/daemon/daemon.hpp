@@ -55,7 +55,7 @@ class Daemon {
   void hang_up();
   void reload();
   config::Mode mode_within(const config::Config& config) const;
-  void start_alarms();
+  std::unique_ptr<Alarms> make_alarms();
   std::string answer(const control::Request& request);
   std::string undo(bool dry_run);
   void stop(const char* why);

@@ -5,9 +5,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "agent/actuate/remote_socket.hpp"
 #include "agent/actuate/socket_sampler.hpp"
@@ -418,6 +420,40 @@ TEST(Daemon, ReadsItsConfigurationAgainAndKeepsTheOldOneWhenTheNewIsBad) {
       << "the new rule fires: " << agent->err();
   agent->signal(SIGTERM);
   EXPECT_EQ(agent->wait(), 0);
+}
+
+// The same alarm, before and after: a change of something else is no end of it.
+TEST(Daemon, AReloadKeepsWhatFiresByARuleThatIsTheSame) {
+  Scene scene(
+      "[[alerts.rule]]\nname = \"Stays\"\nmetric = \"run_share\"\nstatistic = \"mean\"\n"
+      "threshold = 0\n[[alerts.rule]]\nname = \"Goes\"\nmetric = \"run_share\"\n"
+      "statistic = \"mean\"\nthreshold = 0\n");
+  ASSERT_TRUE(scene.start());
+  const auto agent = scene.agent("observe", "procfs");
+  const auto firing = [&](const std::string& name) {
+    std::set<std::string> since;
+    const std::string out = epulse(scene, {"status", "--json"}).out;
+    if (out.empty()) return since;
+    const auto status = nlohmann::json::parse(out);
+    for (const auto& alarm : status["alarms"]) {
+      if (alarm["labels"]["alertname"] == name) since.insert(alarm["since"]);
+    }
+    return since;
+  };
+  ASSERT_TRUE(eventually([&] { return !firing("Stays").empty() && !firing("Goes").empty(); }))
+      << agent->err();
+  const auto before = firing("Stays");
+  const std::string good = read_text(scene.config());
+  std::ofstream(scene.config()) << good.substr(0, good.size() - 2) << "2\n";  // threshold = 2
+  agent->signal(SIGHUP);
+  ASSERT_TRUE(eventually([&] { return contains(agent->err(), "configuration read again"); }))
+      << agent->err();
+  EXPECT_TRUE(firing("Goes").empty());
+  const auto after = firing("Stays");
+  EXPECT_TRUE(std::includes(after.begin(), after.end(), before.begin(), before.end()));
+  const std::string said = agent->err();
+  EXPECT_TRUE(contains(said, "another configuration (alerts.rule \"Goes\")")) << said;
+  EXPECT_FALSE(contains(said, "another configuration (alerts.rule \"Stays\")")) << said;
 }
 
 // As systemd would: told when it is ready, that it lives, and that it stops.
