@@ -18,6 +18,9 @@ constexpr uint64_t kSecond = 1'000'000'000;
 // Changes looked at in an interval, whether their target is gone: each that is takes a write to the
 // journal.
 constexpr size_t kForgottenMax = 64;
+// Intervals for which advice is shown that nothing bears out: twice those between two looks at the
+// host's settings.
+constexpr uint64_t kFreshIntervals = 20;
 
 tuners::AffinityLimits affinity_limits(const config::AffinityTuner& config) {
   return {.wakeup_ns_p99 = config.wakeup_p99_us * 1000,
@@ -89,10 +92,10 @@ void Tuning::open_journal() {
 }
 
 void Tuning::step(const TargetSample& sample, uint64_t now_ns) {
-  if (mode_ == config::Mode::kObserve) return;
+  if (mode_ == config::Mode::kObserve) return update_advice(now_ns);
   forget_gone();
-  tell(causes_.step(sample, now_ns));
-  if (config_.host_advice.enabled) tell(host_.step(sample, now_ns));
+  tell(causes_.step(sample, now_ns), now_ns);
+  if (config_.host_advice.enabled) tell(host_.step(sample, now_ns), now_ns);
   // None while the change of another is judged, which it would disturb.
   const bool sockets_free = socket_changes_.empty();
   if (config_.affinity.enabled && !batch_change_ && sockets_free) tune_affinity(sample, now_ns);
@@ -101,6 +104,7 @@ void Tuning::step(const TargetSample& sample, uint64_t now_ns) {
   }
   if (affinity_change_ || batch_change_) sockets_.abandon();
   if (config_.socket_buffers.enabled && !affinity_change_ && !batch_change_) tune_sockets(now_ns);
+  update_advice(now_ns);
 }
 
 // What is being judged is for its verdict to end.
@@ -112,8 +116,18 @@ void Tuning::forget_gone() {
   log_.forgotten(actuator_->forget_gone(judged, kForgottenMax));
 }
 
-void Tuning::tell(const tuners::Findings& findings) {
+void Tuning::tell(const tuners::Findings& findings, uint64_t now_ns) {
   for (const tuners::Proposal& one : findings.news) log_.diagnosed(one);
+  for (const tuners::Proposal& one : findings.standing) log_.still_holds(one, now_ns);
+}
+
+// What was advised and is borne out no longer is not shown any more.
+void Tuning::update_advice(uint64_t now_ns) {
+  for (const auto& targets : {affinity_.standing(), batch_.standing(), sockets_.standing()}) {
+    for (const std::string& target : targets) log_.still_holds(target, now_ns);
+  }
+  const uint64_t patience_ns = kFreshIntervals * config_.agent.interval_ms * 1'000'000;
+  log_.drop_stale(now_ns > patience_ns ? now_ns - patience_ns : 0);
 }
 
 void Tuning::tune_affinity(const TargetSample& sample, uint64_t now_ns) {

@@ -54,7 +54,8 @@ class Tuning {
 
  private:
   void open_journal();
-  void tell(const tuners::Findings& findings);
+  void tell(const tuners::Findings& findings, uint64_t now_ns);
+  void update_advice(uint64_t now_ns);
   void forget_gone();
   void propose(const tuners::AffinityProposal& proposal, uint64_t now_ns);
   void conclude(const tuners::AffinityVerdict& verdict);

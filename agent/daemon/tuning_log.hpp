@@ -31,6 +31,12 @@ class TuningLog {
   // Warns when it fires, informs when it is resolved.
   void alarm(std::string_view text, bool fires);
 
+  // The advice was borne out once more: as it was, or with newer figures.
+  void still_holds(std::string_view target, uint64_t now_ns);
+  void still_holds(const tuners::Proposal& proposal, uint64_t now_ns);
+  // Forgets advice that nothing has borne out since then.
+  void drop_stale(uint64_t since_ns);
+
   // One entry for each target of each scenario, the latest proposal, oldest first.
   const std::vector<control::Advice>& advice() const { return advice_; }
 

@@ -106,6 +106,14 @@ AffinityTuner::Decision AffinityTuner::step(const SchedInterval& interval, const
   return propose(interval, usable, now_ns);
 }
 
+std::vector<std::string> AffinityTuner::standing() const {
+  std::vector<std::string> targets;
+  for (const auto& [id, memory] : memory_) {
+    if (!memory.contended.empty() && !memory.proposed.empty()) targets.push_back(memory.proposed);
+  }
+  return targets;
+}
+
 void AffinityTuner::applied(uint64_t now_ns) {
   if (!proposed_) return;
   watch_ = std::move(proposed_);
@@ -206,6 +214,7 @@ AffinityTuner::Decision AffinityTuner::propose(const SchedInterval& interval, co
   Memory& memory = memory_.at({worst->tid, worst->start_ticks});
   proposed_ = Watch{*worst, memory.contended, {}, now_ns};
   memory.last_proposal_ns = now_ns;
+  memory.proposed = worst->target;
   back_off(memory, now_ns);
   not_before_ns_ = now_ns + limits_.cooldown_ns;
   return *worst;

@@ -61,6 +61,9 @@ class AffinityTuner {
   // at the end of the interval. A proposal not followed by applied() is repeated ever more rarely.
   Decision step(const model::SchedInterval& interval, const model::CpuSet& usable, uint64_t now_ns);
 
+  // Targets proposed for that wait still, by the last intervals.
+  std::vector<std::string> standing() const;
+
   // The last proposal is in force since `now_ns`: watch it, and give a verdict.
   void applied(uint64_t now_ns);
 
@@ -81,6 +84,7 @@ class AffinityTuner {
     uint64_t not_before_ns = 0;
     uint64_t cooldown_ns = 0;
     uint64_t last_proposal_ns = 0;
+    std::string proposed;  // for this target; empty: not yet
   };
 
   struct Watch {

@@ -77,7 +77,9 @@ std::optional<ServerBatchProposal> ServerBatchTuner::propose(const model::EpollS
   const auto depth = static_cast<uint32_t>(
       std::min<uint64_t>(worker->items[EPOLL_ITEMS_LISTED].quantile(0.99), limits_.batch_max));
   const uint32_t wanted = std::bit_ceil(std::max(depth, 2 * worker->max_events));
-  return proposal_for(*worker, std::min(wanted, limits_.batch_max));
+  ServerBatchProposal proposal = proposal_for(*worker, std::min(wanted, limits_.batch_max));
+  proposed_ = proposal.target;
+  return proposal;
 }
 
 ServerBatchProposal ServerBatchTuner::proposal_for(const model::WorkerStats& worker,
@@ -112,6 +114,11 @@ ServerBatchProposal ServerBatchTuner::proposal_for(const model::WorkerStats& wor
   proposal.from = worker.max_events;
   proposal.to = target;
   return proposal;
+}
+
+std::vector<std::string> ServerBatchTuner::standing() const {
+  if (proposed_.empty() || full_.empty()) return {};
+  return {proposed_};
 }
 
 void ServerBatchTuner::applied(uint64_t now_ns) {

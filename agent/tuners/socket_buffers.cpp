@@ -110,6 +110,7 @@ bool SocketBufferTuner::is_pressed(const SocketSample& sample, BufferSide side, 
   const bool full =
       dropped || small ||
       static_cast<double>(one.used) >= limits_.pressure_share * static_cast<double>(one.size);
+  memory.full = full;
   memory.pressed = full ? std::min(memory.pressed + 1, kPressedMin) : 0;
   return memory.pressed == kPressedMin && now_ns >= memory.not_before_ns && one.target != 0;
 }
@@ -152,7 +153,10 @@ SocketBufferTuner::Decision SocketBufferTuner::propose(uint64_t now_ns) {
     // The kernel may have enlarged it meanwhile.
     const Buffer one =
         buffer(sample, watch_->side(), memory_[{sample.inode, watch_->side()}].factor);
-    if (one.target != 0) proposals.push_back(proposal_for(sample, one));
+    if (one.target != 0) {
+      proposals.push_back(proposal_for(sample, one));
+      memory_[{sample.inode, watch_->side()}].proposed = proposals.back().target;
+    }
     rest(sample, now_ns);
   }
   proposed_ = true;
@@ -176,6 +180,14 @@ void SocketBufferTuner::give_up(uint64_t now_ns) {
   }
   watch_.reset();
   before_.reset();
+}
+
+std::vector<std::string> SocketBufferTuner::standing() const {
+  std::vector<std::string> targets;
+  for (const auto& [id, memory] : memory_) {
+    if (memory.full && !memory.proposed.empty()) targets.push_back(memory.proposed);
+  }
+  return targets;
 }
 
 void SocketBufferTuner::applied(std::span<const SocketBufferProposal> made, uint64_t now_ns) {

@@ -64,6 +64,9 @@ class SocketBufferTuner {
   // Once per interval. A buffer proposed for is left alone for the cooldown, applied or not.
   Decision decide(uint64_t now_ns);
 
+  // Targets proposed for that the last survey found full still.
+  std::vector<std::string> standing() const;
+
   // Those of the last proposals are in force since `now_ns`: give a verdict on them.
   void applied(std::span<const SocketBufferProposal> made, uint64_t now_ns);
 
@@ -79,7 +82,9 @@ class SocketBufferTuner {
   static constexpr uint64_t kFactorMax = 1024;
 
   struct Memory {
-    int pressed = 0;  // consecutive surveys
+    int pressed = 0;       // consecutive surveys, since it was proposed for
+    bool full = false;     // by the last one
+    std::string proposed;  // for this target; empty: not yet
     uint64_t not_before_ns = 0;
     uint64_t cooldown_ns = 0;
     std::optional<uint64_t> drops;  // at the survey before

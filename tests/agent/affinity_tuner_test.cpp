@@ -484,6 +484,19 @@ TEST(AffinityTuner, AdviceIsRepeatedEverMoreRarely) {
   EXPECT_TRUE(tally.verdicts.empty());
 }
 
+TEST(AffinityTuner, AdviceStandsWhileTheThreadWaits) {
+  Machine machine({0.8, 0.1});
+  machine.add_worker(1, cpus("0"));
+  AffinityTuner tuner(AffinityLimits{});
+  run(machine, tuner, cpus("0-1"), 100, 1, false);
+  EXPECT_TRUE(tuner.standing().empty()) << "nothing was said yet";
+  run(machine, tuner, cpus("0-1"), 101, 60, false);
+  EXPECT_EQ(tuner.standing(), std::vector<std::string>{"thread 1 (ws-worker-1)"});
+  machine.foreign()[0] = 0.05;
+  run(machine, tuner, cpus("0-1"), 161, 1, false);
+  EXPECT_TRUE(tuner.standing().empty());
+}
+
 TEST(AffinityTuner, LosesSightOfWhatOthersTouch) {
   for (const bool gone : {true, false}) {
     Machine machine({0.8, 0.1, 0.0});

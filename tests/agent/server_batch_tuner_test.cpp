@@ -158,6 +158,15 @@ TEST_F(ServerBatchTunerTest, WhatIsNotAppliedIsSaidEverMoreRarely) {
   EXPECT_EQ(said, 7) << "after 30, 60, 120, ... seconds";
 }
 
+TEST_F(ServerBatchTunerTest, AdviceStandsWhileBatchesAreFull) {
+  after(2, {});
+  EXPECT_TRUE(tuner_.standing().empty()) << "nothing was said yet";
+  ASSERT_TRUE(after(10, {}));
+  EXPECT_EQ(tuner_.standing(), std::vector<std::string>{"epoll batch of process 4711"});
+  after(1, {.full_share = 0});
+  EXPECT_TRUE(tuner_.standing().empty());
+}
+
 // Servers on which batch, fullness and delay follow from one another by any rule.
 TEST(ServerBatchSimulation, GrowsWithinBoundsAndComesToRest) {
   const auto seed = simulation::seed();

@@ -148,6 +148,19 @@ TEST_F(SocketBufferTunerTest, WaitsForTheCooldown) {
   EXPECT_GE(driver.now_s() - first_s, 30U);
 }
 
+TEST_F(SocketBufferTunerTest, AdviceStandsWhileTheBufferIsFull) {
+  traffic.receive_share = 1;
+  driver.second();
+  EXPECT_TRUE(driver.tuner().standing().empty()) << "nothing was said yet";
+  ASSERT_FALSE(proposals().empty());
+  for (int s = 0; s < 5; ++s) driver.second();
+  EXPECT_EQ(driver.tuner().standing(),
+            std::vector<std::string>{"receive buffer of fd 12 of process 4711"});
+  traffic.receive_share = 0.1;
+  driver.second();
+  EXPECT_TRUE(driver.tuner().standing().empty());
+}
+
 TEST_F(SocketBufferTunerTest, ForgetsClosedSockets) {
   traffic.receive_share = 1;
   driver.second();

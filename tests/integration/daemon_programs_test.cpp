@@ -360,6 +360,11 @@ TEST(Daemon, AdvisesALargerBacklogWhereTheQueueOverflows) {
   EXPECT_TRUE(contains(advice["evidence"], "1 connections may wait to be accepted")) << out;
   EXPECT_EQ(advice["bounds"], "up to 65535; advice only");
   EXPECT_EQ(advice["figures"][0]["name"], "drops");
+  clients.signal(SIGTERM);
+  EXPECT_TRUE(eventually([&] {
+    Program advise({EPULSE, "advise", "--state-dir", state_dir});
+    return advise.wait() == 0 && contains(advise.out(), "no advice");
+  })) << "what is over is not shown any more";
 }
 
 // No file can grow, as on a full disk: nothing is changed, and all else goes on.
