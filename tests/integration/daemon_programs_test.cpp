@@ -1,6 +1,7 @@
 // epulsed and the commands that talk to it, as a user runs them.
 #include <fmt/format.h>
 #include <grp.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,10 +11,12 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <sstream>
 
 #include "agent/actuate/remote_socket.hpp"
 #include "agent/actuate/socket_sampler.hpp"
 #include "common/line_client.hpp"
+#include "tests/agent/cpuset_group.hpp"
 #include "tests/integration/scene.hpp"
 
 namespace epulse::test {
@@ -365,6 +368,127 @@ TEST(Daemon, AdvisesALargerBacklogWhereTheQueueOverflows) {
     Program advise({EPULSE, "advise", "--state-dir", state_dir});
     return advise.wait() == 0 && contains(advise.out(), "no advice");
   })) << "what is over is not shown any more";
+}
+
+// The target ends while a change is being verified: there is nothing to undo, and no failure.
+TEST(Daemon, ATargetThatEndsInMidChangeLeavesNothing) {
+  SKIP_ON_ONE_CPU();
+  Scene scene("verify_s = 60\n");
+  ASSERT_TRUE(scene.start());
+  const auto agent = scene.agent("apply");
+  ASSERT_TRUE(eventually([&] { return scene.changed(); }, 50)) << agent->err();
+  kill(scene.server(), SIGKILL);
+  EXPECT_EQ(agent->wait(), 0) << agent->err();
+  EXPECT_TRUE(contains(agent->err(), "the target ended")) << agent->err();
+  EXPECT_TRUE(contains(agent->err(), "it has ended, nothing to restore")) << agent->err();
+  EXPECT_TRUE(read_text(scene.state_dir() + "/journal").empty());
+}
+
+// The cpuset of the target loses the CPU that a worker was just moved to: the kernel has moved it
+// elsewhere, which is not undone, and epulsed goes on.
+TEST(Daemon, ACpusetThatShrinksInMidChangeIsLeftAsItIs) {
+  SKIP_ON_ONE_CPU();
+  const CpusetGroup cpuset;
+  Scene scene("verify_s = 60\n");
+  ASSERT_TRUE(scene.start());
+  const model::CpuSet all = kernel::thread_affinity(0).value_or(model::CpuSet{});
+  const Scene::Masks pinned = scene.masks();
+  if (!cpuset || !cpuset.set("cpuset.cpus", all.to_string()) ||
+      !cpuset.set("cgroup.procs", std::to_string(scene.server()))) {
+    GTEST_SKIP() << "cannot make a cpuset; run as root, with the cpuset controller";
+  }
+  // To be moved into a cpuset sets a thread free.
+  for (const auto& [tid, mask] : pinned) {
+    const cpu_set_t native = mask.native();
+    ASSERT_EQ(sched_setaffinity(tid, sizeof native, &native), 0);
+  }
+  ASSERT_FALSE(scene.changed());
+  const auto agent = scene.agent("apply");
+  ASSERT_TRUE(eventually([&] { return contains(agent->err(), "affinity: changed"); }, 50))
+      << agent->err();
+  model::CpuSet left;
+  pid_t moved = 0;
+  for (const auto& [tid, mask] : scene.masks()) {
+    for (const auto& [old_tid, old_mask] : pinned) {
+      if (old_tid != tid || old_mask == mask) continue;
+      moved = tid;
+      for (int cpu = all.first(); cpu >= 0; cpu = all.next(cpu)) {
+        if (!mask.contains(cpu)) left.add(cpu);
+      }
+    }
+  }
+  ASSERT_NE(moved, 0);
+  ASSERT_TRUE(cpuset.set("cpuset.cpus", left.to_string()));
+  EXPECT_TRUE(eventually([&] { return contains(agent->err(), "somebody else set its CPU mask"); }))
+      << agent->err();
+  EXPECT_TRUE(eventually([&] { return read_text(scene.state_dir() + "/journal").empty(); }));
+  EXPECT_EQ(kernel::thread_affinity(moved).value_or(model::CpuSet{}) & left,
+            kernel::thread_affinity(moved).value_or(all));
+  agent->signal(SIGTERM);
+  EXPECT_EQ(agent->wait(), 0) << agent->err();
+  kill(scene.server(), SIGKILL);  // a cpuset with somebody in it cannot be removed
+}
+
+// Seconds of CPU that a process has used, all of its threads.
+double cpu_seconds(pid_t pid) {
+  std::istringstream fields(read_text(fmt::format("/proc/{}/stat", pid)));
+  std::string skipped;
+  double user = 0;
+  double system = 0;
+  for (int field = 1; field < 14; ++field) fields >> skipped;
+  fields >> user >> system;
+  return (user + system) / static_cast<double>(sysconf(_SC_CLK_TCK));
+}
+
+double resident_mb(pid_t pid) {
+  const std::string status = read_text(fmt::format("/proc/{}/status", pid));
+  const size_t at = status.find("VmHWM:");
+  return at == std::string::npos ? 0 : std::stod(status.substr(at + 6)) / 1024;
+}
+
+// An interval takes less than an interval: a loop that cannot keep up would use a whole CPU, and
+// answer nobody. By the CPU time used, since others run beside us.
+TEST(Daemon, KeepsUpWithTenThousandThreads) {
+  Program target({"python3", "-c",
+                  "import select, threading\n"
+                  "threading.stack_size(32768)\n"
+                  "poll = select.epoll()\n"
+                  "end = threading.Event()\n"
+                  "for i in range(9999): threading.Thread(target=end.wait, daemon=True).start()\n"
+                  "print('up', flush=True)\n"
+                  "while True: poll.poll(0.05)\n"});
+  if (!eventually([&] { return contains(target.out(), "up") || target.wait(0) >= 0; }, 60) ||
+      !contains(target.out(), "up")) {
+    GTEST_SKIP() << "no room for 10,000 threads (ulimit -u, pids.max): " << target.err();
+  }
+  ASSERT_EQ(kernel::thread_ids(target.pid()).size(), 10'000U);
+  for (const char* const backend : {"procfs", "auto"}) {
+    const TempDir dir;
+    const std::string state_dir = dir.file("state");
+    Program agent({EPULSED, "-p", std::to_string(target.pid()), "--mode", "advise", "--state-dir",
+                   state_dir, "--backend", backend});
+    const auto status = [&] {
+      Program asked({EPULSE, "status", "--json", "--state-dir", state_dir});
+      return asked.wait() < 2 ? asked.out() : "";
+    };
+    ASSERT_TRUE(eventually([&] { return !status().empty(); }, 60)) << agent.err();
+    const double cpu_before = cpu_seconds(agent.pid());
+    const double s_before = nlohmann::json::parse(status())["running_s"];
+    double s_after = 0;
+    ASSERT_TRUE(eventually(
+        [&] {
+          const std::string said = status();
+          if (!said.empty()) s_after = nlohmann::json::parse(said)["running_s"];
+          return s_after - s_before > 5;
+        },
+        60))
+        << agent.err();
+    const double share = (cpu_seconds(agent.pid()) - cpu_before) / (s_after - s_before);
+    EXPECT_LT(share, 0.8) << backend;
+    EXPECT_LT(resident_mb(agent.pid()), 500) << backend;
+    agent.signal(SIGTERM);
+    EXPECT_EQ(agent.wait(), 0) << agent.err();
+  }
 }
 
 // No file can grow, as on a full disk: nothing is changed, and all else goes on.
