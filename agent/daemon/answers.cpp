@@ -45,6 +45,7 @@ json status(const Asked& asked) {
           {"mode", config::name_of(asked.tuning.mode())},
           {"running_s", asked.running_s},
           {"interval_ms", asked.config.agent.interval_ms},
+          {"intervals", asked.intervals},
           {"probes_cost", overhead != nullptr ? text_of(*overhead) : ""},
           {"alarms", control::alarms_json(asked.alarms.firing())},
           {"sinks", sinks(asked)},

@@ -249,7 +249,7 @@ std::string Daemon::answer(const control::Request& request) {
     if (request.name == "undo") return undo(request.dry_run);
     const double running_s = static_cast<double>(kernel::monotonic_ns() - started_ns_) / 1e9;
     return daemon::answer(request, {options_.config, sampler_, tuning_, log_, *alarms_, last_sched_,
-                                    target_, running_s});
+                                    target_, running_s, intervals_});
   } catch (const std::exception& error) {
     return control::error_line(error.what());
   }
@@ -289,6 +289,7 @@ void Daemon::tick() {
   alarms_->interval(sample);
   tuning_.step(sample, now_ns);
   last_sched_ = sample.sched;
+  ++intervals_;
   look_closely();
 }
 

@@ -63,6 +63,7 @@ class Daemon {
   Options options_;
   std::string target_;  // "ws-server[4711]"
   uint64_t started_ns_;
+  uint64_t intervals_ = 0;
   TuningLog log_;
   TargetSampler sampler_;
   Tuning tuning_;
