@@ -22,6 +22,8 @@ namespace {
 using std::chrono::steady_clock;
 
 constexpr std::size_t kMaxClients = 16;
+// What our clients take (common/line_client.cpp); all of them together, at most 128 MiB here.
+constexpr std::size_t kAnswerBytesMax = 8U << 20;
 constexpr std::chrono::seconds kPatience{10};
 constexpr std::chrono::milliseconds kRetry{100};
 constexpr int kBacklog = 16;
@@ -80,15 +82,15 @@ std::vector<gid_t> groups_of(int fd, gid_t main_group) {
   return groups;
 }
 
-// An answer that does not fit into the socket is of one who does not read.
-bool say(int fd, std::string text) {
-  text += '\n';
-  return send(fd, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL) ==
-         static_cast<ssize_t>(text.size());
+std::string error_line(std::string_view why) {
+  return fmt::format(R"({{"version":1,"error":"{}"}})", why);
 }
 
+// To one who is turned away: what does not fit into its socket is not waited for.
 bool say_error(int fd, std::string_view why) {
-  return say(fd, fmt::format(R"({{"version":1,"error":"{}"}})", why));
+  const std::string text = error_line(why) + '\n';
+  return send(fd, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL) ==
+         static_cast<ssize_t>(text.size());
 }
 
 }  // namespace
@@ -141,7 +143,10 @@ void LineSocket::run() {
   while (true) {
     const auto wanted = static_cast<short>(accepting ? POLLIN : 0);
     polled = {{stop_.get(), POLLIN, 0}, {listener_.get(), wanted, 0}};
-    for (const Client& client : clients_) polled.push_back({client.fd.get(), POLLIN, 0});
+    for (const Client& client : clients_) {
+      const auto events = static_cast<short>(client.answer.empty() ? POLLIN : POLLOUT);
+      polled.push_back({client.fd.get(), events, 0});
+    }
     const int timeout_ms = clients_.empty() && accepting ? -1 : 1000;
     // Fails for lack of memory, or a signal: nothing is ready then, and it is tried again.
     if (poll(polled.data(), polled.size(), timeout_ms) < 0) {
@@ -152,9 +157,9 @@ void LineSocket::run() {
     const auto now = steady_clock::now();
     std::size_t index = 2;
     std::erase_if(clients_, [&](Client& client) {
-      const bool readable = polled[index++].revents != 0;
-      if (readable) client.heard = now;
-      return readable ? !serve(client) : now - client.heard > kPatience;
+      const bool is_ready = polled[index++].revents != 0;
+      if (is_ready) client.heard = now;
+      return is_ready ? !serve(client) : now - client.heard > kPatience;
     });
     accepting = polled[1].revents == 0 || accept_client();
   }
@@ -171,7 +176,7 @@ bool LineSocket::accept_client() {
   } else if (clients_.size() >= kMaxClients) {
     say_error(fd.get(), "too many clients; close some");
   } else {
-    clients_.push_back({std::move(fd), {}, steady_clock::now()});
+    clients_.push_back({std::move(fd), {}, {}, steady_clock::now()});
   }
   return true;
 }
@@ -188,19 +193,38 @@ bool LineSocket::may_talk(int fd) const {
 
 // Whether to keep it.
 bool LineSocket::serve(Client& client) {
-  std::array<char, 256> buffer{};
-  const ssize_t n = recv(client.fd.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
-  if (n < 0) return errno == EAGAIN || errno == EINTR;
-  if (n == 0) return false;
-  client.line.append(buffer.data(), static_cast<std::size_t>(n));
+  if (client.answer.empty() && !hear(client)) return false;
   return answer_lines(client);
 }
 
+bool LineSocket::hear(Client& client) const {
+  std::array<char, 256> buffer{};
+  const ssize_t n = recv(client.fd.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+  if (n < 0) return errno == EAGAIN || errno == EINTR;
+  client.line.append(buffer.data(), static_cast<std::size_t>(n));
+  return n > 0;
+}
+
+// One answer after the other, each as fast as the client reads it: it may be larger than the
+// socket's buffer.
 bool LineSocket::answer_lines(Client& client) {
-  for (std::size_t end = 0; (end = client.line.find('\n')) != std::string::npos;) {
-    const std::string line = client.line.substr(0, end);
+  while (true) {
+    if (!client.answer.empty()) {
+      const ssize_t n = send(client.fd.get(), client.answer.data(), client.answer.size(),
+                             MSG_DONTWAIT | MSG_NOSIGNAL);
+      if (n < 0) return errno == EAGAIN || errno == EINTR;
+      client.answer.erase(0, static_cast<std::size_t>(n));
+      continue;
+    }
+    const std::size_t end = client.line.find('\n');
+    if (end == std::string::npos) break;
+    client.answer = answer_(client.line.substr(0, end));
+    if (client.answer.size() > kAnswerBytesMax) {
+      client.answer = error_line(fmt::format("an answer of {} bytes, more than {}",
+                                             client.answer.size(), kAnswerBytesMax));
+    }
+    client.answer += '\n';
     client.line.erase(0, end + 1);
-    if (!say(client.fd.get(), answer_(line))) return false;
   }
   if (client.line.size() <= options_.line_bytes_max) return true;
   say_error(client.fd.get(), fmt::format("a line of more than {} bytes", options_.line_bytes_max));

@@ -43,7 +43,8 @@ class LineSocket {
  private:
   struct Client {
     UniqueFd fd;
-    std::string line;  // as far as it has come
+    std::string line;    // as far as it has come
+    std::string answer;  // as far as it has not gone; no line is read meanwhile
     std::chrono::steady_clock::time_point heard;
   };
 
@@ -52,6 +53,7 @@ class LineSocket {
   bool accept_client();
   bool may_talk(int fd) const;
   bool serve(Client& client);
+  bool hear(Client& client) const;
   bool answer_lines(Client& client);
 
   LineSocketOptions options_;

@@ -141,14 +141,14 @@ class SteeringPause {
 // Whether it was done; if not, all goes on as before.
 bool restart(const Invocation& invocation, Server& server, AcceptSteering* steering,
              std::chrono::milliseconds linger_time) {
-  SteeringPause pause(steering);
   try {
+    SteeringPause pause(steering);
     if (!hand_over(invocation, server)) return false;
+    pause.keep();
   } catch (const Error& error) {
     spdlog::error("cannot hand over: {}; going on as before", error.what());
     return false;
   }
-  pause.keep();
   linger(server, linger_time);
   return true;
 }

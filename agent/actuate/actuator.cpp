@@ -16,7 +16,21 @@ int64_t unix_time_s() {
   return std::chrono::duration_cast<std::chrono::seconds>(now).count();
 }
 
+// What cannot be told is not gone.
+bool is_gone(const IntentRecord& intent) {
+  try {
+    return std::visit([](const auto& c) { return actuate::is_gone(c); }, intent.change);
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 }  // namespace
+
+std::vector<IntentRecord> in_force(std::vector<IntentRecord> pending) {
+  std::erase_if(pending, [](const IntentRecord& intent) { return is_gone(intent); });
+  return pending;
+}
 
 uint64_t Actuator::apply(const Change& change, std::string_view reason) {
   const Change prepared = std::visit([](const auto& c) -> Change { return prepare(c); }, change);
@@ -64,6 +78,20 @@ std::vector<Outcome> Actuator::undo_all() {
   const std::vector<IntentRecord> all = journal_.pending();
   std::vector<Outcome> outcomes;
   for (auto at = all.rbegin(); at != all.rend(); ++at) outcomes.push_back(undo_one(*at));
+  return outcomes;
+}
+
+std::vector<Outcome> Actuator::forget_gone(std::span<const uint64_t> spared, size_t max) {
+  std::vector<IntentRecord> turn;
+  for (const IntentRecord& intent : journal_.pending()) {
+    const bool is_spared = std::find(spared.begin(), spared.end(), intent.seq) != spared.end();
+    if (!is_spared && intent.seq > looked_at_ && turn.size() < max) turn.push_back(intent);
+  }
+  looked_at_ = turn.size() < max ? 0 : turn.back().seq;
+  std::vector<Outcome> outcomes;
+  for (const IntentRecord& intent : turn) {
+    if (is_gone(intent)) outcomes.push_back(undo_one(intent));
+  }
   return outcomes;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +18,9 @@ struct Outcome {
   UndoResult result = UndoResult::kRestored;
   std::string text;  // one line: "thread 4711 (ws-worker-1): CPU mask 1 -> 0 restored"
 };
+
+// Of these, the changes whose target is still there: those that are in force, or may be.
+std::vector<IntentRecord> in_force(std::vector<IntentRecord> pending);
 
 // Makes changes and undoes them. Every change is in the journal, on disk, before it is made, so
 // that after any death of the agent the next one finds and undoes it.
@@ -38,6 +42,10 @@ class Actuator {
   // At start, before the first apply(): undoes what an agent that died left behind.
   std::vector<Outcome> recover() { return undo_all(); }
 
+  // Takes changes off the journal whose thread, process or socket is gone, but for those of
+  // `spared`. Looks at so many at a time, each in its turn. Returns what it said good-bye to.
+  std::vector<Outcome> forget_gone(std::span<const uint64_t> spared, size_t max);
+
   const std::vector<IntentRecord>& pending() const { return journal_.pending(); }
 
   // Journal lines that could not be read; to be logged once after construction.
@@ -48,6 +56,7 @@ class Actuator {
   Outcome undo_one(const IntentRecord& intent);
 
   Journal journal_;
+  uint64_t looked_at_ = 0;  // the last one that forget_gone() came to
 };
 
 }  // namespace epulse::actuate

@@ -83,4 +83,8 @@ Undone undo(const ServerSetting& change) {
   return {UndoResult::kRestored, values + " restored"};
 }
 
+bool is_gone(const ServerSetting& change) {
+  return !is_there(change);
+}
+
 }  // namespace epulse::actuate

@@ -15,4 +15,7 @@ void perform(const ServerSetting& change);
 
 Undone undo(const ServerSetting& change);
 
+// Whether the process is gone, or another has its number now: there is nothing left to undo.
+bool is_gone(const ServerSetting& change);
+
 }  // namespace epulse::actuate

@@ -100,4 +100,8 @@ Undone undo(const ThreadAffinity& change) {
   return {UndoResult::kRestored, masks + " restored"};
 }
 
+bool is_gone(const ThreadAffinity& change) {
+  return !is_same_thread(change);
+}
+
 }  // namespace epulse::actuate

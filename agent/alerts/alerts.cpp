@@ -134,6 +134,22 @@ void AlertEngine::resolve(const Observation& observation, State& state,
                                   state.fired_intervals - rule.clear_intervals, state.worst)});
 }
 
+std::map<size_t, size_t> AlertEngine::take_over(AlertEngine& before) {
+  std::map<size_t, size_t> taken;
+  for (size_t theirs = 0; theirs < before.rules_.size(); ++theirs) {
+    const auto same = std::find(rules_.begin(), rules_.end(), before.rules_[theirs]);
+    if (same != rules_.end()) taken[theirs] = static_cast<size_t>(same - rules_.begin());
+  }
+  std::erase_if(before.states_, [&](const auto& entry) {
+    const auto& [id, state] = entry;
+    const auto at = taken.find(id.first);
+    if (at == taken.end()) return false;
+    states_[{at->second, id.second}] = state;
+    return true;
+  });
+  return taken;
+}
+
 size_t AlertEngine::firing() const {
   return static_cast<size_t>(std::count_if(states_.begin(), states_.end(),
                                            [](const auto& entry) { return entry.second.firing; }));

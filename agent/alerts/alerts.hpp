@@ -33,6 +33,7 @@ struct AlertRule {
   bool is_beyond(double value) const;
   bool is_well(double value) const;  // neither of the two: within the hysteresis
   double clear_threshold() const;
+  bool operator==(const AlertRule&) const = default;
 };
 
 // One figure of one interval.
@@ -61,6 +62,10 @@ class AlertEngine {
 
   // Nothing will be observed any more: what fires is resolved, for `why`.
   std::vector<AlertEvent> end(const std::string& why);
+
+  // What `before` knows by rules that are the same here; it forgets that. Returns which rule of its
+  // became which of ours.
+  std::map<size_t, size_t> take_over(AlertEngine& before);
 
   size_t firing() const;
   const std::vector<AlertRule>& rules() const { return rules_; }

@@ -119,6 +119,8 @@ struct SocketBufferTuner {
   uint64_t sockets_max = 1024;
   uint64_t interval_s = 5;
   uint64_t cooldown_s = 30;
+  uint64_t verify_s = 5;
+  double improvement_min = 0.1;
 
   bool operator==(const SocketBufferTuner&) const = default;
 };
@@ -134,6 +136,13 @@ struct ServerBufferTuner {
   bool operator==(const ServerBufferTuner&) const = default;
 };
 
+// What is never changed, only told.
+struct HostAdvice {
+  bool enabled = true;
+
+  bool operator==(const HostAdvice&) const = default;
+};
+
 struct Config {
   Agent agent;
   Probes probes;
@@ -141,6 +150,7 @@ struct Config {
   AffinityTuner affinity;            // [tuner.affinity]
   SocketBufferTuner socket_buffers;  // [tuner.socket_buffers]
   ServerBufferTuner server_buffers;  // [tuner.server_buffers]
+  HostAdvice host_advice;            // [tuner.host_advice]
 
   bool operator==(const Config&) const = default;
 };

@@ -268,6 +268,14 @@ std::vector<Key> fixed_keys() {
        IntegerKey{field<&Config::socket_buffers, &SocketBufferTuner::interval_s>, 1, 3600}},
       {"tuner.socket_buffers", "cooldown_s", "Least time between two changes of one buffer.",
        IntegerKey{field<&Config::socket_buffers, &SocketBufferTuner::cooldown_s>, 1, 86400}},
+      {"tuner.socket_buffers", "verify_s",
+       "How long buffers are looked at closely before a change, and after it, to keep or undo it.",
+       IntegerKey{field<&Config::socket_buffers, &SocketBufferTuner::verify_s>, 1, 3600}},
+      {"tuner.socket_buffers", "improvement_min",
+       "A change is kept only if the buffers are full in this share fewer of the looks, or as "
+       "much\n"
+       "more goes through them.",
+       ShareKey{field<&Config::socket_buffers, &SocketBufferTuner::improvement_min>, 0.01, 0.99}},
 
       {"tuner.server_buffers", "enabled",
        "Enlarge the batch of epoll_wait of an epulse-ws that has a --control-socket, where it "
@@ -288,6 +296,12 @@ std::vector<Key> fixed_keys() {
       {"tuner.server_buffers", "improvement_min",
        "A change is kept only if ready to delivered fell by this share at p99.",
        ShareKey{field<&Config::server_buffers, &ServerBufferTuner::improvement_min>, 0.01, 0.99}},
+
+      {"tuner.host_advice", "enabled",
+       "Say what network settings of the host stand in the way (somaxconn, tcp_rmem, tcp_wmem,\n"
+       "congestion control, busy poll). They are never changed. It looks at 64 connections in one\n"
+       "interval of ten.",
+       FlagKey{field<&Config::host_advice, &HostAdvice::enabled>}},
   };
 }
 

@@ -47,6 +47,7 @@ nlohmann::json alarms_json(const std::vector<alerts::Alarm>& alarms);
 struct Advice {
   int64_t unix_ms = 0;  // when it was last given
   tuners::Proposal proposal;
+  uint64_t held_ns = 0;  // when it was last borne out, monotonic
 };
 nlohmann::json advice_json(const std::vector<Advice>& advice);
 

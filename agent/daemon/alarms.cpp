@@ -40,7 +40,8 @@ notify::AlertmanagerOptions options_of(const config::Alertmanager& config) {
 }  // namespace
 
 Alarms::Alarms(const config::Config& config, const Target& target, uv_loop_t& loop, TuningLog& log)
-    : target_(target),
+    : config_(config.alerts),
+      target_(target),
       log_(log),
       host_(host_name()),
       rules_(metric_rules(config.alerts, config.agent.interval_ms, target.has_bpf)),
@@ -72,6 +73,30 @@ void Alarms::interval(const TargetSample& sample) {
   // Where waits were only counted nothing is known that an alert could go by.
   if (!sample.sched.wakeups_measured) return;
   tell(engine_.interval(observations(rules_, sample)), sample);
+}
+
+void Alarms::take_over(Alarms& before) {
+  const auto taken = engine_.take_over(before.engine_);
+  last_id_ = before.last_id_;
+  const bool new_program = config_.exec != before.config_.exec;
+  const bool new_receiver = config_.alertmanager != before.config_.alertmanager;
+  for (const auto& [theirs, ours] : taken) {
+    std::erase_if(before.firing_, [&](const auto& entry) {
+      const auto& [key, alarm] = entry;
+      if (key.first != theirs) return false;
+      firing_[{ours, key.second}] = alarm;
+      if (new_program && exec_) exec_->run(alarm);
+      // A sink of its own repeats what fires: it has to know, whoever receives it.
+      if (alertmanager_) alertmanager_->put(alarm);
+      if (new_receiver && before.alertmanager_) {
+        alerts::Alarm ended = alarm;
+        ended.ends_unix_ms = std::max(unix_ms(), alarm.starts_unix_ms);
+        ended.annotations["resolution"] = "epulsed tells another receiver from now on";
+        before.alertmanager_->put(ended);
+      }
+      return true;
+    });
+  }
 }
 
 void Alarms::end(const std::string& why) {

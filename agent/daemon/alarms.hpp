@@ -35,6 +35,10 @@ class Alarms {
   // Once per interval.
   void interval(const TargetSample& sample);
 
+  // In place of `before`, which had another configuration: what fires by a rule that is the same in
+  // both goes on. Who is told by another way than before hears of it anew.
+  void take_over(Alarms& before);
+
   // Nothing is measured any more: resolves what fires, and waits, for a bounded time, until
   // everyone has been told.
   void end(const std::string& why);
@@ -51,6 +55,7 @@ class Alarms {
   alerts::Alarm fired(const alerts::AlertEvent& event, const TargetSample& sample);
   void pass_on(const alerts::Alarm& alarm);
 
+  config::Alerts config_;
   Target target_;
   TuningLog& log_;
   std::string host_;

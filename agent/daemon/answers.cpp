@@ -12,7 +12,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr size_t kEventsMax = 200;
+// Some 2 MB: the files have room for no more than that many of the shortest.
+constexpr size_t kEventsMax = 10'000;
 
 json sinks(const Asked& asked) {
   json all = json::object();
@@ -44,6 +45,7 @@ json status(const Asked& asked) {
           {"mode", config::name_of(asked.tuning.mode())},
           {"running_s", asked.running_s},
           {"interval_ms", asked.config.agent.interval_ms},
+          {"intervals", asked.intervals},
           {"probes_cost", overhead != nullptr ? text_of(*overhead) : ""},
           {"alarms", control::alarms_json(asked.alarms.firing())},
           {"sinks", sinks(asked)},

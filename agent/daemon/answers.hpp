@@ -22,6 +22,7 @@ struct Asked {
   const model::SchedInterval& sched;  // the last interval's
   std::string target;                 // "ws-server[4711]"
   double running_s = 0;
+  uint64_t intervals = 0;  // measured since the start
 };
 
 // The answer to all requests but "undo", as a line.

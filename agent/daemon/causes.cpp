@@ -35,7 +35,7 @@ void Causes::look_around(const TargetSample& sample, uint64_t now_ns) {
   listeners_ = sample.pages.empty() ? kernel::listeners_of_one_port(pid_) : sample.pages.size();
 }
 
-std::vector<tuners::Proposal> Causes::step(const TargetSample& sample, uint64_t now_ns) {
+tuners::Findings Causes::step(const TargetSample& sample, uint64_t now_ns) {
   look_around(sample, now_ns);
   tuners::Observed observed;
   observed.process = process_;

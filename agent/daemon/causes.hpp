@@ -15,8 +15,8 @@ class Causes {
  public:
   explicit Causes(pid_t pid);
 
-  // Once per interval: what is new.
-  std::vector<tuners::Proposal> step(const TargetSample& sample, uint64_t now_ns);
+  // Once per interval.
+  tuners::Findings step(const TargetSample& sample, uint64_t now_ns);
 
  private:
   void look_around(const TargetSample& sample, uint64_t now_ns);

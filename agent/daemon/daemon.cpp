@@ -27,6 +27,8 @@ config::Mode effective_mode(config::Mode mode, const TargetSampler& sampler) {
 
 // Late wake-ups come by the thousand when they come; one line in this time sums them up.
 constexpr uint64_t kExceptionsLogNs = 10'000'000'000;
+// Of up to 64 connections at once.
+constexpr uint64_t kLookMs = 100;
 
 int open_target(pid_t pid) {
   const auto fd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
@@ -51,8 +53,9 @@ Daemon::Daemon(const Options& options)
       target_pidfd_(open_target(options.pid)) {
   uv_loop_init(&loop_);
   uv_timer_init(&loop_, &timer_);
+  uv_timer_init(&loop_, &looks_);
   uv_timer_init(&loop_, &watchdog_);
-  timer_.data = this;
+  timer_.data = looks_.data = this;
   start_signal(interrupt_, SIGINT);
   start_signal(terminate_, SIGTERM);
   start_signal(quit_, SIGQUIT);
@@ -72,7 +75,7 @@ Daemon::Daemon(const Options& options)
                               sampler_.is_bundled_server());
   keep_capabilities(kept_);
   if (socket) open_socket(*socket);
-  start_alarms();
+  alarms_ = make_alarms();
   start_ticking();
   start_watchdog();
 }
@@ -151,8 +154,8 @@ void Daemon::open_socket(const LineSocketOptions& options) {
   }
 }
 
-void Daemon::start_alarms() {
-  alarms_ = std::make_unique<Alarms>(
+std::unique_ptr<Alarms> Daemon::make_alarms() {
+  return std::make_unique<Alarms>(
       options_.config,
       Alarms::Target{options_.pid, kernel::process_name(options_.pid),
                      probes::to_string(sampler_.plan().backend), sampler_.has_bpf()},
@@ -182,7 +185,8 @@ int Daemon::run() {
     while (reload_wanted_ && stopped_for_.empty()) guarded([this] { reload(); });
   }
   sd_notify(0, "STOPPING=1");
-  uv_timer_stop(&timer_);  // what is restored must not be changed again while the loop runs on
+  uv_timer_stop(&timer_);
+  uv_timer_stop(&looks_);  // what is restored must not be changed again while the loop runs on
   // First what we owe to the target, then what we owe to those who watch it.
   const bool restored = tuning_.restore();
   if (socket_) socket_->close();
@@ -218,8 +222,10 @@ void Daemon::reload() {
   spdlog::set_level(spdlog::level::from_str(options_.config.agent.log_level));
   tuning_.reconfigure(options_.config, mode_within(options_.config));
   uv_timer_stop(&timer_);
+  auto alarms = make_alarms();
+  alarms->take_over(*alarms_);
   alarms_->end("another configuration");
-  start_alarms();
+  alarms_ = std::move(alarms);
   start_ticking();
   spdlog::info("configuration read again; mode {}", config::name_of(tuning_.mode()));
 }
@@ -243,7 +249,7 @@ std::string Daemon::answer(const control::Request& request) {
     if (request.name == "undo") return undo(request.dry_run);
     const double running_s = static_cast<double>(kernel::monotonic_ns() - started_ns_) / 1e9;
     return daemon::answer(request, {options_.config, sampler_, tuning_, log_, *alarms_, last_sched_,
-                                    target_, running_s});
+                                    target_, running_s, intervals_});
   } catch (const std::exception& error) {
     return control::error_line(error.what());
   }
@@ -283,6 +289,24 @@ void Daemon::tick() {
   alarms_->interval(sample);
   tuning_.step(sample, now_ns);
   last_sched_ = sample.sched;
+  ++intervals_;
+  look_closely();
+}
+
+// Between the ticks, while some connections are watched.
+void Daemon::look_closely() {
+  const bool wanted = tuning_.wants_looks() && stopped_for_.empty();
+  if (!wanted) {
+    uv_timer_stop(&looks_);
+  } else if (uv_is_active(reinterpret_cast<uv_handle_t*>(&looks_)) == 0) {
+    uv_timer_start(
+        &looks_,
+        [](uv_timer_t* handle) {
+          Daemon& daemon = self(handle);
+          daemon.guarded([&daemon] { daemon.tuning_.look(kernel::monotonic_ns()); });
+        },
+        kLookMs, kLookMs);
+  }
 }
 
 void Daemon::log_exceptions(const TargetSample& sample, uint64_t now_ns) {
@@ -311,6 +335,7 @@ void Daemon::stop(const char* why) {
   }
   uv_stop(&loop_);
   uv_timer_stop(&timer_);
+  uv_timer_stop(&looks_);
   uv_poll_stop(&target_ended_);  // it stays readable
 }
 

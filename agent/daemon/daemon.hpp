@@ -49,12 +49,13 @@ class Daemon {
   void log_start() const;
   void guarded(const std::function<void()>& step);
   void tick();
+  void look_closely();
   void log_exceptions(const TargetSample& sample, uint64_t now_ns);
   void log_overhead();
   void hang_up();
   void reload();
   config::Mode mode_within(const config::Config& config) const;
-  void start_alarms();
+  std::unique_ptr<Alarms> make_alarms();
   std::string answer(const control::Request& request);
   std::string undo(bool dry_run);
   void stop(const char* why);
@@ -62,6 +63,7 @@ class Daemon {
   Options options_;
   std::string target_;  // "ws-server[4711]"
   uint64_t started_ns_;
+  uint64_t intervals_ = 0;
   TuningLog log_;
   TargetSampler sampler_;
   Tuning tuning_;
@@ -77,6 +79,7 @@ class Daemon {
 
   uv_loop_t loop_{};
   uv_timer_t timer_{};
+  uv_timer_t looks_{};
   uv_timer_t watchdog_{};
   uv_signal_t interrupt_{};
   uv_signal_t terminate_{};

@@ -15,6 +15,12 @@ namespace epulse::daemon {
 namespace {
 
 constexpr uint64_t kSecond = 1'000'000'000;
+// Changes looked at in an interval, whether their target is gone: each that is takes a write to the
+// journal.
+constexpr size_t kForgottenMax = 64;
+// Intervals for which advice is shown that nothing bears out: twice those between two looks at the
+// host's settings.
+constexpr uint64_t kFreshIntervals = 20;
 
 tuners::AffinityLimits affinity_limits(const config::AffinityTuner& config) {
   return {.wakeup_ns_p99 = config.wakeup_p99_us * 1000,
@@ -30,7 +36,9 @@ tuners::SocketBufferLimits socket_limits(const config::SocketBufferTuner& config
           .floor_bytes = config.floor_bytes,
           .rcvbuf_max_bytes = config.rcvbuf_max_bytes,
           .sndbuf_max_bytes = config.sndbuf_max_bytes,
-          .cooldown_ns = config.cooldown_s * kSecond};
+          .cooldown_ns = config.cooldown_s * kSecond,
+          .verify_ns = config.verify_s * kSecond,
+          .improvement_min = config.improvement_min};
 }
 
 tuners::ServerBatchLimits batch_limits(const config::ServerBufferTuner& config) {
@@ -53,7 +61,8 @@ Tuning::Tuning(pid_t pid, bool is_bundled_server, const config::Config& config, 
       affinity_(affinity_limits(config.affinity), kernel::cpu_topology()),
       sockets_(socket_limits(config.socket_buffers), pid),
       batch_(batch_limits(config.server_buffers), batch_control()),
-      causes_(pid) {
+      causes_(pid),
+      host_(pid) {
   open_journal();
 }
 
@@ -83,15 +92,42 @@ void Tuning::open_journal() {
 }
 
 void Tuning::step(const TargetSample& sample, uint64_t now_ns) {
-  if (mode_ == config::Mode::kObserve) return;
-  for (const tuners::Proposal& cause : causes_.step(sample, now_ns)) log_.diagnosed(cause);
-  if (config_.affinity.enabled && !batch_change_) tune_affinity(sample, now_ns);
-  if (config_.server_buffers.enabled && !affinity_change_) tune_batch(sample, now_ns);
-  // Not while another change is judged, which these would disturb.
-  if (config_.socket_buffers.enabled && !is_verifying() && now_ns >= next_sockets_ns_) {
-    next_sockets_ns_ = now_ns + config_.socket_buffers.interval_s * kSecond;
-    tune_sockets(now_ns);
+  if (mode_ == config::Mode::kObserve) return update_advice(now_ns);
+  forget_gone();
+  tell(causes_.step(sample, now_ns), now_ns);
+  if (config_.host_advice.enabled) tell(host_.step(sample, now_ns), now_ns);
+  // None while the change of another is judged, which it would disturb.
+  const bool sockets_free = socket_changes_.empty();
+  if (config_.affinity.enabled && !batch_change_ && sockets_free) tune_affinity(sample, now_ns);
+  if (config_.server_buffers.enabled && !affinity_change_ && sockets_free) {
+    tune_batch(sample, now_ns);
   }
+  if (affinity_change_ || batch_change_) sockets_.abandon();
+  if (config_.socket_buffers.enabled && !affinity_change_ && !batch_change_) tune_sockets(now_ns);
+  update_advice(now_ns);
+}
+
+// What is being judged is for its verdict to end.
+void Tuning::forget_gone() {
+  if (!actuator_ || actuator_->pending().empty()) return;
+  std::vector<uint64_t> judged = socket_changes_;
+  if (affinity_change_) judged.push_back(*affinity_change_);
+  if (batch_change_) judged.push_back(*batch_change_);
+  log_.forgotten(actuator_->forget_gone(judged, kForgottenMax));
+}
+
+void Tuning::tell(const tuners::Findings& findings, uint64_t now_ns) {
+  for (const tuners::Proposal& one : findings.news) log_.diagnosed(one);
+  for (const tuners::Proposal& one : findings.standing) log_.still_holds(one, now_ns);
+}
+
+// What was advised and is borne out no longer is not shown any more.
+void Tuning::update_advice(uint64_t now_ns) {
+  for (const auto& targets : {affinity_.standing(), batch_.standing(), sockets_.standing()}) {
+    for (const std::string& target : targets) log_.still_holds(target, now_ns);
+  }
+  const uint64_t patience_ns = kFreshIntervals * config_.agent.interval_ms * 1'000'000;
+  log_.drop_stale(now_ns > patience_ns ? now_ns - patience_ns : 0);
 }
 
 void Tuning::tune_affinity(const TargetSample& sample, uint64_t now_ns) {
@@ -192,27 +228,75 @@ void Tuning::undo_change(std::optional<uint64_t>& change, std::string_view tuner
 void Tuning::undo_unjudged() {
   undo_change(affinity_change_, "affinity");
   undo_change(batch_change_, "server buffers");
+  undo_socket_changes();
 }
 
 void Tuning::tune_sockets(uint64_t now_ns) {
-  const auto process = kernel::thread_stat(pid_, pid_);
-  if (!process) return;
-  try {
-    const actuate::SocketSamples samples =
-        actuate::sample_sockets(pid_, config_.socket_buffers.sockets_max);
-    for (const auto& proposal : sockets_.step(samples.sockets, now_ns)) {
-      const actuate::SocketBuffer change{.pid = pid_,
-                                         .start_ticks = process->start_ticks,
-                                         .fd = proposal.sample.fd,
-                                         .inode = proposal.sample.inode,
-                                         .side = proposal.side,
-                                         .old_bytes = proposal.from_bytes,
-                                         .old_lock = proposal.sample.buffer_lock,
-                                         .new_bytes = proposal.to_bytes};
-      carry_out(proposal, change);
+  if (!sockets_.is_watching() && now_ns >= next_sockets_ns_) {
+    next_sockets_ns_ = now_ns + config_.socket_buffers.interval_s * kSecond;
+    try {
+      sockets_.survey(actuate::sample_sockets(pid_, config_.socket_buffers.sockets_max).sockets,
+                      now_ns);
+    } catch (const Error& error) {
+      spdlog::error("socket buffers: {}", error.what());
     }
+  }
+  const auto decision = sockets_.decide(now_ns);
+  if (const auto* proposals = std::get_if<tuners::SocketBufferTuner::Proposals>(&decision)) {
+    propose_sockets(*proposals, now_ns);
+  } else if (const auto* verdict = std::get_if<tuners::SocketBufferVerdict>(&decision)) {
+    if (socket_changes_.empty()) return;  // undone by request meanwhile
+    if (verdict->keep) {
+      log_.kept("socket buffers", verdict->evidence);
+      socket_changes_.clear();
+    } else {
+      log_.undoing("socket buffers", verdict->evidence);
+      undo_socket_changes();
+    }
+  }
+}
+
+void Tuning::look(uint64_t now_ns) {
+  const std::vector<int> fds = sockets_.watched();
+  if (fds.empty()) return;
+  try {
+    sockets_.look(actuate::sample_sockets(pid_, fds), now_ns);
   } catch (const Error& error) {
     spdlog::error("socket buffers: {}", error.what());
+    // Nothing to judge by: what is in force is undone.
+    undo_socket_changes();
+    sockets_.abandon();
+  }
+}
+
+void Tuning::propose_sockets(const tuners::SocketBufferTuner::Proposals& proposals,
+                             uint64_t now_ns) {
+  const auto process = kernel::thread_stat(pid_, pid_);
+  if (!process) return;
+  tuners::SocketBufferTuner::Proposals made;
+  for (const tuners::SocketBufferProposal& proposal : proposals) {
+    const actuate::SocketBuffer change{.pid = pid_,
+                                       .start_ticks = process->start_ticks,
+                                       .fd = proposal.sample.fd,
+                                       .inode = proposal.sample.inode,
+                                       .side = proposal.side,
+                                       .old_bytes = proposal.from_bytes,
+                                       .old_lock = proposal.sample.buffer_lock,
+                                       .new_bytes = proposal.to_bytes};
+    const auto seq = carry_out(proposal, change);
+    if (!seq) continue;
+    socket_changes_.push_back(*seq);
+    made.push_back(proposal);
+  }
+  sockets_.applied(made, now_ns);
+}
+
+// The latest first, as the journal wants it.
+void Tuning::undo_socket_changes() {
+  while (!socket_changes_.empty()) {
+    std::optional<uint64_t> change = socket_changes_.back();
+    socket_changes_.pop_back();
+    undo_change(change, "socket buffers");
   }
 }
 
@@ -231,6 +315,8 @@ std::vector<actuate::Outcome> Tuning::undo_and_stand_down() {
   if (mode_ == config::Mode::kApply) mode_ = config::Mode::kAdvise;
   affinity_change_.reset();
   batch_change_.reset();
+  socket_changes_.clear();
+  sockets_.abandon();
   if (!actuator_) return {};
   std::vector<actuate::Outcome> outcomes = actuator_->undo_all();
   log_.undone(outcomes);
@@ -254,7 +340,7 @@ void Tuning::reconfigure(const config::Config& config, config::Mode mode) {
 
 std::vector<actuate::IntentRecord> Tuning::pending() const {
   if (!actuator_) return {};
-  return actuator_->pending();
+  return actuate::in_force(actuator_->pending());
 }
 
 std::vector<std::string> Tuning::why_no_advice(const model::SchedInterval& sched) const {
@@ -269,7 +355,9 @@ std::vector<std::string> Tuning::why_no_advice(const model::SchedInterval& sched
                   why_no_affinity_advice(sched, kernel::usable_cpus(pid_), config_.affinity));
   }
   why.push_back(
-      config_.socket_buffers.enabled
+      !socket_changes_.empty() ? "socket buffers: the last change is being verified"
+      : sockets_.is_watching() ? "socket buffers: some that were full are looked at closely"
+      : config_.socket_buffers.enabled
           ? fmt::format("socket buffers: no buffer has been {:.0f} % full three times in a row",
                         config_.socket_buffers.pressure_share * 100)
           : "socket buffers: tuner.socket_buffers.enabled is false");

@@ -9,6 +9,7 @@
 #include "agent/actuate/actuator.hpp"
 #include "agent/config/config.hpp"
 #include "agent/daemon/causes.hpp"
+#include "agent/daemon/host_observer.hpp"
 #include "agent/daemon/target_sampler.hpp"
 #include "agent/daemon/tuning_log.hpp"
 #include "agent/tuners/affinity.hpp"
@@ -28,6 +29,10 @@ class Tuning {
 
   void step(const TargetSample& sample, uint64_t now_ns);
 
+  // Connections are watched closely: call look() some ten times a second.
+  bool wants_looks() const { return sockets_.is_watching(); }
+  void look(uint64_t now_ns);
+
   // Restores everything; false when something could not be.
   bool restore();
 
@@ -41,12 +46,17 @@ class Tuning {
 
   config::Mode mode() const { return mode_; }
   std::vector<actuate::IntentRecord> pending() const;
-  bool is_verifying() const { return affinity_change_ || batch_change_; }
+  bool is_verifying() const {
+    return affinity_change_ || batch_change_ || !socket_changes_.empty();
+  }
   // Why nothing was proposed in the interval `sched`, a sentence for each tuner.
   std::vector<std::string> why_no_advice(const model::SchedInterval& sched) const;
 
  private:
   void open_journal();
+  void tell(const tuners::Findings& findings, uint64_t now_ns);
+  void update_advice(uint64_t now_ns);
+  void forget_gone();
   void propose(const tuners::AffinityProposal& proposal, uint64_t now_ns);
   void conclude(const tuners::AffinityVerdict& verdict);
   void tune_affinity(const TargetSample& sample, uint64_t now_ns);
@@ -55,6 +65,8 @@ class Tuning {
   void undo_change(std::optional<uint64_t>& change, std::string_view tuner);
   void undo_unjudged();
   void tune_sockets(uint64_t now_ns);
+  void propose_sockets(const tuners::SocketBufferTuner::Proposals& proposals, uint64_t now_ns);
+  void undo_socket_changes();
   std::optional<uint64_t> carry_out(const tuners::Proposal& proposal,
                                     const actuate::Change& change);
 
@@ -70,9 +82,11 @@ class Tuning {
   tuners::SocketBufferTuner sockets_;
   tuners::ServerBatchTuner batch_;
   Causes causes_;
-  // Under verification; one at a time, else nobody could tell which of them has helped.
+  HostObserver host_;
+  // Under verification; one tuner's at a time, else nobody could tell which of them has helped.
   std::optional<uint64_t> affinity_change_;
   std::optional<uint64_t> batch_change_;
+  std::vector<uint64_t> socket_changes_;
   uint64_t next_sockets_ns_ = 0;
 };
 

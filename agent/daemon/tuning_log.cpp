@@ -105,6 +105,13 @@ bool TuningLog::undone(const std::vector<actuate::Outcome>& outcomes) {
   return all;
 }
 
+void TuningLog::forgotten(const std::vector<actuate::Outcome>& outcomes) {
+  for (const actuate::Outcome& outcome : outcomes) {
+    note("gone", outcome.text);
+    spdlog::debug("gone: {}", outcome.text);
+  }
+}
+
 void TuningLog::alarm(std::string_view text, bool fires) {
   note("alarm", text);
   if (!may_log()) return;
@@ -127,7 +134,26 @@ void TuningLog::keep_advice(const tuners::Proposal& proposal) {
   drop_advice(proposal);
   if (advice_.size() == kAdviceMax) advice_.erase(advice_.begin());
   const auto now = std::chrono::system_clock::now().time_since_epoch();
-  advice_.push_back({std::chrono::duration_cast<std::chrono::milliseconds>(now).count(), proposal});
+  advice_.push_back({std::chrono::duration_cast<std::chrono::milliseconds>(now).count(), proposal,
+                     kernel::monotonic_ns()});
+}
+
+void TuningLog::still_holds(std::string_view target, uint64_t now_ns) {
+  for (control::Advice& one : advice_) {
+    if (one.proposal.target == target) one.held_ns = now_ns;
+  }
+}
+
+void TuningLog::still_holds(const tuners::Proposal& proposal, uint64_t now_ns) {
+  for (control::Advice& one : advice_) {
+    if (!same_case(one.proposal, proposal)) continue;
+    one.proposal = proposal;
+    one.held_ns = now_ns;
+  }
+}
+
+void TuningLog::drop_stale(uint64_t since_ns) {
+  std::erase_if(advice_, [&](const control::Advice& one) { return one.held_ns < since_ns; });
 }
 
 void TuningLog::drop_advice(const tuners::Proposal& proposal) {

@@ -26,8 +26,16 @@ class TuningLog {
   void undoing(std::string_view tuner, std::string_view evidence);
   // False when one failed.
   bool undone(const std::vector<actuate::Outcome>& outcomes);
+  // Changes whose target is gone: connections come and go, which is no news to the log.
+  void forgotten(const std::vector<actuate::Outcome>& outcomes);
   // Warns when it fires, informs when it is resolved.
   void alarm(std::string_view text, bool fires);
+
+  // The advice was borne out once more: as it was, or with newer figures.
+  void still_holds(std::string_view target, uint64_t now_ns);
+  void still_holds(const tuners::Proposal& proposal, uint64_t now_ns);
+  // Forgets advice that nothing has borne out since then.
+  void drop_stale(uint64_t since_ns);
 
   // One entry for each target of each scenario, the latest proposal, oldest first.
   const std::vector<control::Advice>& advice() const { return advice_; }

@@ -36,8 +36,6 @@ constexpr uint64_t kMeanToP99 = 5;
 constexpr double kThrottledMax = 0.05;
 constexpr double kWorthNaming = 0.05;  // shares of a CPU, in the evidence
 constexpr size_t kNeighboursMax = 3;
-// An improvement that may be chance is watched for so many times longer before it is undone.
-constexpr uint64_t kPatience = 4;
 
 // Some of the usable CPUs, but not all: the mask is what keeps the thread where it is.
 bool is_confined(const CpuSet& mask, const CpuSet& usable) {
@@ -108,6 +106,14 @@ AffinityTuner::Decision AffinityTuner::step(const SchedInterval& interval, const
   return propose(interval, usable, now_ns);
 }
 
+std::vector<std::string> AffinityTuner::standing() const {
+  std::vector<std::string> targets;
+  for (const auto& [id, memory] : memory_) {
+    if (!memory.contended.empty() && !memory.proposed.empty()) targets.push_back(memory.proposed);
+  }
+  return targets;
+}
+
 void AffinityTuner::applied(uint64_t now_ns) {
   if (!proposed_) return;
   watch_ = std::move(proposed_);
@@ -115,11 +121,12 @@ void AffinityTuner::applied(uint64_t now_ns) {
   watch_->since_ns = now_ns;
 }
 
-AffinityTuner::Delay AffinityTuner::delay_of(const ThreadSched& thread) {
+AffinityTuner::Delay AffinityTuner::delay_of(const ThreadSched& thread, double seconds) {
   Delay delay;
   if (thread.wakeup_ns_p99) delay.wakeup_ns_p99 = static_cast<double>(*thread.wakeup_ns_p99);
   delay.wakeup_ns = thread.wakeup_ns;
   delay.delay_ns_mean = static_cast<double>(thread.delay_ns_mean);
+  delay.timeslices = static_cast<uint64_t>(std::lround(thread.timeslices_per_second * seconds));
   return delay;
 }
 
@@ -152,7 +159,7 @@ void AffinityTuner::remember(Memory& memory, const ThreadSched& thread,
   }
   if (is_contended) {
     if (memory.contended.size() == kContendedMax) memory.contended.erase(memory.contended.begin());
-    memory.contended.push_back(delay_of(thread));
+    memory.contended.push_back(delay_of(thread, interval.seconds));
   }
   if (!memory.contended.empty()) add_gains(memory.gains, thread, usable);
 }
@@ -207,6 +214,7 @@ AffinityTuner::Decision AffinityTuner::propose(const SchedInterval& interval, co
   Memory& memory = memory_.at({worst->tid, worst->start_ticks});
   proposed_ = Watch{*worst, memory.contended, {}, now_ns};
   memory.last_proposal_ns = now_ns;
+  memory.proposed = worst->target;
   back_off(memory, now_ns);
   not_before_ns_ = now_ns + limits_.cooldown_ns;
   return *worst;
@@ -308,7 +316,7 @@ AffinityTuner::Decision AffinityTuner::verify(const SchedInterval& interval, uin
   // An interval that began before the change is half a measurement of it.
   const auto interval_ns = static_cast<uint64_t>(interval.seconds * 1e9);
   const bool whole = now_ns >= interval_ns && now_ns - interval_ns >= watch_->since_ns;
-  if (whole) watch_->after.push_back(delay_of(*thread));
+  if (whole) watch_->after.push_back(delay_of(*thread, interval.seconds));
   if (watch_->after.empty() || now_ns - watch_->since_ns < limits_.verify_ns) return {};
   return judge(now_ns);
 }
@@ -327,34 +335,40 @@ AffinityTuner::Decision AffinityTuner::judge(uint64_t now_ns) {
   const auto after = merged(watch_->after);
   if (!before || !after) return judge_medians(now_ns);
   const Improvement improvement = compare_p99(*before, *after, limits_.improvement_min);
-  const bool patient = now_ns - watch_->since_ns < kPatience * limits_.verify_ns;
-  if (improvement.kind == Improvement::Kind::kUnclear && patient) return {};
+  if (improvement.kind == Improvement::Kind::kUnclear && is_patient(now_ns)) return {};
   const bool kept = improvement.kind == Improvement::Kind::kProven;
   return conclude(kept ? AffinityVerdict::Kind::kKeep : AffinityVerdict::Kind::kRevert,
-                  fmt::format("woken to running {}; {}", improvement.text,
-                              kept ? "kept: that is no chance"
-                              : improvement.kind == Improvement::Kind::kUnclear
-                                  ? "undo: too few to tell from chance"
-                                  : fmt::format("undo: it needed to fall by {:.0f} %",
-                                                limits_.improvement_min * 100)),
-                  now_ns);
+                  "woken to running " + improvement.text, now_ns);
+}
+
+bool AffinityTuner::is_patient(uint64_t now_ns) const {
+  return now_ns - watch_->since_ns < kPatience * limits_.verify_ns;
 }
 
 // Where there are no histograms: p99 of both sides, or the mean of both, never one against the
-// other.
+// other. A mean counts only where the thread ran: one that did not has no delay, which proves
+// nothing.
 AffinityTuner::Decision AffinityTuner::judge_medians(uint64_t now_ns) {
   const auto values = [](const std::vector<Delay>& delays, bool p99) {
     std::vector<double> figures;
     for (const Delay& delay : delays) {
-      if (!p99) {
-        figures.push_back(delay.delay_ns_mean);
-      } else if (delay.wakeup_ns_p99) {
-        figures.push_back(*delay.wakeup_ns_p99);
-      }
+      if (p99 && delay.wakeup_ns_p99) figures.push_back(*delay.wakeup_ns_p99);
+      if (!p99 && delay.timeslices > 0) figures.push_back(delay.delay_ns_mean);
     }
     return figures;
   };
   const bool p99 = !values(watch_->before, true).empty() && !values(watch_->after, true).empty();
+  uint64_t timeslices = 0;
+  for (const Delay& delay : watch_->after) timeslices += delay.timeslices;
+  const bool told = p99 || (timeslices >= kValuesMin && !values(watch_->before, false).empty());
+  if (!told) {
+    if (is_patient(now_ns)) return {};
+    return conclude(AffinityVerdict::Kind::kRevert,
+                    fmt::format("undo: it had {} time slices since, and {} are needed to tell "
+                                "whether it helped; there is {} traffic",
+                                timeslices, kValuesMin, timeslices == 0 ? "no" : "little"),
+                    now_ns);
+  }
   const double before_ns = median(values(watch_->before, p99));
   const double after_ns = median(values(watch_->after, p99));
   const double wanted_ns = before_ns * (1 - limits_.improvement_min);

@@ -61,6 +61,9 @@ class AffinityTuner {
   // at the end of the interval. A proposal not followed by applied() is repeated ever more rarely.
   Decision step(const model::SchedInterval& interval, const model::CpuSet& usable, uint64_t now_ns);
 
+  // Targets proposed for that wait still, by the last intervals.
+  std::vector<std::string> standing() const;
+
   // The last proposal is in force since `now_ns`: watch it, and give a verdict.
   void applied(uint64_t now_ns);
 
@@ -71,7 +74,8 @@ class AffinityTuner {
   struct Delay {
     std::optional<double> wakeup_ns_p99;
     std::optional<model::Histogram> wakeup_ns;
-    double delay_ns_mean = 0;
+    double delay_ns_mean = 0;  // per time slice
+    uint64_t timeslices = 0;
   };
 
   struct Memory {
@@ -80,6 +84,7 @@ class AffinityTuner {
     uint64_t not_before_ns = 0;
     uint64_t cooldown_ns = 0;
     uint64_t last_proposal_ns = 0;
+    std::string proposed;  // for this target; empty: not yet
   };
 
   struct Watch {
@@ -110,10 +115,11 @@ class AffinityTuner {
   Decision verify(const model::SchedInterval& interval, uint64_t now_ns);
   Decision judge(uint64_t now_ns);
   Decision judge_medians(uint64_t now_ns);
+  bool is_patient(uint64_t now_ns) const;
   Decision conclude(AffinityVerdict::Kind kind, std::string evidence, uint64_t now_ns);
   void back_off(Memory& memory, uint64_t now_ns) const;
 
-  static Delay delay_of(const model::ThreadSched& thread);
+  static Delay delay_of(const model::ThreadSched& thread, double seconds);
 
   AffinityLimits limits_;
   model::CpuTopology topology_;

@@ -21,8 +21,6 @@ constexpr double kSoftirqSaturated = 0.5;
 constexpr double kThrottledMin = 0.05;
 constexpr double kStealMin = 0.05;
 constexpr double kPreemptedMin = 0.05;  // of the interval
-constexpr int kIntervalsMin = 3;
-constexpr uint64_t kRepeatNs = 3'600'000'000'000;
 
 CpuSet worker_cpus(const Observed& observed) {
   CpuSet cpus;
@@ -301,25 +299,8 @@ std::vector<Proposal> diagnose(const Observed& observed, const model::CpuTopolog
   return found;
 }
 
-std::vector<Proposal> Diagnosis::step(const Observed& observed, uint64_t now_ns) {
-  std::vector<Proposal> news;
-  std::vector<Memory> memory;
-  for (Proposal& proposal : diagnose(observed, topology_)) {
-    const auto before = std::find_if(memory_.begin(), memory_.end(), [&](const Memory& known) {
-      return known.scenario == proposal.scenario && known.target == proposal.target;
-    });
-    Memory known =
-        before != memory_.end() ? *before : Memory{proposal.scenario, proposal.target, 0, 0};
-    known.seen = std::min(known.seen + 1, kIntervalsMin);
-    const bool due = known.said_ns == 0 || now_ns - known.said_ns >= kRepeatNs;
-    if (known.seen == kIntervalsMin && due) {
-      known.said_ns = now_ns;
-      news.push_back(std::move(proposal));
-    }
-    memory.push_back(std::move(known));
-  }
-  memory_ = std::move(memory);
-  return news;
+Findings Diagnosis::step(const Observed& observed, uint64_t now_ns) {
+  return persistence_.step(diagnose(observed, topology_), now_ns);
 }
 
 }  // namespace epulse::tuners

@@ -13,6 +13,7 @@
 #include "agent/model/epoll_stats.hpp"
 #include "agent/model/interference.hpp"
 #include "agent/model/sched.hpp"
+#include "agent/tuners/persistence.hpp"
 #include "agent/tuners/proposal.hpp"
 
 // Why the workers of a server do not get the same share of the work, or of the CPUs. Pure.
@@ -49,24 +50,16 @@ struct Observed {
 //   diagnosis.slow-idle          idle CPUs take long to wake
 std::vector<Proposal> diagnose(const Observed& observed, const model::CpuTopology& topology);
 
-// Advice that is repeated in each interval is noise: says what has held for several intervals in a
-// row, once, and again when it has been gone or after an hour.
+// Once per interval: what has held for three of them.
 class Diagnosis {
  public:
   explicit Diagnosis(model::CpuTopology topology = {}) : topology_(std::move(topology)) {}
 
-  std::vector<Proposal> step(const Observed& observed, uint64_t now_ns);
+  Findings step(const Observed& observed, uint64_t now_ns);
 
  private:
-  struct Memory {
-    std::string scenario;
-    std::string target;
-    int seen = 0;          // consecutive intervals
-    uint64_t said_ns = 0;  // 0: not yet
-  };
-
   model::CpuTopology topology_;
-  std::vector<Memory> memory_;
+  Persistence persistence_;
 };
 
 }  // namespace epulse::tuners

@@ -14,7 +14,6 @@ namespace {
 
 constexpr size_t kIntervalsMin = 3;
 constexpr uint64_t kDeliveriesMin = 100;  // of a worker in an interval: fewer say nothing
-constexpr uint64_t kPatience = 4;         // times verify_ns, where chance cannot be told from it
 constexpr uint64_t kCooldownMaxNs = 5'100'000'000'000;  // 85 min, as affinity's
 
 double saturated_share(const model::WorkerStats& worker) {
@@ -40,8 +39,8 @@ model::Histogram ready_to_delivered(const model::EpollSnapshot& interval) {
 
 ServerBatchTuner::Decision ServerBatchTuner::step(const model::EpollSnapshot& interval,
                                                   uint64_t now_ns) {
-  if (interval.detailed_ns == 0) return {};
   if (watching_) return verify(interval, now_ns);
+  if (interval.detailed_ns == 0) return {};
   auto proposal = propose(interval, now_ns);
   if (!proposal) return {};
   return *std::move(proposal);
@@ -78,7 +77,9 @@ std::optional<ServerBatchProposal> ServerBatchTuner::propose(const model::EpollS
   const auto depth = static_cast<uint32_t>(
       std::min<uint64_t>(worker->items[EPOLL_ITEMS_LISTED].quantile(0.99), limits_.batch_max));
   const uint32_t wanted = std::bit_ceil(std::max(depth, 2 * worker->max_events));
-  return proposal_for(*worker, std::min(wanted, limits_.batch_max));
+  ServerBatchProposal proposal = proposal_for(*worker, std::min(wanted, limits_.batch_max));
+  proposed_ = proposal.target;
+  return proposal;
 }
 
 ServerBatchProposal ServerBatchTuner::proposal_for(const model::WorkerStats& worker,
@@ -115,6 +116,11 @@ ServerBatchProposal ServerBatchTuner::proposal_for(const model::WorkerStats& wor
   return proposal;
 }
 
+std::vector<std::string> ServerBatchTuner::standing() const {
+  if (proposed_.empty() || full_.empty()) return {};
+  return {proposed_};
+}
+
 void ServerBatchTuner::applied(uint64_t now_ns) {
   watching_ = settling_ = true;
   since_ns_ = now_ns;
@@ -123,7 +129,7 @@ void ServerBatchTuner::applied(uint64_t now_ns) {
 
 ServerBatchTuner::Decision ServerBatchTuner::verify(const model::EpollSnapshot& interval,
                                                     uint64_t now_ns) {
-  // In the first interval what had piled up before is worked off.
+  // In the first interval what had piled up before is worked off; one without detail adds nothing.
   if (!std::exchange(settling_, false)) after_.merge(ready_to_delivered(interval));
   const uint64_t watched_ns = now_ns - since_ns_;
   if (watched_ns < limits_.verify_ns) return {};

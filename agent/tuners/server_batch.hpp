@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "agent/model/epoll_stats.hpp"
 #include "agent/tuners/proposal.hpp"
@@ -58,6 +59,9 @@ class ServerBatchTuner {
 
   bool is_verifying() const { return watching_; }
 
+  // The target proposed for, where batches are full still.
+  std::vector<std::string> standing() const;
+
  private:
   std::optional<ServerBatchProposal> propose(const model::EpollSnapshot& interval, uint64_t now_ns);
   ServerBatchProposal proposal_for(const model::WorkerStats& worker, uint32_t target) const;
@@ -70,6 +74,7 @@ class ServerBatchTuner {
   std::deque<model::Histogram> full_;  // ready to delivered, of the last intervals that were full
   model::Histogram before_{model::kNsShape};
   model::Histogram after_{model::kNsShape};
+  std::string proposed_;
   bool watching_ = false;
   bool settling_ = false;
   uint64_t since_ns_ = 0;

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
+#include <thread>
 #include <utility>
 
 #include "bpf/steering.h"
@@ -15,6 +16,9 @@
 
 namespace epulse::server {
 namespace {
+
+constexpr std::chrono::seconds kPatience{2};
+constexpr std::chrono::milliseconds kRetry{5};
 
 const char* remedy(int code) {
   if (code == EPERM || code == EACCES) return "; it needs root, or CAP_BPF and CAP_NET_ADMIN";
@@ -49,12 +53,19 @@ AcceptSteering::AcceptSteering(std::vector<int> listeners) : listeners_(std::mov
   skeleton_->rodata->workers = static_cast<__u32>(listeners_.size());
   const int error = steering_bpf__load(skeleton_.get());
   if (error != 0) refuse("load the BPF program", -error);
-  attach();
+  attach_until({});
 }
 
+// The program of whoever had the sockets meanwhile is still theirs, and has his map, which has
+// them.
 void AcceptSteering::attach() {
+  detach();
+  attach_until(std::chrono::steady_clock::now() + kPatience);
+}
+
+void AcceptSteering::attach_until(Deadline deadline) {
   try {
-    for (unsigned worker = 0; worker < listeners_.size(); ++worker) give_socket(worker);
+    for (unsigned worker = 0; worker < listeners_.size(); ++worker) give_socket(worker, deadline);
     const int program = bpf_program__fd(skeleton_->progs.choose_worker);
     // One of the group is enough: the program is the group's.
     if (setsockopt(listeners_.at(0), SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, &program,
@@ -67,11 +78,16 @@ void AcceptSteering::attach() {
   }
 }
 
-void AcceptSteering::give_socket(unsigned worker) {
+void AcceptSteering::give_socket(unsigned worker, Deadline deadline) {
   const int map = bpf_map__fd(skeleton_->maps.listeners);
   const auto socket = static_cast<std::uint64_t>(listeners_[worker]);
-  if (bpf_map_update_elem(map, &worker, &socket, BPF_ANY) != 0) {
-    refuse("hand over a listening socket", errno);
+  // A socket is of one such map at a time, and of a map that nobody has any more until a work queue
+  // of the kernel frees it (reuseport_array_free).
+  while (bpf_map_update_elem(map, &worker, &socket, BPF_ANY) != 0) {
+    if (errno != EBUSY || std::chrono::steady_clock::now() >= deadline) {
+      refuse("hand over a listening socket", errno);
+    }
+    std::this_thread::sleep_for(kRetry);
   }
   std::atomic_ref<__u32>(skeleton_->bss->loads[worker].active).store(1);
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <vector>
 
@@ -24,7 +25,8 @@ class AcceptSteering {
   // While the sockets are open: the hash chooses again, and they may have another such program,
   // also of a process that is to take them over. The loads stay.
   void detach();
-  // After detach(). Throws Error.
+  // After detach(). Where a process that had taken the sockets over has just ended, the kernel
+  // gives them back a little later: this waits for it, up to two seconds. Throws Error.
   void attach();
 
   // One for each worker; valid as long as this object.
@@ -34,7 +36,9 @@ class AcceptSteering {
   struct Destroy {
     void operator()(steering_bpf* skeleton) const;
   };
-  void give_socket(unsigned worker);
+  using Deadline = std::chrono::steady_clock::time_point;
+  void attach_until(Deadline deadline);
+  void give_socket(unsigned worker, Deadline deadline);
   void withdraw_sockets();
 
   std::vector<int> listeners_;

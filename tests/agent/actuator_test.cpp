@@ -12,6 +12,7 @@
 
 #include "agent/actuate/thread_affinity.hpp"
 #include "tests/agent/child.hpp"
+#include "tests/agent/cpuset_group.hpp"
 #include "tests/agent/temp_dir.hpp"
 
 namespace epulse::actuate {
@@ -323,37 +324,6 @@ TEST_F(ActuatorTest, ATargetThatEndsInMidChangeIsNoFailure) {
   }
 }
 
-// A cpuset of the test's own, by cgroup v1 or v2.
-class Cpuset {
- public:
-  Cpuset() {
-    for (const char* const root : {"/sys/fs/cgroup/cpuset", "/sys/fs/cgroup"}) {
-      path_ = fmt::format("{}/epulse-test-{}", root, getpid());
-      std::error_code error;
-      std::filesystem::create_directory(path_, error);
-      // v1 has no memory nodes to begin with; v2 has no such need.
-      if (!error && set("cpuset.mems", "0")) return;
-      std::filesystem::remove(path_, error);
-    }
-    path_.clear();
-  }
-  Cpuset(const Cpuset&) = delete;
-  Cpuset& operator=(const Cpuset&) = delete;
-  ~Cpuset() {
-    if (!path_.empty()) eventually([&] { return rmdir(path_.c_str()) == 0; });
-  }
-
-  explicit operator bool() const { return !path_.empty(); }
-  bool set(const char* file, const std::string& value) const {
-    std::ofstream out(path_ + "/" + file);
-    out << value << std::flush;
-    return out.good();
-  }
-
- private:
-  std::string path_;
-};
-
 class CpusetTest : public ActuatorTest {
  protected:
   void SetUp() override {
@@ -367,7 +337,7 @@ class CpusetTest : public ActuatorTest {
   }
   void TearDown() override { child_.kill(); }
 
-  Cpuset cpuset_;
+  CpusetGroup cpuset_;
 };
 
 // The kernel itself takes the thread off the CPU that it was moved to.

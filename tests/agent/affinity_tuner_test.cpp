@@ -31,6 +31,7 @@ class Machine {
     thread.name = "ws-worker-" + std::to_string(tid);
     thread.allowed = mask;
     thread.run_share = 0.2;
+    thread.timeslices_per_second = 1000;
     thread.is_worker = true;
     threads_.push_back(thread);
     return threads_.back();
@@ -207,6 +208,45 @@ TEST(AffinityTuner, AnImprovementMustBeMoreThanChance) {
     ASSERT_TRUE(verdict) << c.wakeups;
     EXPECT_EQ(verdict->kind, c.kind) << verdict->evidence;
     EXPECT_EQ(s - 1 - changed_s, c.seconds) << verdict->evidence;
+  }
+}
+
+// No traffic since the move: its delay is 0, which proves nothing.
+TEST(AffinityTuner, AThreadThatStoppedRunningProvesNothing) {
+  for (const bool with_bpf : {true, false}) {
+    for (const double timeslices : {0.0, 5.0}) {
+      Machine machine({0.8, 0.1});
+      machine.add_worker(1, cpus("0"));
+      AffinityTuner tuner(AffinityLimits{});
+      std::optional<AffinityVerdict> verdict;
+      uint64_t changed_s = 0;
+      uint64_t s = 100;
+      for (; s < 200 && !verdict; ++s) {
+        SchedInterval interval = machine.interval(with_bpf);
+        ThreadSched& thread = interval.threads[0];
+        if (changed_s != 0) {
+          thread.delay_ns_mean = 0;
+          thread.wakeup_ns_p99.reset();
+          thread.timeslices_per_second = timeslices;
+        } else if (with_bpf) {
+          thread.wakeup_ns.emplace(model::kNsShape);
+          thread.wakeup_ns->record(6'000'000, 1000);
+        }
+        const auto decision = tuner.step(interval, cpus("0-1"), s * kSecond);
+        if (const auto* const proposal = std::get_if<AffinityProposal>(&decision)) {
+          machine.move(*proposal);
+          tuner.applied(s * kSecond);
+          changed_s = s;
+        } else if (const auto* const given = std::get_if<AffinityVerdict>(&decision)) {
+          verdict = *given;
+        }
+      }
+      ASSERT_TRUE(verdict);
+      EXPECT_EQ(verdict->kind, Kind::kRevert) << verdict->evidence;
+      EXPECT_EQ(s - 1 - changed_s, 12U) << "four times its time";
+      const char* const said = timeslices == 0 ? "there is no traffic" : "there is little traffic";
+      EXPECT_NE(verdict->evidence.find(said), std::string::npos) << verdict->evidence;
+    }
   }
 }
 
@@ -442,6 +482,19 @@ TEST(AffinityTuner, AdviceIsRepeatedEverMoreRarely) {
   EXPECT_GE(tally.proposals.size(), 3U);
   EXPECT_LE(tally.proposals.size(), 8U);
   EXPECT_TRUE(tally.verdicts.empty());
+}
+
+TEST(AffinityTuner, AdviceStandsWhileTheThreadWaits) {
+  Machine machine({0.8, 0.1});
+  machine.add_worker(1, cpus("0"));
+  AffinityTuner tuner(AffinityLimits{});
+  run(machine, tuner, cpus("0-1"), 100, 1, false);
+  EXPECT_TRUE(tuner.standing().empty()) << "nothing was said yet";
+  run(machine, tuner, cpus("0-1"), 101, 60, false);
+  EXPECT_EQ(tuner.standing(), std::vector<std::string>{"thread 1 (ws-worker-1)"});
+  machine.foreign()[0] = 0.05;
+  run(machine, tuner, cpus("0-1"), 161, 1, false);
+  EXPECT_TRUE(tuner.standing().empty());
 }
 
 TEST(AffinityTuner, LosesSightOfWhatOthersTouch) {

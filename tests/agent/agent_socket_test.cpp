@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -69,6 +70,7 @@ class AgentSocketTest : public ::testing::Test {
     socket_ = std::make_unique<AgentSocket>(loop_, options, [this](const Request& request) {
       EXPECT_EQ(std::this_thread::get_id(), thread_.get_id()) << "not the loop's thread";
       ++handled_;
+      if (request.name == "history") return large_;
       return to_line({{"did", request.name}});
     });
     thread_ = std::thread([this] { uv_run(&loop_, UV_RUN_DEFAULT); });
@@ -100,6 +102,7 @@ class AgentSocketTest : public ::testing::Test {
   uv_loop_t loop_{};
   uv_async_t stop_{};
   std::atomic<int> handled_{0};
+  std::string large_;  // the answer to "history"
   std::unique_ptr<AgentSocket> socket_;
   std::thread thread_;
 };
@@ -127,6 +130,46 @@ TEST_F(AgentSocketTest, SlowSilentAndFloodingClientsHarmNobody) {
   const auto start = steady_clock::now();
   EXPECT_NE(status(), "");
   EXPECT_LT(steady_clock::now() - start, std::chrono::seconds(3));
+}
+
+// Much more than the buffer of a Unix socket holds (212,992 bytes), also beside one who does not
+// read his; whoever reads gets all of it.
+TEST_F(AgentSocketTest, LargeAnswersReachWhoReadsThem) {
+  std::vector<Event> events;
+  for (int i = 0; i < 1000; ++i) {
+    events.push_back(
+        {1'700'000'000'000 + i, "advice", std::string(2000, 'x'), "taskset -pc 1 4711"});
+  }
+  large_ = to_line({{"history", history_json(events)}});
+  ASSERT_GT(large_.size(), 2'000'000U);
+  const UniqueFd lazy = connect_to();
+  const std::string line = Request{"history"}.to_line() + "\n";
+  for (int i = 0; i < 5; ++i) send(lazy.get(), line.data(), line.size(), MSG_NOSIGNAL);
+  for (int i = 0; i < 3; ++i) {
+    const auto answer = ask_line(path_, Request{"history"}.to_line(), 10);
+    ASSERT_TRUE(answer);
+    EXPECT_EQ(json::parse(*answer)["history"].size(), 1000U);
+  }
+  // Now he reads: five answers, whole.
+  size_t lines = 0;
+  size_t bytes = 0;
+  std::vector<char> chunk(1 << 20);
+  while (lines < 5) {
+    const ssize_t got = recv(lazy.get(), chunk.data(), chunk.size(), 0);
+    ASSERT_GT(got, 0) << "cut off after " << bytes;
+    bytes += static_cast<size_t>(got);
+    lines += static_cast<size_t>(std::count(chunk.begin(), chunk.begin() + got, '\n'));
+  }
+  EXPECT_EQ(bytes, 5 * (large_.size() + 1));
+}
+
+TEST_F(AgentSocketTest, AnAnswerBeyondAllBoundsIsAnError) {
+  large_ = std::string(9U << 20, 'x');
+  const auto answer = ask_line(path_, Request{"history"}.to_line(), 10);
+  ASSERT_TRUE(answer);
+  EXPECT_NE(answer->find("\"error\":\"an answer of 9437184 bytes, more than 8388608\""),
+            std::string::npos)
+      << *answer;
 }
 
 TEST_F(AgentSocketTest, IsForItsOwnUserAlone) {

@@ -150,6 +150,35 @@ TEST(AlertEngine, TheEndResolvesAll) {
 }
 
 // Whatever comes in: Fired and Resolved of a subject take turns, and what vanished is resolved.
+// A reload of the configuration.
+TEST(AlertEngine, TakesOverWhatItsRulesHaveInCommon) {
+  AlertRule other = depth_rule();
+  other.threshold = 600;
+  AlertEngine before({depth_rule(), wakeup_rule()});
+  const std::vector<Observation> observations = {{0, kSubject, 900, 1000},
+                                                 {1, kSubject, 900, 1000}};
+  before.interval(observations);
+  before.interval(observations);
+  ASSERT_EQ(before.firing(), 2U);
+  AlertEngine after({other, wakeup_rule()});
+  const std::map<size_t, size_t> taken = after.take_over(before);
+  EXPECT_EQ(taken, (std::map<size_t, size_t>{{1, 1}}));
+  EXPECT_EQ(after.firing(), 1U);
+  const auto ended = before.end("another configuration");
+  ASSERT_EQ(ended.size(), 1U) << "the rule that has changed";
+  EXPECT_EQ(ended[0].rule, 0U);
+  const std::vector<Observation> still = {{1, kSubject, 900, 1000}};
+  EXPECT_TRUE(after.interval(still).empty()) << "it is not news";
+  const std::vector<Observation> well = {{1, kSubject, 1, 1000}};
+  ASSERT_EQ(after.interval(well).size(), 1U) << "resolved, once it is";
+
+  AlertEngine reordered({wakeup_rule(), depth_rule()});
+  AlertEngine first({depth_rule(), wakeup_rule()});
+  first.interval(observations);
+  EXPECT_EQ(reordered.take_over(first), (std::map<size_t, size_t>{{0, 1}, {1, 0}}));
+  EXPECT_TRUE(first.end("x").empty());
+}
+
 TEST(AlertEngine, EventsTakeTurns) {
   std::mt19937 random(7);
   for (int trace = 0; trace < 200; ++trace) {

@@ -143,7 +143,7 @@ TEST(Config, UnknownNamesListWhatIsAllowed) {
       "alerts, tuner");
   EXPECT_EQ(error_in("[tuner.afinity]\n"),
             "f.toml:1: tuner.afinity is not known, did you mean affinity?; allowed in [tuner]: "
-            "affinity, socket_buffers, server_buffers");
+            "affinity, socket_buffers, server_buffers, host_advice");
   EXPECT_EQ(error_in("verbose = true"),
             "f.toml:1: verbose is not known; allowed at the top: agent, probes, alerts, tuner");
 }

@@ -16,6 +16,7 @@
 #include "agent/daemon/no_advice.hpp"
 #include "agent/daemon/observations.hpp"
 #include "agent/daemon/privileges.hpp"
+#include "agent/daemon/tuning_log.hpp"
 #include "agent/export/record_reader.hpp"
 #include "agent/kernel/sched_sampler.hpp"
 #include "tests/agent/child.hpp"
@@ -69,6 +70,34 @@ TEST(LogLimit, LetsSomeThroughAndCountsTheRest) {
   EXPECT_EQ(limit.take_left_out(), 3U);
   EXPECT_TRUE(limit.allows(1100));
   EXPECT_EQ(limit.take_left_out(), 0U);
+}
+
+tuners::Proposal proposal(const char* scenario, const char* target, const char* evidence) {
+  tuners::Proposal one;
+  one.scenario = scenario;
+  one.target = target;
+  one.evidence = evidence;
+  return one;
+}
+
+TEST(TuningLog, ForgetsAdviceThatNothingBearsOut) {
+  const TempDir dir;
+  TuningLog log(dir.path());
+  log.diagnosed(proposal("host.listen-overflow", "socket 6", "5 drops"));
+  log.diagnosed(proposal("affinity.busy-cpu", "thread 7 (w)", "it waits"));
+  log.diagnosed(proposal("diagnosis.herd", "nginx[1]", "empty"));
+  const uint64_t now_ns = kernel::monotonic_ns();
+  log.drop_stale(now_ns - 1'000'000'000);
+  ASSERT_EQ(log.advice().size(), 3U) << "just said";
+  log.still_holds(proposal("host.listen-overflow", "socket 6", "9 drops"), now_ns + 100);
+  log.still_holds("thread 7 (w)", now_ns + 100);
+  log.still_holds("thread 8 (w)", now_ns + 100);
+  log.drop_stale(now_ns + 50);
+  ASSERT_EQ(log.advice().size(), 2U);
+  EXPECT_EQ(log.advice()[0].proposal.evidence, "9 drops") << "the newer figures";
+  EXPECT_EQ(log.advice()[1].proposal.target, "thread 7 (w)");
+  log.drop_stale(now_ns + 101);
+  EXPECT_TRUE(log.advice().empty());
 }
 
 model::ThreadSched worker(uint64_t p99_us, const char* mask) {

@@ -193,7 +193,9 @@ TEST(Diagnosis, IsNotSaidInEachInterval) {
   std::vector<uint64_t> said;
   for (uint64_t s = 1; s <= 4000; ++s) {
     const bool gone = s == 3900 || s == 2;
-    if (!diagnosis.step(gone ? healthy() : observed, s * kSecond).empty()) said.push_back(s);
+    const Findings found = diagnosis.step(gone ? healthy() : observed, s * kSecond);
+    if (!found.news.empty()) said.push_back(s);
+    EXPECT_EQ(found.standing.empty(), gone || s <= 5 || (s >= 3900 && s <= 3903) || s == 3605) << s;
   }
   EXPECT_EQ(said, (std::vector<uint64_t>{5, 3605, 3903}));
 }

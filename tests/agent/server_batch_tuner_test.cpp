@@ -115,6 +115,29 @@ TEST_F(ServerBatchTunerTest, KeepsWhatHelpedAndUndoesWhatDidNot) {
   EXPECT_NE(undone->evidence.find("ready to delivered: p99"), std::string::npos);
 }
 
+// Nothing to compare with: watched for longer, then undone, in so many words.
+TEST_F(ServerBatchTunerTest, WithoutTrafficOrDetailItIsUndone) {
+  for (const bool blind : {true, false}) {
+    for (int i = 0; i < 100 && !after(1, {}); ++i) {
+    }
+    tuner_.applied(seconds_ * kSecond);
+    const uint64_t changed = seconds_;
+    std::optional<ServerBatchVerdict> found;
+    while (!found && seconds_ < changed + 60) {
+      model::EpollSnapshot silent = interval({});
+      if (blind) silent.detailed_ns = 0;
+      silent.workers.clear();
+      const auto decision = tuner_.step(silent, ++seconds_ * kSecond);
+      if (const auto* const verdict = std::get_if<ServerBatchVerdict>(&decision)) found = *verdict;
+    }
+    ASSERT_TRUE(found);
+    EXPECT_FALSE(found->keep);
+    EXPECT_EQ(seconds_ - changed, 20U) << "four times its time";
+    EXPECT_NE(found->evidence.find("there was no traffic since"), std::string::npos)
+        << found->evidence;
+  }
+}
+
 // The first interval after the change works off what had piled up.
 TEST_F(ServerBatchTunerTest, TheBacklogOfBeforeDoesNotCount) {
   ASSERT_TRUE(after(3, {}));
@@ -133,6 +156,15 @@ TEST_F(ServerBatchTunerTest, WhatIsNotAppliedIsSaidEverMoreRarely) {
   int said = 0;
   for (int i = 0; i < 3600; ++i) said += after(1, {}) ? 1 : 0;
   EXPECT_EQ(said, 7) << "after 30, 60, 120, ... seconds";
+}
+
+TEST_F(ServerBatchTunerTest, AdviceStandsWhileBatchesAreFull) {
+  after(2, {});
+  EXPECT_TRUE(tuner_.standing().empty()) << "nothing was said yet";
+  ASSERT_TRUE(after(10, {}));
+  EXPECT_EQ(tuner_.standing(), std::vector<std::string>{"epoll batch of process 4711"});
+  after(1, {.full_share = 0});
+  EXPECT_TRUE(tuner_.standing().empty());
 }
 
 // Servers on which batch, fullness and delay follow from one another by any rule.

@@ -202,6 +202,33 @@ TEST_F(SocketBufferTest, AClosedSocketIsNothingToUndo) {
 }
 
 // Every step of the change and of its undo at which the agent may die.
+TEST_F(SocketBufferTest, AClosedSocketIsForgottenAndAnOpenOneIsNot) {
+  Connection second;
+  Child holder;  // has both connections
+  SocketBuffer other = change(BufferSide::kReceive);
+  other.pid = holder.pid();
+  other.start_ticks = holder.start_ticks();
+  other.fd = second.inner.get();
+  other.inode = socket_inode(second.inner.get()).value_or(0);
+  Actuator actuator(dir_.path());
+  const uint64_t first = actuator.apply(change(BufferSide::kReceive), "a test");
+  const uint64_t last = actuator.apply(other, "a test");
+  EXPECT_TRUE(actuator.forget_gone({}, 10).empty()) << "both are open";
+  holder.kill();
+  ASSERT_EQ(in_force(actuator.pending()).size(), 1U);
+  EXPECT_EQ(in_force(actuator.pending())[0].seq, first);
+  EXPECT_TRUE(actuator.forget_gone(std::vector{last}, 10).empty()) << "it is spared";
+  EXPECT_TRUE(actuator.forget_gone({}, 1).empty()) << "the turn of the first";
+  const auto gone = actuator.forget_gone({}, 1);
+  ASSERT_EQ(gone.size(), 1U);
+  EXPECT_EQ(gone[0].seq, last);
+  EXPECT_EQ(gone[0].result, UndoResult::kGone);
+  ASSERT_EQ(actuator.pending().size(), 1U);
+  EXPECT_EQ(Journal::read(dir_.path()).pending.size(), 1U) << "on disk as well";
+  EXPECT_EQ(buffer_bytes(inner_, BufferSide::kReceive),
+            std::get<SocketBuffer>(actuator.pending()[0].change).new_bytes);
+}
+
 TEST_F(SocketBufferTest, KilledAtAnyStepIsUndoneByTheNext) {
   if (!buffer_lock(inner_)) GTEST_SKIP() << "needs SO_BUF_LOCK, Linux 5.14";
   SocketBuffer made = change(BufferSide::kReceive);
@@ -273,6 +300,45 @@ TEST_F(SocketBufferTest, SampleShowsWhatIsQueued) {
   EXPECT_EQ(sample.rcvbuf_bytes, buffer_bytes(inner_, BufferSide::kReceive));
   EXPECT_EQ(sample.sndbuf_bytes, buffer_bytes(inner_, BufferSide::kSend));
   EXPECT_EQ(sample.buffer_lock, buffer_lock(inner_));
+  EXPECT_EQ(sample.received_bytes, bytes.size());
+}
+
+TEST_F(SocketBufferTest, ACloserLookIsAtTheseDescriptorsAlone) {
+  ASSERT_EQ(send(inner_, "abc", 3, 0), 3);
+  const int closed = connection_.inner.get() + 100;
+  const std::vector<int> fds = {inner_, closed, STDERR_FILENO};
+  ASSERT_TRUE(eventually([&] {
+    const auto all = sample_sockets(child_.pid(), fds);
+    return all.size() == 1 && all[0].fd == inner_ && all[0].acked_bytes >= 3;
+  }));
+}
+
+TEST_F(SocketBufferTest, TheNetworkSampleHasListenersWithTheirQueues) {
+  const UniqueFd listener(socket(AF_INET, SOCK_STREAM, 0));
+  ASSERT_EQ(listen(listener.get(), 1), 0);
+  sockaddr_in address{};
+  socklen_t size = sizeof address;
+  auto* const any = reinterpret_cast<sockaddr*>(&address);
+  ASSERT_EQ(getsockname(listener.get(), any, &size), 0);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const Child holder;  // inherits all of them
+  std::vector<UniqueFd> clients;
+  for (int i = 0; i < 6; ++i) {
+    clients.emplace_back(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+    connect(clients.back().get(), any, size);
+  }
+  const auto sampled = [&] { return sample_network(holder.pid(), 1); };
+  ASSERT_TRUE(eventually([&] {
+    const auto found = sampled().listeners;
+    return found.size() == 1 && found[0].drops > 0;
+  })) << "a backlog of 1 has room for two";
+  const model::NetworkSample network = sampled();
+  EXPECT_EQ(network.listeners[0].backlog, 1U);
+  EXPECT_EQ(network.listeners[0].queued, 2U);
+  EXPECT_EQ(network.listeners[0].fd, listener.get());
+  ASSERT_EQ(network.connections.size(), 1U) << "no more than asked for";
+  EXPECT_FALSE(network.connections[0].congestion_control.empty());
+  EXPECT_EQ(network.connections[0].napi_id, 0U) << "loopback has no queue of a card";
 }
 
 TEST_F(SocketBufferTest, AProcessThatEndedHasNoSockets) {

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <filesystem>
 #include <numeric>
 #include <optional>
 #include <vector>
@@ -196,6 +197,37 @@ TEST_F(Steering, ConnectionsOfTheServerAreSpreadEvenlyThroughAHotRestart) {
   EXPECT_EQ(server.child().err().find("steer"), std::string::npos) << server.child().err();
   for (int i = 0; i < 40; ++i) clients.push_back(TestClient::open(server.port()));
   EXPECT_EQ(connections(server.port()), (std::vector<std::uint64_t>{20, 20}));
+}
+
+// The successor has taken the sockets for its own steering, and ends: its control socket has no
+// directory. The kernel is in no hurry to give them back.
+TEST_F(Steering, AHotRestartThatFailsLeavesTheServerItsSteering) {
+  const TempDir dir;
+  const std::string below = dir.file("gone");
+  std::filesystem::create_directory(below);
+  ServerChild server({"--workers", "2", "--accept-steering", "--control-socket", below + "/sock"});
+  std::filesystem::remove_all(below);
+  for (int round = 1; round <= 3; ++round) {
+    const auto failures = [&] {
+      const std::string said = server.child().err_so_far();
+      int count = 0;
+      for (std::size_t at = 0; (at = said.find("going on as before", at)) != std::string::npos;
+           ++at)
+        ++count;
+      return count;
+    };
+    server.child().signal(SIGUSR2);
+    ASSERT_TRUE(eventually([&] { return failures() == round; })) << server.child().err_so_far();
+    std::vector<TestClient> clients;
+    clients.reserve(40);
+    ASSERT_TRUE(eventually([&] {
+      return connections(server.port()) == std::vector<std::uint64_t>{0, 0};
+    }));
+    for (int i = 0; i < 40; ++i) clients.push_back(TestClient::open(server.port()));
+    EXPECT_EQ(connections(server.port()), (std::vector<std::uint64_t>{20, 20}));
+    EXPECT_EQ(server.child().err_so_far().find("the kernel's hash"), std::string::npos)
+        << server.child().err_so_far();
+  }
 }
 
 // Those that were closed no longer count: newcomers fill up where places came free.

@@ -20,6 +20,7 @@ void SimulatedMachine::add_worker(int cpu, double run_share) {
   thread.cpu = cpu;
   thread.allowed = model::CpuSet::of(cpu);
   thread.run_share = run_share;
+  thread.timeslices_per_second = 1000;
   thread.is_worker = true;
   interval_.threads.push_back(thread);
 }

@@ -122,7 +122,7 @@ class Packed(Scene):
 class SmallBuffers(Scene):
     name, title, figure, better = "d", "receive buffers of 4 KiB", "rate", "higher"
     load_options = ("-c", "8", "-s", "65536")
-    config = "[tuner.socket_buffers]\nenabled = true\ninterval_s = 1\ncooldown_s = 1\n"
+    config = "[tuner.socket_buffers]\nenabled = true\ninterval_s = 1\ncooldown_s = 1\nverify_s = 1\n"
 
     def damage(self):
         """As a server would that sets SO_RCVBUF, which also ends the kernel's auto-tuning."""

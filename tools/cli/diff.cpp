@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "agent/actuate/actuator.hpp"
 #include "agent/actuate/journal.hpp"
 #include "agent/control/protocol.hpp"
 #include "tools/cli/daemon_commands.hpp"
@@ -18,7 +19,7 @@ json left_behind(const std::string& state_dir) {
     fmt::print(stderr, "epulse: {}\n", complaint);
   }
   return {{"target", fmt::format("no epulsed runs ({})", state_dir)},
-          {"changes", control::changes_json(journal.pending)}};
+          {"changes", control::changes_json(actuate::in_force(journal.pending))}};
 }
 
 void print_changes(const json& answer, const json& changes) {

@@ -55,7 +55,8 @@ int undo_by_daemons(const DaemonOptions& options, const std::vector<json>& answe
 int undo_left_behind(const DaemonOptions& options, const std::string& dir) {
   if (options.dry_run) {  // without the lock, and nothing is created
     return print(options,
-                 {{"changes", control::changes_json(actuate::Journal::read(dir).pending)}});
+                 {{"changes",
+                   control::changes_json(actuate::in_force(actuate::Journal::read(dir).pending))}});
   }
   actuate::Actuator actuator(dir);
   for (const std::string& complaint : actuator.complaints()) {
