@@ -103,7 +103,7 @@ int run_join(const ReportOptions& options) {
   }
   print_text(options.json ? report::join_json(file, load, deliveries, join)
                           : report::join_text(load, deliveries, join));
-  return tell_damage(file.path, file.condition) || join.unattributed() != 0 ? 1 : 0;
+  return tell_damage(file.path, file.condition) || join.lacks_many() ? 1 : 0;
 }
 
 }  // namespace

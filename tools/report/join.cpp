@@ -12,6 +12,9 @@ constexpr uint64_t kPathNs = 3'000;
 constexpr uint64_t kReadyNs = 50'000;
 // So many deliveries of unknown age in a row are passed over.
 constexpr size_t kUnknownMax = 16;
+// Where threads share an instance, so many deliveries of others are looked through for the thread's
+// own.
+constexpr size_t kOthersMax = 1024;
 
 uint64_t after(uint64_t later, uint64_t earlier) {
   return later > earlier ? later - earlier : 0;
@@ -50,18 +53,14 @@ size_t delivery_of(const LoadMessage& message, std::span<const Delivery> deliver
 uint64_t busy_ns(std::span<const Delivery> deliveries, size_t at, uint64_t from_ns) {
   const Delivery& delivery = deliveries[at];
   size_t before = first_from(deliveries.first(at), from_ns + 1);
-  while (before > 0 && deliveries[before - 1].tid != delivery.tid) --before;
-  if (before == 0) {
-    // It came before all that we know.
-    for (size_t i = 0; i <= at; ++i) {
-      if (deliveries[i].tid == delivery.tid) {
-        return delivery.busy_before_ns - deliveries[i].busy_before_ns;
-      }
-    }
+  for (size_t others = 0; before > 0 && deliveries[before - 1].tid != delivery.tid; --before) {
+    if (++others == kOthersMax) return 0;  // unknown
   }
-  const Delivery& last = deliveries[before - 1];
-  const uint64_t until_from_ns =
-      last.busy_before_ns + std::min(last.handler_ns, from_ns - last.time_ns);
+  uint64_t until_from_ns = 0;  // none: all that we know of the thread came after
+  if (before > 0) {
+    const Delivery& last = deliveries[before - 1];
+    until_from_ns = last.busy_before_ns + std::min(last.handler_ns, from_ns - last.time_ns);
+  }
   return std::min(delivery.busy_before_ns - until_from_ns, delivery.time_ns - from_ns);
 }
 

@@ -64,7 +64,8 @@ struct Join {
   uint64_t unanswered = 0;
   uint64_t of_unknown_connections = 0;  // and there are several instances
   uint64_t without_delivery = 0;
-  uint64_t unattributed() const { return of_unknown_connections + without_delivery; }
+  // So many that the rest need not be what it seems.
+  bool lacks_many() const { return of_unknown_connections + without_delivery > attributed / 100; }
 };
 
 Join join(const LoadRecord& load, const Deliveries& deliveries);
