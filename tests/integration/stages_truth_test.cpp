@@ -264,8 +264,9 @@ TEST(Truth, EmptyWakeUpsAreCounted) {
   // other out, and counts it.
   EXPECT_GE(stats.counters[EPOLL_COUNTER_DELIVERIES] + probe->read().losses.runs_missed,
             static_cast<uint64_t>(kBytes));
-  // The two may swap places in between, so not exactly one a byte.
-  EXPECT_NEAR(static_cast<double>(stats.counters[EPOLL_COUNTER_EMPTY_WAKEUPS]), kBytes, 3);
+  // The two may swap places in between, so not exactly one a byte; on an emulated CPU more often.
+  const double swaps = slack_ns() > 1'000'000 ? 8 : 3;
+  EXPECT_NEAR(static_cast<double>(stats.counters[EPOLL_COUNTER_EMPTY_WAKEUPS]), kBytes, swaps);
 }
 
 TEST(Truth, ATimeoutIsNoEmptyWakeUp) {
