@@ -80,23 +80,22 @@ void Alarms::take_over(Alarms& before) {
   last_id_ = before.last_id_;
   const bool new_program = config_.exec != before.config_.exec;
   const bool new_receiver = config_.alertmanager != before.config_.alertmanager;
-  for (const auto& [theirs, ours] : taken) {
-    std::erase_if(before.firing_, [&](const auto& entry) {
-      const auto& [key, alarm] = entry;
-      if (key.first != theirs) return false;
-      firing_[{ours, key.second}] = alarm;
-      if (new_program && exec_) exec_->run(alarm);
-      // A sink of its own repeats what fires: it has to know, whoever receives it.
-      if (alertmanager_) alertmanager_->put(alarm);
-      if (new_receiver && before.alertmanager_) {
-        alerts::Alarm ended = alarm;
-        ended.ends_unix_ms = std::max(unix_ms(), alarm.starts_unix_ms);
-        ended.annotations["resolution"] = "epulsed tells another receiver from now on";
-        before.alertmanager_->put(ended);
-      }
-      return true;
-    });
-  }
+  std::erase_if(before.firing_, [&](const auto& entry) {
+    const auto& [key, alarm] = entry;
+    const auto rule = taken.find(key.first);
+    if (rule == taken.end()) return false;
+    firing_[{rule->second, key.second}] = alarm;
+    if (new_program && exec_) exec_->run(alarm);
+    // A sink of its own repeats what fires: it has to know, whoever receives it.
+    if (alertmanager_) alertmanager_->put(alarm);
+    if (new_receiver && before.alertmanager_) {
+      alerts::Alarm ended = alarm;
+      ended.ends_unix_ms = std::max(unix_ms(), alarm.starts_unix_ms);
+      ended.annotations["resolution"] = "epulsed tells another receiver from now on";
+      before.alertmanager_->put(ended);
+    }
+    return true;
+  });
 }
 
 void Alarms::end(const std::string& why) {

@@ -136,6 +136,7 @@ TEST_F(AgentSocketTest, SlowSilentAndFloodingClientsHarmNobody) {
 // read his; whoever reads gets all of it.
 TEST_F(AgentSocketTest, LargeAnswersReachWhoReadsThem) {
   std::vector<Event> events;
+  events.reserve(1000);
   for (int i = 0; i < 1000; ++i) {
     events.push_back(
         {1'700'000'000'000 + i, "advice", std::string(2000, 'x'), "taskset -pc 1 4711"});

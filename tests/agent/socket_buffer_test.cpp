@@ -325,7 +325,7 @@ TEST_F(SocketBufferTest, TheNetworkSampleHasListenersWithTheirQueues) {
   std::vector<UniqueFd> clients;
   for (int i = 0; i < 6; ++i) {
     clients.emplace_back(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
-    connect(clients.back().get(), any, size);
+    [[maybe_unused]] const int begun = connect(clients.back().get(), any, size);
   }
   const auto sampled = [&] { return sample_network(holder.pid(), 1); };
   ASSERT_TRUE(eventually([&] {
