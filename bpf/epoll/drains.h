@@ -79,9 +79,10 @@ static __always_inline void forget_readiness(struct epoll_instance* instance, __
 
 /* The round's first wait on the instance begins. What was seen in an earlier one has been delivered
  * since, or not: nobody looked. */
-static __always_inline void start_round(struct epoll_instance* instance, __u32 round) {
+static __always_inline void start_round(struct epoll_instance* instance, __u32 round, __u64 now) {
   instance->first_ready_ns = 0;
   instance->oldest_left_ns = 0;
+  instance->oldest_drained_ns = now;
   instance->left = 0;
   instance->drained_total = instance->ready_total;
   __sync_fetch_and_add(&instance->drains, 1);

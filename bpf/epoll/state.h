@@ -51,6 +51,7 @@ struct thread {
   __u32 fresh;
   __u32 drain_started;
   __u32 until_sample;
+  __u32 looks_left;    /* that the handler may go on after; 0: it has ended, and is counted */
   __s32 left;          /* as the end of the scan showed it; LEFT_UNKNOWN */
   __u32 waits_for_cpu; /* since this detail round; 0: not */
   __u32 detail_round;  /* as it was when the wait began */

@@ -17,4 +17,15 @@ static __always_inline __u64 record_stage(struct epoll_worker_stats* stats,
   return to - from;
 }
 
+/* A loop that looks more often than this without sleeping waits by looking. */
+#define HANDLER_LOOKS_MAX 8
+
+/* The thread sleeps, or has something else to handle: the handler of its last delivery is over, and
+ * counted once. */
+static __always_inline void handler_ends(struct thread* thread, struct epoll_worker_stats* stats) {
+  if (!thread->looks_left) return;
+  thread->looks_left = 0;
+  if (thread->handler_ns) record_ns(&stats->stages[EPOLL_STAGE_HANDLER], thread->handler_ns);
+}
+
 #endif

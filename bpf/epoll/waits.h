@@ -25,19 +25,16 @@ static __always_inline void on_wait_begins(int epfd, __u32 max_events) {
   }
   if (thread->exit_ns || round) now = bpf_ktime_get_ns();
 
-  if (thread->exit_ns) {
-    stats = own_stats(thread);
-    if (stats)
-      thread->handler_ns +=
-          record_stage(stats, &stats->stages[EPOLL_STAGE_HANDLER], thread->exit_ns, now);
-    thread->exit_ns = 0;
-  }
+  if (thread->exit_ns && now > thread->exit_ns) thread->handler_ns += now - thread->exit_ns;
+  thread->exit_ns = 0;
 
   ep = eventpoll_of_descriptor(epfd);
   thread->in_wait = 0;
   if (!ep) return;
   instance = bpf_map_lookup_elem(&instances, &ep);
-  if (!instance || thread->epoll_id != (__u64)ep || thread->epfd != epfd || !own_stats(thread)) {
+  stats = own_stats(thread);
+  if (!instance || thread->epoll_id != (__u64)ep || thread->epfd != epfd || !stats) {
+    if (stats) handler_ends(thread, stats); /* it was of the other instance */
     if (!follow_instance(thread, (__u64)ep, epfd)) return;
     instance = bpf_map_lookup_elem(&instances, &ep);
     if (!instance) return;
@@ -60,7 +57,7 @@ static __always_inline void on_wait_begins(int epfd, __u32 max_events) {
   thread->detail_round = round;
   thread->in_wait = 1;
   if (!round) return;
-  if (instance->detail_round != round) start_round(instance, round);
+  if (instance->detail_round != round) start_round(instance, round, now);
   if (drain_is_hooked) {
     if (eventpoll_is_idle(ep)) forget_readiness(instance, now);
     return;
@@ -220,10 +217,15 @@ static __always_inline void on_wait_ends(long result) {
     stats->counters[result ? EPOLL_COUNTER_ERRORS : EPOLL_COUNTER_TIMEOUTS]++;
     /* A look that did not sleep: the loop has callbacks left of what was delivered before, as
      * asyncio has all but the reading, and libuv what setImmediate() was given. */
-    if (!result && detailed && thread->handler_ns && !thread->waking_ns)
+    if (!result && detailed && !thread->waking_ns && thread->looks_left > 1) {
+      thread->looks_left--;
       thread->exit_ns = bpf_ktime_get_ns();
+    } else {
+      handler_ends(thread, stats);
+    }
     return;
   }
+  handler_ends(thread, stats);
   stats->counters[EPOLL_COUNTER_DELIVERIES]++;
   if ((__u32)result >= thread->max_events) stats->counters[EPOLL_COUNTER_SATURATED]++;
   record_items(&stats->items[EPOLL_ITEMS_BATCH], (__u32)result);
@@ -232,6 +234,7 @@ static __always_inline void on_wait_ends(long result) {
   measure_delivery(thread, stats, (__u32)result, now);
   thread->handler_ns = 0;
   thread->exit_ns = now;
+  thread->looks_left = HANDLER_LOOKS_MAX;
 }
 
 #endif

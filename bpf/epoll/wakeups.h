@@ -4,6 +4,7 @@
 
 #include "epoll/blame.h"
 #include "epoll/drains.h"
+#include "epoll/stats.h"
 #include "epoll/workers.h"
 
 /* `task`, of the target, is being woken by whoever runs on this CPU. */
@@ -25,14 +26,19 @@ static __always_inline void on_woken(struct task_struct* task) {
     thread->ready_to_woken_ns = now - signal->ns;
 }
 
+/* The thread leaves the CPU. Asleep in epoll_wait it handles nothing any more; and if it had been
+ * woken there, it was for nothing. */
 static __always_inline void on_switched_out(struct task_struct* task, bool preempted) {
   struct thread* thread = thread_of(task);
   struct epoll_worker_stats* stats;
-  if (!thread || !thread->running_ns || preempted || !in_detailed_wait(thread)) return;
+  if (!thread || preempted || !in_detailed_wait(thread)) return;
+  if (!thread->running_ns && !thread->looks_left) return;
   /* Sleeping on the instance's mutex or on a page is uninterruptible; ep_poll() sleeps
    * interruptibly. */
   if (!task_sleeps_interruptibly(task)) return;
   stats = own_stats(thread);
+  if (stats) handler_ends(thread, stats);
+  if (!thread->running_ns) return;
   if (stats) stats->counters[EPOLL_COUNTER_EMPTY_WAKEUPS]++;
   thread->waking_ns = 0;
   thread->running_ns = 0;
