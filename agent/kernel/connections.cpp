@@ -2,13 +2,16 @@
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <array>
 #include <charconv>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <optional>
 #include <string_view>
+#include <system_error>
 
 namespace epulse::kernel {
 namespace {
@@ -64,6 +67,28 @@ std::optional<std::string> address_of(std::string_view word) {
 
 }  // namespace
 
+std::set<uint64_t> socket_inodes(pid_t pid, const std::string& proc) {
+  namespace fs = std::filesystem;
+  constexpr std::string_view kPrefix = "socket:[";
+  std::set<uint64_t> inodes;
+  std::error_code gone;
+  std::error_code ended;  // not thrown by the iterator when the process ends meanwhile
+  for (fs::directory_iterator at(fmt::format("{}/{}/fd", proc, pid), ended);
+       !ended && at != fs::directory_iterator(); at.increment(ended)) {
+    const std::string link = fs::read_symlink(at->path(), gone).string();
+    if (!link.starts_with(kPrefix) || !link.ends_with(']')) continue;
+    const auto inode = number_of<uint64_t>(
+        std::string_view(link).substr(kPrefix.size(), link.size() - kPrefix.size() - 1), 10);
+    if (inode) inodes.insert(*inode);
+  }
+  return inodes;
+}
+
+uint64_t network_namespace(pid_t pid, const std::string& proc) {
+  struct stat status {};
+  return stat(fmt::format("{}/{}/ns/net", proc, pid).c_str(), &status) == 0 ? status.st_ino : 0;
+}
+
 // "tfd: 9 events: 19 data: 7f.. pos:0 ino:2b1c5 sdev:8" (fs/eventpoll.c, ep_show_fdinfo).
 std::set<uint64_t> watched_inodes(pid_t pid, int epfd, const std::string& proc) {
   std::set<uint64_t> inodes;
@@ -78,7 +103,8 @@ std::set<uint64_t> watched_inodes(pid_t pid, int epfd, const std::string& proc) 
 }
 
 // "sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode ...".
-std::map<uint64_t, TcpEnds> tcp_connections(pid_t pid, const std::string& proc) {
+std::map<uint64_t, TcpEnds> tcp_connections(pid_t pid, const std::set<uint64_t>& wanted,
+                                            const std::string& proc) {
   std::map<uint64_t, TcpEnds> connections;
   for (const char* table : {"tcp", "tcp6"}) {
     std::ifstream file(fmt::format("{}/{}/net/{}", proc, pid, table));
@@ -92,7 +118,7 @@ std::map<uint64_t, TcpEnds> tcp_connections(pid_t pid, const std::string& proc) 
       if (next_word(rest) == kListening || !local || !peer) continue;
       for (int field = 0; field < 5; ++field) next_word(rest);
       const auto inode = number_of<uint64_t>(next_word(rest), 10);
-      if (inode && *inode != 0) connections[*inode] = {*local, *peer};
+      if (inode && wanted.contains(*inode)) connections[*inode] = {*local, *peer};
     }
   }
   return connections;

@@ -3,40 +3,20 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <fstream>
 #include <map>
 #include <set>
 #include <sstream>
-#include <system_error>
+
+#include "agent/kernel/connections.hpp"
 
 namespace epulse::kernel {
-namespace {
-
-namespace fs = std::filesystem;
-
-// "socket:[INODE]", once for each socket however many descriptors it has.
-std::set<std::string> socket_inodes(const std::string& process) {
-  std::set<std::string> inodes;
-  std::error_code gone;
-  std::error_code ended;  // not thrown by the iterator when the process ends meanwhile
-  for (fs::directory_iterator at(process + "/fd", ended); !ended && at != fs::directory_iterator();
-       at.increment(ended)) {
-    const std::string link = fs::read_symlink(at->path(), gone).string();
-    constexpr std::string_view kPrefix = "socket:[";
-    if (!link.starts_with(kPrefix) || !link.ends_with(']')) continue;
-    inodes.insert(link.substr(kPrefix.size(), link.size() - kPrefix.size() - 1));
-  }
-  return inodes;
-}
-
-}  // namespace
 
 // "sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode ...", st 0A is LISTEN
 // (Documentation/networking/proc_net_tcp.rst).
 size_t listeners_of_one_port(pid_t pid, const std::string& proc) {
   const std::string process = fmt::format("{}/{}", proc, pid);
-  const std::set<std::string> ours = socket_inodes(process);
+  const std::set<uint64_t> ours = socket_inodes(pid, proc);
   std::map<std::string, size_t> by_address;
   for (const char* table : {"tcp", "tcp6"}) {
     std::ifstream file(fmt::format("{}/net/{}", process, table));
@@ -47,7 +27,7 @@ size_t listeners_of_one_port(pid_t pid, const std::string& proc) {
       std::string skipped;
       std::string local;
       std::string state;
-      std::string inode;
+      uint64_t inode = 0;
       fields >> skipped >> local >> skipped >> state;
       for (int field = 0; field < 5; ++field) fields >> skipped;
       fields >> inode;
@@ -63,7 +43,7 @@ size_t listeners_of_one_port(pid_t pid, const std::string& proc) {
 // listeners, Type 0001 is SOCK_STREAM (net/unix/af_unix.c, unix_seq_show).
 std::vector<std::string> unix_listeners(pid_t pid, const std::string& proc) {
   const std::string process = fmt::format("{}/{}", proc, pid);
-  const std::set<std::string> ours = socket_inodes(process);
+  const std::set<uint64_t> ours = socket_inodes(pid, proc);
   std::vector<std::string> paths;
   std::ifstream file(process + "/net/unix");
   std::string line;
@@ -73,7 +53,7 @@ std::vector<std::string> unix_listeners(pid_t pid, const std::string& proc) {
     std::string skipped;
     std::string flags;
     std::string type;
-    std::string inode;
+    uint64_t inode = 0;
     std::string path;
     fields >> skipped >> skipped >> skipped >> flags >> type >> skipped >> inode >> std::ws;
     std::getline(fields, path);

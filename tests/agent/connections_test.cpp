@@ -63,7 +63,8 @@ TEST(Connections, WhatAnEpollWatchesIsFoundByItsEnds) {
     ASSERT_EQ(epoll_ctl(epoll.get(), EPOLL_CTL_ADD, connection.listener.get(), &event), 0);
     const auto inodes = watched_inodes(getpid(), epoll.get());
     EXPECT_EQ(inodes.size(), 2U);
-    const auto connections = tcp_connections(getpid());
+    EXPECT_EQ(socket_inodes(getpid()).size(), 3U);
+    const auto connections = tcp_connections(getpid(), inodes);
     std::vector<TcpEnds> found;
     for (const uint64_t inode : inodes) {
       const auto ends = connections.find(inode);
@@ -92,12 +93,16 @@ TEST(Connections, OfTablesAsTheKernelWritesThem) {
              "head\n"
              "   0: 00000000000000000000000001000000:2329 "
              "B80D01200000000000000000FF000000:D2FE 01 0:0 00:0 0 0 0 13 1 0\n");
-  const auto connections = tcp_connections(7, proc.path());
+  const auto connections = tcp_connections(7, {11, 12, 13}, proc.path());
   ASSERT_EQ(connections.size(), 2U) << "neither listeners nor what nobody owns";
   EXPECT_EQ(connections.at(12), (TcpEnds{"127.0.0.1:9001", "127.0.0.2:54012"}));
   EXPECT_EQ(connections.at(13), (TcpEnds{"[::1]:9001", "[2001:db8::ff]:54014"}));
-  EXPECT_TRUE(tcp_connections(8, proc.path()).empty());
+  EXPECT_TRUE(tcp_connections(8, {11}, proc.path()).empty());
+  EXPECT_EQ(tcp_connections(7, {12}, proc.path()).size(), 1U) << "what was asked for";
   EXPECT_TRUE(watched_inodes(8, 3, proc.path()).empty());
+  EXPECT_TRUE(socket_inodes(8, proc.path()).empty());
+  EXPECT_EQ(network_namespace(8, proc.path()), 0U);
+  EXPECT_EQ(network_namespace(getpid()), network_namespace(getppid()));
 }
 
 }  // namespace

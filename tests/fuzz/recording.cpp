@@ -75,8 +75,8 @@ void join_loads(const report::Deliveries& deliveries) {
     for (const uint64_t latency : {uint64_t{0}, uint64_t{1}, uint64_t{5'000'000}, last / 2}) {
       load.messages.push_back({ns, ns + latency / 3, ns + latency, 0});
       for (const uint64_t instance : deliveries.instances()) {
-        const auto found =
-            report::attribute(load.messages.back(), deliveries.of_instance(instance));
+        const auto found = report::attribute(load.messages.back(), deliveries.of_instance(instance),
+                                             deliveries.handlers());
         uint64_t sum = 0;
         if (found) sum = std::accumulate(found->ns.begin(), found->ns.end(), sum);
         require(!found || sum == latency, "the stages of a message add up to its latency");
@@ -133,7 +133,7 @@ void show(std::string_view contents) {
   report::Summary summary;
   record::scan_recording(source, "recording", summary);
   report::print_report(summary, {});
-  report::Deliveries deliveries(0, ~uint64_t{0});
+  report::Deliveries deliveries({.connections = {{"127.0.0.1:54012", "127.0.0.1:9001"}}});
   record::scan_recording(source, "recording", deliveries);
   deliveries.finish();
   join_loads(deliveries);

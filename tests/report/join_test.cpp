@@ -49,7 +49,7 @@ void tell(Deliveries& deliveries, const std::vector<Told>& all, uint32_t max_eve
 }
 
 Deliveries deliveries_of(const std::vector<Told>& all, uint32_t max_events = 128) {
-  Deliveries deliveries(0, ~uint64_t{0});
+  Deliveries deliveries(Wanted{});
   tell(deliveries, all, max_events);
   deliveries.finish();
   return deliveries;
@@ -59,8 +59,8 @@ using Stages = std::array<uint64_t, kJoinStages>;  // in us
 
 // What comes of a message that was due, sent and received so; nothing: all zero.
 Stages stages_of(const Deliveries& deliveries, uint64_t due, uint64_t sent, uint64_t received) {
-  const auto found =
-      attribute({due * kUs, sent * kUs, received * kUs, 0}, deliveries.of_instance(kInstance));
+  const auto found = attribute({due * kUs, sent * kUs, received * kUs, 0},
+                               deliveries.of_instance(kInstance), deliveries.handlers());
   Stages stages{};
   if (!found) return stages;
   for (size_t i = 0; i < kJoinStages; ++i) stages[i] = found->ns[i] / kUs;
@@ -118,6 +118,24 @@ TEST(Join, ReadByAHandlerThatWasUnderWay) {
   EXPECT_EQ(stages_of(deliveries, 390, 390, 450), (Stages{0, 0, 0, 0, 0, 0, 10, 50}));
   EXPECT_EQ(stages_of(deliveries, 500, 500, 600), Stages{}) << "nobody was there";
   EXPECT_EQ(stages_of(deliveries, 50, 50, 60), Stages{}) << "before all deliveries";
+  EXPECT_EQ(stages_of(deliveries, 950, 950, 990), Stages{}) << "after the last one";
+}
+
+// Sent at 100; somebody else's event returns at 104, while the message is on its way.
+TEST(Join, AfterADeliveryThatCameTooEarly) {
+  const Deliveries deliveries =
+      deliveries_of({{104, 60}, {1110, 1000, 0, 0, 1000}, {2000, 5, 0, 0, 20}});
+  EXPECT_EQ(stages_of(deliveries, 100, 100, 1140), (Stages{0, 10, 994, 0, 0, 6, 20, 10}));
+}
+
+// What a thread does for another instance is no time in which it slept.
+TEST(Join, TheThreadsHandlersOnOtherInstancesCount) {
+  const Deliveries deliveries =
+      deliveries_of({{.time = 1000},
+                     {.time = 1020, .handler_before = 10, .instance = kOther},
+                     {1450, 50, 0, 40, 100},
+                     {.time = 2000, .handler_before = 20}});
+  EXPECT_EQ(stages_of(deliveries, 1390, 1390, 1480), (Stages{0, 10, 0, 10, 0, 40, 20, 10}));
 }
 
 TEST(Join, OtherThreadsOfTheInstanceAreNotInTheWay) {
@@ -142,7 +160,7 @@ LoadRecord load_of(const std::vector<LoadMessage>& messages) {
 }
 
 TEST(Join, ConnectionsTellWhose) {
-  Deliveries deliveries(0, ~uint64_t{0});
+  Deliveries deliveries({.connections = ends_of(load_of({}))});
   tell(deliveries, {{.time = 100, .tid = 1}, {.time = 900, .handler_before = 10, .tid = 1}});
   tell(deliveries, {{.time = 150, .tid = 2, .instance = kOther},
                     {.time = 900, .handler_before = 40, .tid = 2, .instance = kOther}});
@@ -172,19 +190,32 @@ TEST(Join, ConnectionsTellWhose) {
   }
 }
 
+// A recording of another server, which serves others: nothing is made of it.
+TEST(Join, OfAServerThatIsSeenToServeOthersAlone) {
+  Deliveries deliveries({.connections = ends_of(load_of({}))});
+  tell(deliveries, {{.time = 100}, {.time = 900, .handler_before = 10}});
+  const LoadRecord load = load_of({{50 * kUs, 50 * kUs, 200 * kUs, 0}});
+  deliveries.finish();
+  EXPECT_EQ(join(load, deliveries).attributed, 1U) << "no connection is known: it may be";
+  const record::WatchedConnection other{kInstance, "127.0.0.1:6379", "127.0.0.1:50000"};
+  deliveries.on_connections(1'000 * kUs, {&other, 1});
+  EXPECT_EQ(join(load, deliveries).attributed, 0U);
+  EXPECT_EQ(join(load, deliveries).of_unknown_connections, 1U);
+}
+
 // A port is used again, by a connection to another worker.
 TEST(Join, WhoWatchedAConnectionLastHasIt) {
-  Deliveries deliveries(0, ~uint64_t{0});
+  Deliveries deliveries({.connections = {{"c", "s"}}});
   tell(deliveries, {{.time = 100}, {.time = 100, .tid = 2, .instance = kOther}});
   const record::WatchedConnection first{kInstance, "s", "c"};
   const record::WatchedConnection second{kOther, "s", "c"};
   deliveries.on_connections(100, {&first, 1});
   deliveries.on_connections(200, {&second, 1});
   deliveries.finish();
-  EXPECT_EQ(deliveries.instance_of("c", "s", 50), kInstance);
-  EXPECT_EQ(deliveries.instance_of("c", "s", 199), kInstance);
-  EXPECT_EQ(deliveries.instance_of("c", "s", 200), kOther);
-  EXPECT_EQ(deliveries.instance_of("c", "t", 200), 0U);
+  EXPECT_EQ(deliveries.instance_of({"c", "s"}, 50), kInstance);
+  EXPECT_EQ(deliveries.instance_of({"c", "s"}, 199), kInstance);
+  EXPECT_EQ(deliveries.instance_of({"c", "s"}, 200), kOther);
+  EXPECT_EQ(deliveries.instance_of({"c", "t"}, 200), 0U);
 }
 
 TEST(Join, TheTailIsAboveItsQuantile) {

@@ -1,8 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <set>
-#include <utility>
 #include <vector>
 
 #include "agent/export/record_format.hpp"
@@ -13,15 +13,21 @@ namespace epulse::cli {
 // Which connections the workers' epoll instances watch, as /proc tells it.
 class ConnectionLog {
  public:
-  // Those of the interval's workers that it has not given yet. Nothing, too, where the last look
-  // was so short a time ago that looking would take more than a hundredth of the time.
-  std::vector<record::WatchedConnection> look(const model::EpollSnapshot& interval);
-  // Gives all once more.
-  void forget() { given_.clear(); }
+  // Those of the interval's workers that are new. Nothing where the last look was so short a time
+  // ago that looking would take more than a hundredth of the time, unless it is the `last` one.
+  std::vector<record::WatchedConnection> look(const model::EpollSnapshot& interval, bool last);
+  // All that it has given and that are there still, or were when it last looked.
+  std::vector<record::WatchedConnection> given() const;
 
  private:
-  std::set<std::pair<uint64_t, uint64_t>> given_;  // instance, inode
-  uint64_t next_ns_ = 0;                           // CLOCK_MONOTONIC
+  struct Process {
+    std::map<uint64_t, record::WatchedConnection> given;  // by the socket's inode
+    std::map<uint64_t, int> unclear;                      // so often looked for in vain
+  };
+  static std::set<uint64_t> news_of(pid_t pid, Process& process);
+
+  std::map<pid_t, Process> processes_;
+  uint64_t next_ns_ = 0;  // CLOCK_MONOTONIC
 };
 
 }  // namespace epulse::cli

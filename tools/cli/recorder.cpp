@@ -37,11 +37,13 @@ void Recorder::write_waits() {
 
 // Whose waits are all there may be laid beside its client's messages (report --join), and for that
 // one must know which connection is whose.
-void Recorder::write_connections(const model::EpollSnapshot& interval) {
+void Recorder::write_connections(const model::EpollSnapshot& interval, bool last) {
   if (options_.sample_every != 1) return;
-  if (writer_.files() != files_) connections_.forget();
+  const auto news = connections_.look(interval, last);
+  // A ring's older files go; the one that was begun has them all.
+  const bool begun = writer_.files() != files_;
   files_ = writer_.files();
-  writer_.connections(interval.time_ns, connections_.look(interval));
+  writer_.connections(interval.time_ns, begun ? connections_.given() : news);
 }
 
 void Recorder::interval_ends(bool more) {
@@ -50,7 +52,7 @@ void Recorder::interval_ends(bool more) {
   target_.limit(interval);
   add_names(interval, names_);
   writer_.interval(interval, names_);
-  write_connections(interval);
+  write_connections(interval, !more);
   write_waits();
   if (more) {
     control_.interval_ends(interval.time_ns);

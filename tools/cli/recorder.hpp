@@ -47,7 +47,7 @@ class Recorder {
 
  private:
   void write_waits();
-  void write_connections(const model::EpollSnapshot& interval);
+  void write_connections(const model::EpollSnapshot& interval, bool last);
   void show_progress();
   std::string amount_text() const;
 

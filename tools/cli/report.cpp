@@ -76,8 +76,9 @@ constexpr uint64_t kMarginNs = 10'000'000'000;
 
 int run_join(const ReportOptions& options) {
   const report::LoadRecord load = report::read_load_record(options.join);
-  report::Deliveries deliveries(load.start_ns - std::min(load.start_ns, kMarginNs),
-                                load.end_ns + kMarginNs);
+  report::Deliveries deliveries({.from_ns = load.start_ns - std::min(load.start_ns, kMarginNs),
+                                 .to_ns = load.end_ns + kMarginNs,
+                                 .connections = report::ends_of(load)});
   const report::Read file{options.input, scan(options.input, deliveries)};
   deliveries.finish();
   const auto meta = [&](const std::string& name) {
@@ -96,10 +97,13 @@ int run_join(const ReportOptions& options) {
   }
   const report::Join join = report::join(load, deliveries);
   if (join.attributed == 0) {
-    fail(
-        "none of the {} messages in {} has a delivery in {}: were they recorded at the same time, "
-        "and is it the server's? (io_uring engines have no epoll_wait)",
-        load.messages.size(), options.join, options.input);
+    fail("none of the {} messages in {} can be laid beside {}: {}", load.messages.size(),
+         options.join, options.input,
+         join.of_unknown_connections != 0
+             ? "the recorder saw none of their connections; were they open at the end of an "
+               "interval, is it the recording of their server, and is no proxy or NAT between?"
+             : "it has no epoll_wait at their time; were they recorded at the same time? (io_uring "
+               "engines have no epoll_wait)");
   }
   print_text(options.json ? report::join_json(file, load, deliveries, join)
                           : report::join_text(load, deliveries, join));

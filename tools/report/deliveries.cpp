@@ -7,6 +7,11 @@
 #include "tools/report/summary.hpp"
 
 namespace epulse::report {
+namespace {
+
+constexpr size_t kLimitsMax = 65536;  // of workers
+
+}  // namespace
 
 void Deliveries::on_meta(const record::Meta& meta) {
   for (const auto& [name, value] : meta) meta_[name] = value;
@@ -15,18 +20,22 @@ void Deliveries::on_meta(const record::Meta& meta) {
 void Deliveries::on_interval(const model::EpollSnapshot& interval,
                              const record::ThreadNames& names) {
   keep_names(names_, names);
-  for (const model::WorkerStats& worker : interval.workers) {
-    if (worker.max_events != 0)
-      max_events_[{worker.key.epoll_id, worker.key.tid}] = worker.max_events;
+  if (!is_wanted(interval.time_ns - std::min(interval.time_ns, interval.duration_ns),
+                 interval.time_ns)) {
+    return;
   }
-  if (interval.time_ns < from_ns_ || interval.time_ns - interval.duration_ns > to_ns_) return;
+  for (const model::WorkerStats& worker : interval.workers) {
+    if (max_events_.size() == kLimitsMax) break;
+    uint32_t& limit = max_events_[{worker.key.epoll_id, worker.key.tid}];
+    limit = std::max(limit, worker.max_events);
+  }
   waits_dropped_ += interval.losses.waits_dropped;
   undetailed_ns_ += interval.duration_ns - std::min(interval.duration_ns, interval.detailed_ns);
 }
 
 void Deliveries::on_waits(std::span<const epoll_wait_record> waits) {
   for (const epoll_wait_record& wait : waits) {
-    if (wait.time_ns < from_ns_ || wait.time_ns > to_ns_) continue;
+    if (!is_wanted(wait.time_ns, wait.time_ns)) continue;
     Delivery& delivery = all_.emplace_back();
     delivery.time_ns = wait.time_ns;
     delivery.epoll_id = wait.epoll_id;
@@ -36,13 +45,19 @@ void Deliveries::on_waits(std::span<const epoll_wait_record> waits) {
     delivery.handler_ns = wait.stage_ns[EPOLL_STAGE_HANDLER];  // of the one before, as yet
     delivery.tid = wait.tid;
     delivery.events = wait.items[EPOLL_ITEMS_BATCH];
+    delivery.saturated = wait.items[EPOLL_ITEMS_LEFT] != 0;
   }
 }
 
 void Deliveries::on_connections(uint64_t time_ns,
                                 std::span<const record::WatchedConnection> connections) {
   for (const record::WatchedConnection& connection : connections) {
-    watchers_[{connection.peer, connection.local}][time_ns] = connection.epoll_id;
+    const Ends ends{connection.peer, connection.local};
+    if (wanted_.connections.contains(ends)) {
+      watchers_[ends][time_ns] = connection.epoll_id;
+    } else {
+      others_seen_ = true;
+    }
   }
 }
 
@@ -55,14 +70,14 @@ void Deliveries::finish() {
     const bool followed = i + 1 < all_.size() && all_[i + 1].tid == all_[i].tid;
     const uint64_t until_next_ns = followed ? all_[i + 1].time_ns - all_[i].time_ns : 0;
     all_[i].handler_ns = followed ? std::min(all_[i + 1].handler_ns, until_next_ns) : 0;
-    if (followed) all_[i + 1].busy_before_ns = all_[i].busy_before_ns + all_[i].handler_ns;
+    if (followed) handlers_.add(all_[i].tid, all_[i].time_ns, all_[i].handler_ns);
   }
   std::sort(all_.begin(), all_.end(), [](const Delivery& a, const Delivery& b) {
     return std::tie(a.epoll_id, a.time_ns) < std::tie(b.epoll_id, b.time_ns);
   });
   for (Delivery& delivery : all_) {
     const auto limit = max_events_.find({delivery.epoll_id, delivery.tid});
-    delivery.saturated = limit != max_events_.end() && delivery.events >= limit->second;
+    if (limit != max_events_.end() && delivery.events >= limit->second) delivery.saturated = true;
   }
   ranges_.clear();
   for (size_t i = 0; i < all_.size(); ++i) {
@@ -84,10 +99,8 @@ std::span<const Delivery> Deliveries::of_instance(uint64_t epoll_id) const {
   return std::span(all_).subspan(range->second.first, range->second.second);
 }
 
-uint64_t Deliveries::instance_of(const std::string& client, const std::string& server,
-                                 uint64_t at_ns) const {
-  if (ranges_.size() == 1) return ranges_.begin()->first;
-  const auto watchers = watchers_.find({client, server});
+uint64_t Deliveries::instance_of(const Ends& connection, uint64_t at_ns) const {
+  const auto watchers = watchers_.find(connection);
   if (watchers == watchers_.end()) return 0;
   // Seen first after it was there: the last one that was seen by then, else who was seen next.
   const auto next = watchers->second.upper_bound(at_ns);

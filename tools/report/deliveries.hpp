@@ -2,12 +2,14 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "agent/export/record_reader.hpp"
+#include "tools/report/handler_times.hpp"
 
 namespace epulse::report {
 
@@ -18,18 +20,27 @@ struct Delivery {
   uint64_t ready_to_delivered_ns = 0;  // of the oldest event
   uint64_t woken_to_running_ns = 0;
   uint64_t running_to_delivered_ns = 0;
-  uint64_t handler_ns = 0;      // 0: unknown
-  uint64_t busy_before_ns = 0;  // the thread's handlers so far
+  uint64_t handler_ns = 0;  // 0: unknown
   uint32_t tid = 0;
   uint32_t events = 0;
-  bool saturated = false;  // by maxevents, so that others may have stayed on the ready list
+  bool saturated = false;  // so that others may have stayed on the ready list
 };
 
-// All deliveries of a stretch of time, by instance, and who watches which connection: 72 bytes
-// each.
+// A TCP connection by its ends: the client's, the server's.
+using Ends = std::pair<std::string, std::string>;
+
+// What a load is laid beside.
+struct Wanted {
+  uint64_t from_ns = 0;
+  uint64_t to_ns = ~uint64_t{0};
+  std::set<Ends> connections;
+};
+
+// All deliveries of a stretch of time, by instance, and who watches which connection: some 90 bytes
+// for each delivery.
 class Deliveries final : public record::RecordVisitor {
  public:
-  Deliveries(uint64_t from_ns, uint64_t to_ns) : from_ns_(from_ns), to_ns_(to_ns) {}
+  explicit Deliveries(Wanted wanted) : wanted_(std::move(wanted)) {}
 
   void on_meta(const record::Meta& meta) override;
   void on_interval(const model::EpollSnapshot& interval, const record::ThreadNames& names) override;
@@ -41,6 +52,7 @@ class Deliveries final : public record::RecordVisitor {
 
   const record::Meta& meta() const { return meta_; }
   const record::ThreadNames& names() const { return names_; }
+  const HandlerTimes& handlers() const { return handlers_; }
   uint64_t waits_dropped() const { return waits_dropped_; }
   uint64_t undetailed_ns() const { return undetailed_ns_; }
   uint64_t count() const { return all_.size(); }
@@ -48,21 +60,26 @@ class Deliveries final : public record::RecordVisitor {
   std::vector<uint64_t> instances() const;
   // By time. Empty for an instance that is not there.
   std::span<const Delivery> of_instance(uint64_t epoll_id) const;
-  // The instance that watched the connection of the client `client` to `server` at a time; 0: none
-  // is known. Where there is only one instance, it is that.
-  uint64_t instance_of(const std::string& client, const std::string& server, uint64_t at_ns) const;
+  // The instance that was seen to watch a wanted connection, at about that time; 0: none was.
+  uint64_t instance_of(const Ends& connection, uint64_t at_ns) const;
+  // The recorder saw connections, and none of them was wanted.
+  bool watches_others_only() const { return others_seen_ && watchers_.empty(); }
 
  private:
-  uint64_t from_ns_;
-  uint64_t to_ns_;
+  bool is_wanted(uint64_t from_ns, uint64_t to_ns) const {
+    return to_ns >= wanted_.from_ns && from_ns <= wanted_.to_ns;
+  }
+
+  Wanted wanted_;
   record::Meta meta_;
   record::ThreadNames names_;
+  HandlerTimes handlers_;
   uint64_t waits_dropped_ = 0;
   uint64_t undetailed_ns_ = 0;
+  bool others_seen_ = false;
   std::vector<Delivery> all_;
   std::map<std::pair<uint64_t, uint32_t>, uint32_t> max_events_;  // by instance and thread
   std::map<uint64_t, std::pair<size_t, size_t>> ranges_;   // of an instance in all_: first, count
-  using Ends = std::pair<std::string, std::string>;        // client, server
   std::map<Ends, std::map<uint64_t, uint64_t>> watchers_;  // seen at, instance
 };
 

@@ -12,9 +12,8 @@ constexpr uint64_t kPathNs = 3'000;
 constexpr uint64_t kReadyNs = 50'000;
 // So many deliveries of unknown age in a row are passed over.
 constexpr size_t kUnknownMax = 16;
-// Where threads share an instance, so many deliveries of others are looked through for the thread's
-// own.
-constexpr size_t kOthersMax = 1024;
+// So many full ones in a row are looked through.
+constexpr size_t kFullMax = 16384;
 
 uint64_t after(uint64_t later, uint64_t earlier) {
   return later > earlier ? later - earlier : 0;
@@ -32,11 +31,26 @@ size_t first_from(std::span<const Delivery> deliveries, uint64_t ns) {
   return static_cast<size_t>(found - deliveries.begin());
 }
 
+// Not full, and returned while the message may have been on its way: if then something became ready
+// after that, soon enough to be the message, it was.
+bool came_too_early(const LoadMessage& message, const Delivery& first, const Delivery& next) {
+  if (first.saturated || first.time_ns > message.sent_ns + kReadyNs ||
+      next.time_ns > message.received_ns || next.ready_to_delivered_ns == 0) {
+    return false;
+  }
+  const uint64_t ready_ns = oldest_ready_ns(next);
+  return ready_ns >= first.time_ns && ready_ns <= message.sent_ns + kReadyNs;
+}
+
 // The ready list is first in, first out: when a later delivery had an event that was ready before
 // this message, this message was not delivered yet. Some do not know how old their events are;
 // those are passed over.
 size_t delivery_of(const LoadMessage& message, std::span<const Delivery> deliveries, size_t at) {
-  for (size_t next = at + 1; next < deliveries.size(); ++next) {
+  if (at + 1 < deliveries.size() && came_too_early(message, deliveries[at], deliveries[at + 1])) {
+    return at + 1;
+  }
+  const size_t end = std::min(deliveries.size(), at + kFullMax);
+  for (size_t next = at + 1; next < end; ++next) {
     const Delivery& later = deliveries[next];
     if (!deliveries[next - 1].saturated || later.time_ns > message.received_ns ||
         next - at > kUnknownMax) {
@@ -47,21 +61,6 @@ size_t delivery_of(const LoadMessage& message, std::span<const Delivery> deliver
     at = next;
   }
   return at;
-}
-
-// So long was the thread of delivery `at` in its handlers between `from` and that delivery.
-uint64_t busy_ns(std::span<const Delivery> deliveries, size_t at, uint64_t from_ns) {
-  const Delivery& delivery = deliveries[at];
-  size_t before = first_from(deliveries.first(at), from_ns + 1);
-  for (size_t others = 0; before > 0 && deliveries[before - 1].tid != delivery.tid; --before) {
-    if (++others == kOthersMax) return 0;  // unknown
-  }
-  uint64_t until_from_ns = 0;  // none: all that we know of the thread came after
-  if (before > 0) {
-    const Delivery& last = deliveries[before - 1];
-    until_from_ns = last.busy_before_ns + std::min(last.handler_ns, from_ns - last.time_ns);
-  }
-  return std::min(delivery.busy_before_ns - until_from_ns, delivery.time_ns - from_ns);
 }
 
 // From the delivery on.
@@ -76,10 +75,26 @@ void attribute_answer(const LoadMessage& message, const Delivery& delivery, uint
   result.tid = delivery.tid;
 }
 
+std::vector<JoinGroup> groups_of(const LoadRecord& load) {
+  std::vector<uint64_t> latencies;
+  latencies.reserve(load.messages.size());
+  for (const LoadMessage& message : load.messages) {
+    if (message.received_ns != 0) latencies.push_back(message.latency_ns());
+  }
+  std::sort(latencies.begin(), latencies.end());
+  const auto quantile = [&](size_t per_mille) {
+    return latencies.empty() ? 0 : latencies[(latencies.size() - 1) * per_mille / 1000];
+  };
+  return {{"all", quantile(0), {}, {}},
+          {"p99", quantile(990), {}, {}},
+          {"p99.9", quantile(999), {}, {}}};
+}
+
 }  // namespace
 
 std::optional<Attribution> attribute(const LoadMessage& message,
-                                     std::span<const Delivery> deliveries) {
+                                     std::span<const Delivery> deliveries,
+                                     const HandlerTimes& handlers) {
   Attribution result;
   result.ns[kJoinToSend] = message.sent_ns - message.due_ns;
   const size_t first = first_from(deliveries, message.sent_ns + kPathNs);
@@ -88,16 +103,15 @@ std::optional<Attribution> attribute(const LoadMessage& message,
     if (first == 0) return std::nullopt;
     const Delivery& under_way = deliveries[first - 1];
     const uint64_t handled_ns = under_way.time_ns + under_way.handler_ns;
-    if (under_way.handler_ns != 0 && handled_ns < message.sent_ns) return std::nullopt;
+    if (handled_ns < message.sent_ns) return std::nullopt;
     attribute_answer(message, under_way, message.sent_ns, result);
     return result;
   }
-  const size_t at = delivery_of(message, deliveries, first);
-  const Delivery& delivery = deliveries[at];
+  const Delivery& delivery = deliveries[delivery_of(message, deliveries, first)];
   const uint64_t ready_ns = delivery.ready_to_delivered_ns == 0
                                 ? message.sent_ns
                                 : std::max(message.sent_ns, oldest_ready_ns(delivery));
-  const uint64_t queue_ns = busy_ns(deliveries, at, ready_ns);
+  const uint64_t queue_ns = handlers.between(delivery.tid, ready_ns, delivery.time_ns);
   const uint64_t waits_from_ns = ready_ns + queue_ns;
   const uint64_t running_ns =
       delivery.running_to_delivered_ns == 0
@@ -130,35 +144,39 @@ JoinStage JoinPart::largest() const {
   return static_cast<JoinStage>(std::max_element(ns.begin(), ns.end()) - ns.begin());
 }
 
+std::set<Ends> ends_of(const LoadRecord& load) {
+  std::set<Ends> ends;
+  for (const auto& [number, connection] : load.connections) {
+    ends.insert({connection.local, connection.peer});
+  }
+  return ends;
+}
+
 Join join(const LoadRecord& load, const Deliveries& deliveries) {
   Join result;
-  std::vector<uint64_t> latencies;
-  latencies.reserve(load.messages.size());
-  for (const LoadMessage& message : load.messages) {
-    if (message.received_ns != 0) latencies.push_back(message.latency_ns());
-  }
-  std::sort(latencies.begin(), latencies.end());
-  const auto quantile = [&](size_t per_mille) {
-    return latencies.empty() ? 0 : latencies[(latencies.size() - 1) * per_mille / 1000];
-  };
-  result.groups = {{"all", quantile(0), {}, {}},
-                   {"p99", quantile(990), {}, {}},
-                   {"p99.9", quantile(999), {}, {}}};
+  result.groups = groups_of(load);
+  // Of one instance all are, unless it is seen to serve others alone.
+  const std::vector<uint64_t> instances = deliveries.instances();
+  const uint64_t only =
+      instances.size() == 1 && !deliveries.watches_others_only() ? instances[0] : 0;
   for (const LoadMessage& message : load.messages) {
     if (message.received_ns == 0) {
       ++result.unanswered;
       continue;
     }
     const auto connection = load.connections.find(message.connection);
-    const bool known = connection != load.connections.end();
-    const uint64_t instance =
-        deliveries.instance_of(known ? connection->second.local : std::string{},
-                               known ? connection->second.peer : std::string{}, message.sent_ns);
+    const uint64_t seen =
+        connection == load.connections.end()
+            ? 0
+            : deliveries.instance_of({connection->second.local, connection->second.peer},
+                                     message.sent_ns);
+    const uint64_t instance = seen != 0 ? seen : only;
     if (instance == 0) {
       ++result.of_unknown_connections;
       continue;
     }
-    const auto attribution = attribute(message, deliveries.of_instance(instance));
+    const auto attribution =
+        attribute(message, deliveries.of_instance(instance), deliveries.handlers());
     if (!attribution) {
       ++result.without_delivery;
       continue;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -36,9 +37,10 @@ struct Attribution {
 };
 
 // `deliveries`: of the instance that watches the message's connection, by time. Nothing when none
-// can have been this message's.
+// can have been this message's. `handlers`: of all instances.
 std::optional<Attribution> attribute(const LoadMessage& message,
-                                     std::span<const Delivery> deliveries);
+                                     std::span<const Delivery> deliveries,
+                                     const HandlerTimes& handlers);
 
 // Some messages, and what they have on average.
 struct JoinPart {
@@ -62,11 +64,14 @@ struct Join {
   std::vector<JoinGroup> groups;
   uint64_t attributed = 0;
   uint64_t unanswered = 0;
-  uint64_t of_unknown_connections = 0;  // and there are several instances
+  uint64_t of_unknown_connections = 0;  // no instance was seen to watch them
   uint64_t without_delivery = 0;
   // So many that the rest need not be what it seems.
   bool lacks_many() const { return of_unknown_connections + without_delivery > attributed / 100; }
 };
+
+// The connections that one wants to know of.
+std::set<Ends> ends_of(const LoadRecord& load);
 
 Join join(const LoadRecord& load, const Deliveries& deliveries);
 

@@ -91,8 +91,8 @@ void add_doubts(std::string& text, const LoadRecord& load, const Deliveries& del
   };
   add(join.unanswered, "messages were not answered, and are in no column");
   add(join.of_unknown_connections,
-      "messages came over connections that the recorder did not see: too short, or not this "
-      "server's");
+      "messages came over connections that the recorder did not see: too short, not this server's, "
+      "or behind a proxy or NAT");
   add(join.without_delivery,
       "messages have no epoll_wait in the recording: it began later or ended sooner, or it is not "
       "this server's");
