@@ -279,10 +279,13 @@ TEST(LoadRecord, WhatIsNoneIsSaidWithItsLine) {
        {"nonsense", R"({"m":[1,2,3]})", R"({"m":5})", R"({"m":[0,0,-1,2,3]})",
         R"({"m":[0,0,1e300,2,3]})", R"({"m":[4294967296,0,1,2,3]})", R"({"m":[0,0,3,2,1]})",
         R"({"no":"type"})", R"({"type":"connection"})", "[]"}) {
-    EXPECT_NE(error(line).find("load.json line 2: "), std::string::npos) << line << error(line);
+    EXPECT_NE(error(line).find("load.json line 2"), std::string::npos) << line << error(line);
     EXPECT_NE(error(line).find("epulse-load --record"), std::string::npos) << line;
   }
   EXPECT_NE(error_of([] { read("{}\n"); }).find("line 1"), std::string::npos);
+  EXPECT_NE(error("nonsense").find("line 2 is no JSON"), std::string::npos);
+  EXPECT_NE(error_of([] { read("EPULSE\x02\nblocks"); }).find("belongs after -i"),
+            std::string::npos);
   EXPECT_NE(error_of([] { read(""); }).find("is empty"), std::string::npos);
   EXPECT_NE(error_of([] { read_load_record("/nowhere/load.json"); }).find("No such file"),
             std::string::npos);

@@ -94,6 +94,8 @@ int run_record(const RecordOptions& options) {
   recorder.start(describe(options, target, attached.plan.backend));
   watch.add_descriptor(probe.descriptor(), [&] { recorder.take_waits(); });
 
+  if (given) fmt::print(stderr, "epulse: recording {}; Ctrl-C ends it\n", target.title());
+
   const bool limited = options.duration_s > 0;
   watch.start(limited ? std::min(options.interval_s, options.duration_s) : options.interval_s);
   auto event = Watch::Event::kTick;
@@ -109,6 +111,11 @@ int run_record(const RecordOptions& options) {
                "epulse: no epoll_wait of {} itself returned with events; its children are not "
                "followed: give --children, `exec` the server, or record it with -p PID\n",
                options.command[0]);
+  }
+  if (recorder.deliveries() == 0 && given) {
+    fmt::print(stderr,
+               "epulse: no epoll_wait of it returned with events; an io_uring engine has none: "
+               "epulse stat -p PID shows its rings\n");
   }
   return status;
 }

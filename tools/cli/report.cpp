@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <system_error>
 
 #include "agent/error.hpp"
 #include "agent/export/record_reader.hpp"
@@ -112,7 +113,16 @@ int run_join(const ReportOptions& options) {
 
 }  // namespace
 
+// The page must not take the place of what it is made of.
+void check_output(const ReportOptions& options) {
+  std::error_code unknown;
+  if (std::filesystem::equivalent(options.html, options.input, unknown)) {
+    fail("--html {} is the recording itself: give the page another name", options.html);
+  }
+}
+
 int run_report(const ReportOptions& options) {
+  check_output(options);
   if (!options.join.empty()) return run_join(options);
   if (!options.diff.empty()) return run_diff(options);
   report::Summary summary;

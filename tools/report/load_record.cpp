@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "agent/error.hpp"
+#include "agent/export/record_format.hpp"
 #include "agent/model/text.hpp"
 
 namespace epulse::report {
@@ -87,6 +88,17 @@ LoadRecord read_load_record(const std::string& path) {
       } else {
         take_line(line, record);
       }
+    } catch (const json::parse_error&) {
+      if (number == 1 && text.starts_with(record::kMagic.substr(0, 6))) {
+        fail(
+            "{} is a recording of epulse record: it belongs after -i, and what epulse-load "
+            "--record "
+            "FILE wrote after --join",
+            path);
+      }
+      if (number > 1 && file.eof()) break;  // as below
+      fail("{} line {} is no JSON; --join takes what epulse-load --record FILE wrote", path,
+           number);
     } catch (const json::exception& error) {
       // A load that was killed, or a full disk: what is whole counts.
       if (number > 1 && file.eof()) break;
