@@ -20,7 +20,7 @@ class RecordVisitor {
   // `names`: of the interval's workers and processes, where known.
   virtual void on_interval(const model::EpollSnapshot&, const ThreadNames& /*names*/) {}
   virtual void on_waits(std::span<const epoll_wait_record>) {}
-  // Seen at `time_ns` for the first time, or after a damaged place once more.
+  // Seen at `time_ns` for the first time; those that are there once more where a ring began a file.
   virtual void on_connections(uint64_t /*time_ns*/, std::span<const WatchedConnection>) {}
 };
 

@@ -1,10 +1,12 @@
 #include "agent/kernel/host_settings.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
-#include <filesystem>
 #include <fstream>
 #include <sstream>
+
+#include "agent/kernel/connections.hpp"
 
 namespace epulse::kernel {
 namespace {
@@ -41,16 +43,11 @@ std::optional<std::array<uint64_t, 3>> three_in(const std::string& path) {
   return all;
 }
 
-std::string network_of(const std::string& process) {
-  std::error_code error;
-  return std::filesystem::read_symlink(process + "/ns/net", error).string();
-}
-
 }  // namespace
 
-bool has_own_network(pid_t pid, const std::string& proc) {
-  const std::string theirs = network_of(fmt::format("{}/{}", proc, pid));
-  return !theirs.empty() && theirs != network_of(proc + "/self");
+bool has_own_network(pid_t pid) {
+  const uint64_t theirs = network_namespace(pid);
+  return theirs != 0 && theirs != network_namespace(getpid());
 }
 
 model::HostSettings host_settings(const std::string& proc) {

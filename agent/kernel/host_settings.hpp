@@ -10,7 +10,7 @@
 namespace epulse::kernel {
 
 // Whether the process's network namespace is another than ours.
-bool has_own_network(pid_t pid, const std::string& proc = kProc);
+bool has_own_network(pid_t pid);
 
 // Those of our own network namespace: /proc/sys/net has no others.
 model::HostSettings host_settings(const std::string& proc = kProc);

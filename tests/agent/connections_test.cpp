@@ -4,12 +4,16 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <sched.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 
+#include "agent/kernel/host_settings.hpp"
 #include "common/unique_fd.hpp"
 #include "tests/agent/temp_dir.hpp"
 
@@ -103,6 +107,25 @@ TEST(Connections, OfTablesAsTheKernelWritesThem) {
   EXPECT_TRUE(socket_inodes(8, proc.path()).empty());
   EXPECT_EQ(network_namespace(8, proc.path()), 0U);
   EXPECT_EQ(network_namespace(getpid()), network_namespace(getppid()));
+}
+
+// Nor does a process that is gone have a network of its own.
+TEST(Connections, AnotherNetworkNamespaceIsTold) {
+  EXPECT_FALSE(has_own_network(getpid()));
+  EXPECT_FALSE(has_own_network(-1));
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    if (unshare(CLONE_NEWNET) != 0) _exit(1);
+    raise(SIGSTOP);
+    _exit(0);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, WUNTRACED), child);
+  if (!WIFSTOPPED(status)) GTEST_SKIP() << "cannot make a network namespace; run as root";
+  EXPECT_TRUE(has_own_network(child));
+  kill(child, SIGKILL);
+  EXPECT_EQ(waitpid(child, &status, 0), child);
 }
 
 }  // namespace

@@ -280,6 +280,35 @@ TEST(Join, EveryMessageIsLaidToItsWorker) {
   EXPECT_EQ(messages, scene.group("all")["messages"].get<uint64_t>());
 }
 
+// Whose older files have made room for newer ones: connections that opened long ago are there.
+TEST(Join, ARingHasTheConnections) {
+  SKIP_WITHOUT_BPF();
+  const TempDir directory;
+  const std::string data = directory.file("data");
+  Program server({EPULSE_WS, "--listen", "127.0.0.1:0", "--workers", "1", "--engine", "epoll"});
+  std::smatch match;
+  std::string line;
+  ASSERT_TRUE(eventually([&] {
+    line = server.out();
+    return std::regex_search(line, match, std::regex("listening on (127\\.0\\.0\\.1:[0-9]+)"));
+  }));
+  const Program load({EPULSE_LOAD, "ws://" + match[1].str() + "/", "-c", "7", "-r", "4000", "-d",
+                      "60", "--progress", "0"});
+  Program recorder({EPULSE, "record", "-p", std::to_string(server.pid()), "-I", "0.1", "-d", "3",
+                    "--ring", "--max-size", "80K", "--sample-every", "1", "--overhead-budget", "0",
+                    "-o", data});
+  ASSERT_EQ(recorder.wait(), 0) << recorder.err();
+  ASSERT_TRUE(contains(recorder.err(), "have made room")) << recorder.err();
+  Program script({EPULSE, "script", "-i", data});
+  EXPECT_EQ(script.wait(), 0) << script.err();
+  std::set<std::string> peers;
+  std::istringstream lines(script.out());
+  for (std::string text; std::getline(lines, text);) {
+    if (contains(text, " connection: ")) peers.insert(text.substr(text.rfind(' ')));
+  }
+  EXPECT_EQ(peers.size(), 7U) << recorder.err();
+}
+
 TEST(Join, WhatCannotBeJoinedIsSaid) {
   SKIP_WITHOUT_BPF();
   const TempDir directory;

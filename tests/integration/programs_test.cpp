@@ -109,6 +109,11 @@ TEST(BadInput, RecordFiles) {
   std::ofstream(directory.file("foreign")) << "PERFILE2 something else";
   expect_error({EPULSE, "report", "-i", directory.file("foreign")},
                {"foreign", "is not an epulse recording"});
+  // The page would take its recording's place.
+  expect_error(
+      {EPULSE, "report", "-i", directory.file("foreign"), "--html", directory.file("./foreign")},
+      {"is the recording itself", "another name"});
+  EXPECT_EQ(read_text(directory.file("foreign")), "PERFILE2 something else");
 }
 
 TEST(BadInput, ATruncatedRecordShowsWhatIsIntact) {

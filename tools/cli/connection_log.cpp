@@ -48,14 +48,19 @@ struct Watched {
 
 // The sockets that it has not been told of; forgets those that are closed: inodes are used again.
 std::set<uint64_t> ConnectionLog::news_of(pid_t pid, Process& process) {
-  std::set<uint64_t> sockets = kernel::socket_inodes(pid);
+  const std::set<uint64_t> sockets = kernel::socket_inodes(pid);
   const auto is_closed = [&](const auto& entry) { return !sockets.contains(entry.first); };
   std::erase_if(process.given, is_closed);
   std::erase_if(process.unclear, is_closed);
-  std::erase_if(sockets, [&](uint64_t inode) {
-    return process.given.contains(inode) || ++process.unclear[inode] > kTriesMax;
-  });
-  return sockets;
+  std::set<uint64_t> news;
+  for (const uint64_t inode : sockets) {
+    if (process.given.contains(inode)) continue;
+    int& tries = process.unclear[inode];
+    if (tries == kTriesMax) continue;
+    ++tries;
+    news.insert(inode);
+  }
+  return news;
 }
 
 std::vector<record::WatchedConnection> ConnectionLog::look(const model::EpollSnapshot& interval,

@@ -15,8 +15,7 @@ namespace {
 const std::vector<std::pair<int, std::string>> kExitStatuses = {
     {0, "Fine."},
     {1,
-     "Something was found: a metric is absent, a file is damaged, a figure has moved, many "
-     "messages "
+     "Something was found: a metric is absent, a file is damaged, a figure moved, many messages "
      "have no epoll_wait, a change could not be undone."},
     {2, "Wrong usage, or an error; the message says what failed, on what, why, and what helps."},
     {69, "This host cannot do it: BPF, or what else it takes, is refused."},

@@ -111,8 +111,6 @@ int run_join(const ReportOptions& options) {
   return tell_damage(file.path, file.condition) || join.lacks_many() ? 1 : 0;
 }
 
-}  // namespace
-
 // The page must not take the place of what it is made of.
 void check_output(const ReportOptions& options) {
   std::error_code unknown;
@@ -120,6 +118,8 @@ void check_output(const ReportOptions& options) {
     fail("--html {} is the recording itself: give the page another name", options.html);
   }
 }
+
+}  // namespace
 
 int run_report(const ReportOptions& options) {
   check_output(options);

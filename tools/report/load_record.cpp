@@ -15,6 +15,7 @@ using nlohmann::json;
 
 constexpr uint64_t kSchemaVersion = 1;
 constexpr size_t kMessageFields = 5;
+constexpr size_t kNameBytes = 6;  // of kMagic: its version follows
 
 // No other kind of number becomes one.
 uint64_t number_of(const json& value) {
@@ -89,22 +90,18 @@ LoadRecord read_load_record(const std::string& path) {
         take_line(line, record);
       }
     } catch (const json::parse_error&) {
-      if (number == 1 && text.starts_with(record::kMagic.substr(0, 6))) {
+      if (number == 1 && text.starts_with(record::kMagic.substr(0, kNameBytes))) {
         fail(
             "{} is a recording of epulse record: it belongs after -i, and what epulse-load "
             "--record "
             "FILE wrote after --join",
             path);
       }
-      if (number > 1 && file.eof()) break;  // as below
-      fail("{} line {} is no JSON; --join takes what epulse-load --record FILE wrote", path,
-           number);
-    } catch (const json::exception& error) {
       // A load that was killed, or a full disk: what is whole counts.
       if (number > 1 && file.eof()) break;
-      fail("{} line {}: {}; --join takes what epulse-load --record FILE wrote", path, number,
-           error.what());
-    } catch (const Error& error) {
+      fail("{} line {} is no JSON; --join takes what epulse-load --record FILE wrote", path,
+           number);
+    } catch (const std::exception& error) {
       fail("{} line {}: {}; --join takes what epulse-load --record FILE wrote", path, number,
            error.what());
     }
