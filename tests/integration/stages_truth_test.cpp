@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <fstream>
 #include <thread>
@@ -143,6 +144,50 @@ TEST(Truth, ALoopThatWaitsByLookingHandlesNothingMeanwhile) {
   expect_within(handler.sum(), child.result());
 }
 
+// The handler of a delivery is over when the thread waits on another instance, and counts for the
+// one that delivered.
+TEST(Truth, HandlerIsOfTheInstanceThatDelivered) {
+  covers({"handler"});
+  struct Handlers {
+    std::array<int, 2> descriptors;
+    std::array<Bounds, 2> bounds;
+  };
+  Child<Handlers> child([](Handlers& handlers) {
+    std::vector<Pair> pairs;
+    for (int& epoll : handlers.descriptors) {
+      epoll = epoll_create1(0);
+      pairs.push_back(unix_pair());
+      watch(epoll, pairs.back().near, EPOLLIN);
+    }
+    uint64_t called = 0;
+    uint64_t returned = 0;
+    for (size_t turn = 0; turn < 2 * kRounds; ++turn) {
+      const size_t instance = turn % 2;
+      write_byte(pairs[instance].far);
+      epoll_event event;
+      const uint64_t calling = monotonic_ns();
+      require(epoll_wait(handlers.descriptors[instance], &event, 1, 1000) == 1);
+      const uint64_t now = monotonic_ns();
+      if (turn != 0) handlers.bounds[1 - instance].add(calling - returned, now - called);
+      called = calling;
+      returned = now;
+      read_byte(pairs[instance].near);
+      sleep_ns(instance == 0 ? 2'000'000 : 5'000'000);
+    }
+  });
+  ATTACH_OR_SKIP(probe, child.pid());
+  ASSERT_TRUE(child.work());
+  const model::EpollSnapshot snapshot = probe->read();
+  for (size_t instance = 0; instance < 2; ++instance) {
+    for (const model::WorkerStats& worker : snapshot.workers) {
+      if (worker.key.epfd != child.result().descriptors[instance]) continue;
+      const auto& handler = worker.stages[EPOLL_STAGE_HANDLER];
+      EXPECT_EQ(handler.count(), child.result().bounds[instance].count) << instance;
+      expect_within(handler.sum(), child.result().bounds[instance]);
+    }
+  }
+}
+
 void pin(int cpu) {
   cpu_set_t set;
   CPU_ZERO(&set);
@@ -175,6 +220,39 @@ struct Waiter {
     require(false);
   }
 };
+
+// Not only when the next event comes, which may be tomorrow.
+TEST(Truth, HandlerIsCountedWhileTheThreadSleeps) {
+  covers({"handler"});
+  Child<Bounds> child([](Bounds& times) {
+    const int epoll = epoll_create1(0);
+    const Pair pair = unix_pair();
+    watch(epoll, pair.near, EPOLLIN);
+    Waiter waiter;
+    std::atomic<bool> handled{false};
+    std::thread([&] {
+      waiter.tid = gettid();
+      epoll_event event;
+      const uint64_t called = monotonic_ns();
+      require(epoll_wait(epoll, &event, 1, 5000) == 1);
+      const uint64_t returned = monotonic_ns();
+      read_byte(pair.near);
+      sleep_ns(3'000'000);
+      times.add(monotonic_ns() - returned, monotonic_ns() - called);
+      handled = true;
+      epoll_wait(epoll, &event, 1, 60'000);
+    }).detach();
+    while (waiter.tid == 0) sleep_ns(1'000'000);
+    waiter.require_blocked();
+    write_byte(pair.far);
+    while (!handled) sleep_ns(1'000'000);
+    waiter.require_blocked();
+    sleep_ns(20'000'000);
+  });
+  ATTACH_OR_SKIP(probe, child.pid());
+  ASSERT_TRUE(child.work());
+  EXPECT_EQ(total(*probe).stages[EPOLL_STAGE_HANDLER].count(), 1U);
+}
 
 // A real-time thread on the waiters' CPU: writes a byte, keeps the CPU for a known time, sleeps,
 // again. Whoever waits for the byte is woken at once and runs when the hog sleeps. `times` gets how

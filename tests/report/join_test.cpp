@@ -97,8 +97,33 @@ TEST(Join, ThroughSeveralFullBatches) {
                               {600, 5, 0, 0, 100}};
   const Deliveries deliveries = deliveries_of(all, 1);
   EXPECT_EQ(stages_of(deliveries, 65, 65, 505), (Stages{0, 5, 300, 0, 0, 30, 100, 5}));
+  // However late the client reads: what the last delivery had was ready long after.
+  EXPECT_EQ(stages_of(deliveries, 65, 65, 705), (Stages{0, 5, 300, 0, 0, 30, 100, 205}));
   // Where batches are not full, the first delivery has all that was ready.
   EXPECT_EQ(stages_of(deliveries_of(all, 2), 65, 65, 505)[kJoinQueue], 0U);
+}
+
+// As asyncio has it, which asks for as many events as it has descriptors: a batch that was not full
+// does not become so when there are fewer of them later.
+TEST(Join, TheLimitIsTheLargestOfAll) {
+  const std::vector<Told> all{{100, 60}, {200, 190, 0, 0, 100}, {300, 5, 0, 0, 100}};
+  Deliveries deliveries{Wanted{}};
+  tell(deliveries, all, 4);
+  model::EpollSnapshot later;
+  model::WorkerStats worker;
+  worker.key = {kInstance, 1, 5, 1, 100};
+  worker.max_events = 1;
+  later.workers.push_back(worker);
+  deliveries.on_interval(later, {});
+  deliveries.finish();
+  EXPECT_EQ(stages_of(deliveries, 65, 65, 210)[kJoinHandler], 100U) << "in the first";
+}
+
+TEST(Join, OnlyWhatWasDeliveredDuringTheLoadIsKept) {
+  Deliveries deliveries({.from_ns = 150 * kUs, .to_ns = 250 * kUs, .connections = {}});
+  tell(deliveries, {{.time = 100}, {.time = 200}, {.time = 300}});
+  deliveries.finish();
+  EXPECT_EQ(deliveries.count(), 1U);
 }
 
 TEST(Join, UnknownAgesArePassedOver) {
@@ -126,6 +151,13 @@ TEST(Join, AfterADeliveryThatCameTooEarly) {
   const Deliveries deliveries =
       deliveries_of({{104, 60}, {1110, 1000, 0, 0, 1000}, {2000, 5, 0, 0, 20}});
   EXPECT_EQ(stages_of(deliveries, 100, 100, 1140), (Stages{0, 10, 994, 0, 0, 6, 20, 10}));
+}
+
+// So soon after it was sent nothing is delivered: that one was under way.
+TEST(Join, AMessageIsNotDeliveredAtOnce) {
+  const Deliveries deliveries =
+      deliveries_of({{.time = 102}, {200, 0, 0, 0, 50}, {300, 0, 0, 0, 20}});
+  EXPECT_EQ(stages_of(deliveries, 100, 100, 230), (Stages{0, 0, 50, 0, 0, 50, 20, 10}));
 }
 
 // What a thread does for another instance is no time in which it slept.

@@ -126,8 +126,8 @@ TEST(Script, JsonHasEveryEvent) {
     script.on_interval(interval, kSampleNames);
     script.on_waits({&wait, 1});
     const std::vector<record::WatchedConnection> connections{
-        {interval.workers[0].key.epoll_id, "127.0.0.1:9001", "127.0.0.1:54012"},
-        {1, "of an instance", "that nobody waited on"}};
+        {1, "of an instance", "that nobody waited on"},
+        {interval.workers[0].key.epoll_id, "127.0.0.1:9001", "127.0.0.1:54012"}};
     script.on_connections(5'000'000'002, connections);
   });
   EXPECT_EQ(count_of(text, "\n"), 5U);
