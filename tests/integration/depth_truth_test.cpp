@@ -185,7 +185,7 @@ TEST(Truth, AgeAfterAnEventOfAnotherKind) {
   const model::WorkerStats stats = total(*probe);
   const auto& age = stats.stages[EPOLL_STAGE_READY_TO_DELIVERED];
   // Beside an eventfd that has not been seen to signal, nothing is certain for a turn or two.
-  EXPECT_GE(age.count(), child.result().count - 3U * kOthers);
+  EXPECT_GE(age.count(), child.result().count - uint64_t{3} * kOthers);
   EXPECT_LE(age.count(), child.result().count + kOthers);
   const double mean = age.mean();
   const auto count = static_cast<double>(child.result().count);

@@ -161,7 +161,7 @@ TEST(Truth, HandlerIsOfTheInstanceThatDelivered) {
     }
     uint64_t called = 0;
     uint64_t returned = 0;
-    for (size_t turn = 0; turn < 2 * kRounds; ++turn) {
+    for (size_t turn = 0; turn < size_t{2} * kRounds; ++turn) {
       const size_t instance = turn % 2;
       write_byte(pairs[instance].far);
       epoll_event event;

@@ -153,6 +153,12 @@ TEST(Join, AfterADeliveryThatCameTooEarly) {
   EXPECT_EQ(stages_of(deliveries, 100, 100, 1140), (Stages{0, 10, 994, 0, 0, 6, 20, 10}));
 }
 
+// Waits were dropped, and what is told is the handler of one of those; or the file is made up.
+TEST(Join, AHandlerEndsWhereTheNextDeliveryIs) {
+  const Deliveries deliveries = deliveries_of({{.time = 100}, {200, 5, 0, 0, 500}, {900}});
+  EXPECT_EQ(stages_of(deliveries, 50, 50, 400)[kJoinHandler], 100U);
+}
+
 // So soon after it was sent nothing is delivered: that one was under way.
 TEST(Join, AMessageIsNotDeliveredAtOnce) {
   const Deliveries deliveries =
