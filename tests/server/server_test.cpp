@@ -9,7 +9,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
+#include <ctime>
 #include <fstream>
 #include <memory>
 #include <sstream>
@@ -537,6 +539,32 @@ TEST(Program, WorkersArePinnedOnePerAllowedCpuAndNamed) {
     EXPECT_EQ(name, "ws-worker-" + std::to_string(k));
   }
   EXPECT_EQ(k, cpus.size());
+}
+
+std::chrono::nanoseconds cpu_time(pid_t pid) {
+  clockid_t clock{};
+  timespec time{};
+  EXPECT_EQ(clock_getcpuclockid(pid, &clock), 0);
+  EXPECT_EQ(clock_gettime(clock, &time), 0);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
+// Else two workers on one CPU would each get done what it was to do, and scenes of that show
+// nothing.
+TEST(Program, TheHandlerDelayIsCpuTimeAlsoOnASharedCpu) {
+  constexpr int kMessages = 20;
+  constexpr auto kDelay = milliseconds(10);
+  ServerChild server({"--workers", "1", "--handler-delay-us", "10000"});
+  const Child sharer(
+      {"taskset", "-c", std::to_string(allowed_cpus().front()), "sh", "-c", "while :; do :; done"});
+  TestClient client = TestClient::open(server.port());
+  const auto before = cpu_time(server.child().pid());
+  for (int k = 0; k < kMessages; ++k) {
+    client.send(Opcode::kBinary, "burn");
+    ASSERT_EQ(text_of(client.receive().payload), "burn");
+  }
+  EXPECT_GE(cpu_time(server.child().pid()) - before, kMessages * kDelay);
+  EXPECT_GE(cpu_time(sharer.pid()), kDelay) << "nobody shared the CPU";
 }
 
 TEST(Program, NoPinLeavesTheMaskAlone) {

@@ -111,9 +111,11 @@ class Hog(Scene):
 
 
 class Packed(Scene):
+    """Together they need 1.2 CPUs."""
+
     name, title = "b", "both workers on one CPU"
     server_options = ("--handler-delay-us", "400")
-    load_options = ("-c", "100", "-r", "2200")
+    load_options = ("-c", "100", "-r", "3000")
 
     def damage(self):
         os.sched_setaffinity(self.tids[1], {SERVER_CPU})

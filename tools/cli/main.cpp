@@ -151,32 +151,49 @@ void add_record(CLI::App& app, RecordOptions& options) {
 
 void add_report(CLI::App& app, ReportOptions& options) {
   CLI::App* command = app.add_subcommand("report", "show a recording: stages, queue, histograms");
-  command->add_option("-i,--input", options.input, "the file")->capture_default_str();
+  CLI::Option* input =
+      command->add_option("-i,--input", options.input, "the file")->capture_default_str();
   command->add_flag("--stdio")->description("text on standard output, as without --html");
-  command->add_flag("!--no-histograms", options.stdio.histograms, "no histograms");
-  command->add_flag("!--no-timeline", options.stdio.timeline, "not how it was over time");
+  CLI::Option* histograms =
+      command->add_flag("!--no-histograms", options.stdio.histograms, "no histograms");
+  CLI::Option* timeline =
+      command->add_flag("!--no-timeline", options.stdio.timeline, "not how it was over time");
   std::map<std::string, epulse::report::SortKey> keys;
   for (size_t i = 0; i < std::size(epulse::report::kSortKeys); ++i) {
     keys.emplace(epulse::report::kSortKeys[i], static_cast<epulse::report::SortKey>(i));
   }
-  command
-      ->add_option("-s,--sort", options.stdio.sort,
-                   "workers by: recorded, events, depth, wakeup, latency or handler (p99)")
-      ->transform(CLI::CheckedTransformer(keys));
-  command->add_option("-n,--rows", options.stdio.workers, "the first so many workers; 0: all");
-  command->add_flag("-j,--json", options.json, "one line of JSON, also of --diff");
-  command->add_option("--html", options.html, "write a page with charts to this file instead")
-      ->excludes("--json");
-  command->add_option("--diff", options.diff, "compare two files; status 1 when something moved")
-      ->expected(2)
-      ->type_name("BEFORE AFTER")
-      ->excludes("--html");
-  command
-      ->add_option("--join", options.join,
-                   "where the time of the messages went that epulse-load --record wrote to FILE")
-      ->type_name("FILE")
-      ->excludes("--html")
-      ->excludes("--diff");
+  CLI::Option* sort =
+      command
+          ->add_option(
+              "-s,--sort", options.stdio.sort,
+              "workers by recorded (their order in the file), events, or the p99 of depth, "
+              "wakeup, latency or handler")
+          ->transform(CLI::CheckedTransformer(keys));
+  CLI::Option* rows =
+      command->add_option("-n,--rows", options.stdio.workers, "the first so many workers; 0: all");
+  command->add_flag("-j,--json", options.json, "one line of JSON, also of --diff and --join");
+  CLI::Option* html =
+      command->add_option("--html", options.html, "write a page with charts to this file instead")
+          ->excludes("--json");
+  CLI::Option* diff =
+      command
+          ->add_option("--diff", options.diff, "compare two files; status 1 when something moved")
+          ->expected(2)
+          ->type_name("BEFORE AFTER")
+          ->excludes(html)
+          ->excludes(input);
+  CLI::Option* join =
+      command
+          ->add_option(
+              "--join", options.join,
+              "where the time of the messages went that epulse-load --record wrote to FILE")
+          ->type_name("FILE")
+          ->excludes(html)
+          ->excludes(diff);
+  // They choose what the text, or its JSON, has of workers.
+  for (CLI::Option* choice : {histograms, timeline, sort, rows}) {
+    choice->excludes(html)->excludes(diff)->excludes(join);
+  }
   command->footer(
       "Examples:\n  epulse report -i slow.data\n"
       "  epulse report -i slow.data -s latency -n 3 --no-histograms\n"
