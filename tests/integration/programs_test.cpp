@@ -86,6 +86,10 @@ TEST(BadInput, Arguments) {
   expect_error({EPULSED, "-p", "1", "--mode", "foo"}, {"foo", "advise"});
   expect_error({EPULSE, "frobnicate"}, {"frobnicate"});
   expect_error({EPULSE, "record"}, {"nothing to record"});
+  // What would not be heeded.
+  expect_error({EPULSE, "report", "--join", "load.json", "--sort", "depth"}, {"--join", "--sort"});
+  expect_error({EPULSE, "report", "--html", "page.html", "--rows", "3"}, {"--html", "--rows"});
+  expect_error({EPULSE, "report", "--diff", "a", "b", "-i", "c"}, {"--diff", "--input"});
   expect_error({EPULSED}, {"no target", "-p PID"});
 }
 

@@ -92,6 +92,7 @@ TEST(Expectation, IsMetOrNot) {
     EXPECT_FALSE(met(text, result)) << text;
   }
   EXPECT_FALSE(met("p99<1s", result_of({}))) << "nothing came at all";
+  EXPECT_EQ(parse_expectation("p99<1s")->measured_text(result_of({})), "nothing");
   EXPECT_EQ(parse_expectation("max<1ms")->measured_text(result), "10 ms");
   EXPECT_EQ(parse_expectation("errors=0")->measured_text(result), "3");
 }

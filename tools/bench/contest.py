@@ -9,6 +9,7 @@ from children import SERVER_CPU, BenchError
 from contenders import Contender
 from running import running
 
+FIRST_ANSWER_S = 30
 WARM_UP_S = 0.3
 IDLE_BEFORE, IDLE_MORE = 1000, 10000
 
@@ -60,9 +61,10 @@ class Contest:
         return True
 
     def window(self, entrant, case):
-        """Every window taken, the least disturbed of them first."""
+        """Every window taken in which messages came back, the least disturbed of them first."""
         with running(entrant.contender, case.offer, self.bench, cpus=entrant.cpus) as server:
             load_pid = server.start_load(case.load)
+            server.await_answers(FIRST_ANSWER_S)
             with entrant.at_work(server):
                 time.sleep(WARM_UP_S)
                 taken = windows.measure_quiet(server, load_pid, self._seconds, self._tries,
@@ -70,7 +72,10 @@ class Contest:
             if server.errors():
                 raise BenchError(f"{entrant.name} answers wrongly: {server.errors()} errors of "
                                  f"epulse-load {' '.join(case.load)}")
-        return sorted(taken, key=lambda one: one["steal"] + one["foreign"])
+        answered = [one for one in taken if one["messages"] > 0]
+        if not answered:
+            self.leave_out(f"{case.title}: a window of {entrant.name}, in which no message came back")
+        return sorted(answered, key=lambda one: one["steal"] + one["foreign"])
 
     def idle_bytes(self, contender):
         """Bytes that each of IDLE_MORE further connections adds to a server that has some already."""

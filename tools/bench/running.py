@@ -8,6 +8,7 @@ import re
 import socket
 import ssl
 import subprocess
+import time
 import urllib.request
 
 from children import SERVER_CPU, BenchError, free_port, read, wait_for
@@ -59,6 +60,12 @@ class AtWork:
 
     def messages(self):
         return self._load.count()
+
+    def await_answers(self, seconds):
+        """Gigabytes under way take their time until the first message is back."""
+        end = time.monotonic() + seconds
+        while self.messages()[1] == 0 and self.load_running() and time.monotonic() < end:
+            pass
 
     def p99_us(self, start, end):
         return self._load.p99_us(start, end)

@@ -47,7 +47,7 @@ def measure(server, load_pid, seconds, noise, cpus=(SERVER_CPU,)):
         b - a for a, b in zip(before, after))
     if not server.load_running():
         raise BenchError(f"the load on {server.name} ended by itself")
-    # A load that was starved has at least one: such a window is noisy.
+    # Where none came back it is as if one had: who asks looks at "messages", or at "noisy".
     rate = max(messages, 1) / counted_s
     span_ns = elapsed * 1e9
     per_message = 1 / (rate * elapsed)  # rates over both spans: they need not be quite the same
@@ -55,6 +55,7 @@ def measure(server, load_pid, seconds, noise, cpus=(SERVER_CPU,)):
     own_ns = (server_ns if server.pid else busy_ns) + (load_ns if LOAD_CPU in cpus else 0)
     steal, foreign = (ns / span_ns / len(cpus) for ns in (steal_ns, busy_ns - own_ns))
     return {
+        "messages": messages,
         "server_ns": server_ns * per_message if server.pid else None,
         "both_ns": (server_ns + load_ns) * per_message if server.pid else None,
         "rate": rate,
@@ -62,7 +63,7 @@ def measure(server, load_pid, seconds, noise, cpus=(SERVER_CPU,)):
         "p99_us": server.p99_us(before[0], after[0]),
         "steal": steal,
         "foreign": foreign,
-        "noisy": steal + foreign > noise,
+        "noisy": messages == 0 or steal + foreign > noise,
     }
 
 

@@ -132,6 +132,7 @@ bool Expectation::met(const Result& result) const {
 
 std::string Expectation::measured_text(const Result& result) const {
   const double value = measured(result);
+  if (is_duration(name) && result.totals.latency.total() == 0) return "nothing";
   return is_duration(name) ? duration_text(static_cast<std::uint64_t>(value))
                            : fmt::format("{:g}", value);
 }

@@ -56,6 +56,15 @@ std::string traffic_text(const Options& options, const Result& result) {
                      result.elapsed_s, result.rate(), options.handshakes ? "handshakes" : "msg");
 }
 
+// Of nothing that was received there is none.
+std::string latency_text(const Distribution& latency, double share) {
+  return latency.total() == 0 ? "-" : duration_text(latency.quantile_ns(share));
+}
+
+std::string longest_text(const Distribution& latency) {
+  return latency.total() == 0 ? "-" : duration_text(latency.max_ns);
+}
+
 // The generator's own share.
 std::string generator_text(const Result& result) {
   std::string out = "generator    ";
@@ -136,10 +145,9 @@ std::string interval_text(const Interval& interval) {
   const double rate =
       interval.length_s > 0 ? static_cast<double>(interval.messages) / interval.length_s : 0;
   return fmt::format("[{:5.1f}s] {:.0f} msg/s  p50 {}  p99 {}  p99.9 {}  {} conn  {} errors{}\n",
-                     interval.end_s, rate, duration_text(latency.quantile_ns(0.5)),
-                     duration_text(latency.quantile_ns(0.99)),
-                     duration_text(latency.quantile_ns(0.999)), interval.connected,
-                     interval.error_total(), kinds_text(interval.errors));
+                     interval.end_s, rate, latency_text(latency, 0.5), latency_text(latency, 0.99),
+                     latency_text(latency, 0.999), interval.connected, interval.error_total(),
+                     kinds_text(interval.errors));
 }
 
 std::string interval_json(const Interval& interval) {
@@ -177,9 +185,9 @@ std::string summary_text(const Options& options, const Result& result) {
   if (result.memory) out += memory_text(*result.memory);
   if (!options.idle) {
     fmt::format_to(append, "latency      p50 {}  p90 {}  p99 {}  p99.9 {}  max {}\n",
-                   duration_text(latency.quantile_ns(0.5)), duration_text(latency.quantile_ns(0.9)),
-                   duration_text(latency.quantile_ns(0.99)),
-                   duration_text(latency.quantile_ns(0.999)), duration_text(latency.max_ns));
+                   latency_text(latency, 0.5), latency_text(latency, 0.9),
+                   latency_text(latency, 0.99), latency_text(latency, 0.999),
+                   longest_text(latency));
   }
   if (result.ramp) out += "ramp         " + ramp_text(options, *result.ramp) + '\n';
   // Probes were told as they came.
