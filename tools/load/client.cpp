@@ -26,8 +26,11 @@ ws::MaskKey ClientContext::random_mask() {
   return std::bit_cast<ws::MaskKey>(random.next());
 }
 
+// A closed loop has no more under way than the windows that were asked for.
 std::size_t ClientContext::most_unsent_bytes(const Options& options) {
-  return std::min(kMaxUnsentBytes, kMaxUnsentBytesOfAll / options.connections);
+  const std::size_t share = std::min(kMaxUnsentBytes, kMaxUnsentBytesOfAll / options.connections);
+  const std::size_t window = options.window * (options.sizes.max() + ws::kMaxHeaderBytes);
+  return options.open_loop() ? share : std::max(share, window);
 }
 
 std::size_t ClientContext::most_in_flight(const Options& options) {

@@ -206,6 +206,7 @@ void LoadThread::send_closed_loop() {
     } else {
       client->send_messages(clock_ns(), options_.at_once(), context_);
     }
+    poll(0);  // The first answers do not wait until gigabytes are sent.
   }
   hold();
   context_.send_until_ns = 0;
