@@ -34,10 +34,16 @@ bool wait_readable(int fd, steady_clock::time_point deadline) {
   return left.count() > 0 && poll(&readable, 1, static_cast<int>(left.count())) == 1;
 }
 
+pid_t listener_of(int fd) {
+  ucred who{};
+  socklen_t size = sizeof who;
+  return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0 ? who.pid : 0;
+}
+
 }  // namespace
 
-std::optional<std::string> ask_line(const std::string& path, std::string request,
-                                    double timeout_s) {
+std::optional<std::string> ask_line(const std::string& path, std::string request, double timeout_s,
+                                    pid_t listener) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof address.sun_path) fail(path, "too long a path for a socket");
@@ -53,6 +59,9 @@ std::optional<std::string> ask_line(const std::string& path, std::string request
     }
     if (errno == ECONNREFUSED || errno == ENOENT) return std::nullopt;
     fail(path, std::generic_category().message(errno));
+  }
+  if (listener != 0 && listener_of(fd.get()) != listener) {
+    fail(path, fmt::format("it belongs to process {} now", listener_of(fd.get())));
   }
   request += '\n';
   // It may have been refused already, and the answer says why.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 
 #include "agent/actuate/server_setting.hpp"
 #include "agent/actuate/socket_buffer.hpp"
@@ -16,7 +17,17 @@ int64_t unix_time_s() {
   return std::chrono::duration_cast<std::chrono::seconds>(now).count();
 }
 
-// What cannot be told is not gone.
+constexpr size_t kOverruledMax = 4096;
+
+// What cannot be told may be in force.
+Standing standing_of(const Change& change) {
+  try {
+    return std::visit([](const auto& c) { return look(c); }, change);
+  } catch (const Error&) {
+    return Standing::kNew;
+  }
+}
+
 bool is_gone(const IntentRecord& intent) {
   try {
     return std::visit([](const auto& c) { return actuate::is_gone(c); }, intent.change);
@@ -25,14 +36,36 @@ bool is_gone(const IntentRecord& intent) {
   }
 }
 
+// It was made, and has the value from before it although nobody has begun to undo it.
+bool set_back_by_others(const IntentRecord& intent) {
+  return intent.made && standing_of(intent.change) == Standing::kOld;
+}
+
 }  // namespace
 
-std::vector<IntentRecord> in_force(std::vector<IntentRecord> pending) {
-  std::erase_if(pending, [](const IntentRecord& intent) { return is_gone(intent); });
-  return pending;
+std::vector<IntentRecord> in_force(const std::vector<IntentRecord>& pending) {
+  const auto shows = [&](const IntentRecord& intent) {
+    for (auto later = pending.rbegin(); later->seq != intent.seq; ++later) {
+      if (!same_target(later->change, intent.change)) continue;
+      const Standing standing = standing_of(later->change);
+      if (later->made || standing != Standing::kOld) return standing == Standing::kNew;
+    }
+    return standing_of(intent.change) == Standing::kNew;
+  };
+  std::vector<IntentRecord> result;
+  std::copy_if(pending.begin(), pending.end(), std::back_inserter(result), shows);
+  return result;
+}
+
+const IntentRecord* Actuator::find(uint64_t seq) const {
+  const auto& all = journal_.pending();
+  const auto at = std::find_if(all.begin(), all.end(),
+                               [&](const IntentRecord& intent) { return intent.seq == seq; });
+  return at == all.end() ? nullptr : &*at;
 }
 
 uint64_t Actuator::apply(const Change& change, std::string_view reason) {
+  refuse_if_overruled(change);
   const Change prepared = std::visit([](const auto& c) -> Change { return prepare(c); }, change);
   const uint64_t seq = journal_.append_intent(prepared, reason, unix_time_s());
   try {
@@ -41,18 +74,27 @@ uint64_t Actuator::apply(const Change& change, std::string_view reason) {
     clear_up(seq, error.what());
     throw;
   }
+  journal_.mark(seq, true);
   return seq;
+}
+
+// A value that somebody else has set since is never overwritten, however good the reason.
+void Actuator::refuse_if_overruled(const Change& change) {
+  const std::vector<uint64_t> before = changes_of(change);
+  if (!before.empty() && !holds(before.front())) undo_in_order(before);
+  if (is_overruled(change)) {
+    fail("{}: somebody else changed it since epulsed did; it is left alone until epulsed restarts",
+         target_text(change));
+  }
 }
 
 // A change that failed may have been made in part, so it is undone before it counts as not made.
 // What cannot be cleared up now stays pending, for undo_all() or the next start.
 void Actuator::clear_up(uint64_t seq, std::string_view why) {
-  const auto& all = journal_.pending();
-  const auto at = std::find_if(all.begin(), all.end(),
-                               [&](const IntentRecord& intent) { return intent.seq == seq; });
-  if (at == all.end()) return;
+  const IntentRecord* const intent = find(seq);
+  if (intent == nullptr) return;
   try {
-    std::visit([](const auto& c) { actuate::undo(c); }, at->change);
+    std::visit([](const auto& c) { actuate::undo(c); }, intent->change);
     journal_.append_settled(seq, SettledRecord::Kind::kUndone, fmt::format("not made: {}", why));
   } catch (const Error&) {
     // The first error is the one to report.
@@ -60,25 +102,64 @@ void Actuator::clear_up(uint64_t seq, std::string_view why) {
 }
 
 Outcome Actuator::undo(uint64_t seq) {
-  const auto& all = journal_.pending();
-  const auto at = std::find_if(all.begin(), all.end(),
-                               [&](const IntentRecord& intent) { return intent.seq == seq; });
-  if (at == all.end()) fail("change {} is not in force: nothing to undo", seq);
-  const auto later = std::find_if(at + 1, all.end(), [&](const IntentRecord& intent) {
-    return same_target(intent.change, at->change);
-  });
-  if (later != all.end()) {
-    fail("change {} cannot be undone before change {}, a later one to the same {}", seq, later->seq,
-         target_text(at->change));
+  const IntentRecord* const intent = find(seq);
+  if (intent == nullptr) fail("change {} is not in force: nothing to undo", seq);
+  const Change target = intent->change;
+  const std::vector<uint64_t> all = changes_of(target);
+  if (all.front() != seq) {
+    fail("change {} cannot be undone before change {}, a later one to the same {}", seq,
+         all.front(), target_text(target));
   }
-  return undo_one(*at);
+  Outcome outcome = undo_in_order({seq}).front();
+  // Nor do the earlier ones hold.
+  if (outcome.result == UndoResult::kStoodDown) undo_in_order({all.begin() + 1, all.end()});
+  return outcome;
 }
 
 std::vector<Outcome> Actuator::undo_all() {
-  const std::vector<IntentRecord> all = journal_.pending();
+  std::vector<uint64_t> latest_first;
+  for (const IntentRecord& intent : journal_.pending()) latest_first.push_back(intent.seq);
+  std::reverse(latest_first.begin(), latest_first.end());
+  return undo_in_order(latest_first);
+}
+
+// What somebody else has set in place of a change, an earlier one to the same target must not
+// overwrite either, although it may be the very value that it has set itself.
+std::vector<Outcome> Actuator::undo_in_order(const std::vector<uint64_t>& latest_first) {
   std::vector<Outcome> outcomes;
-  for (auto at = all.rbegin(); at != all.rend(); ++at) outcomes.push_back(undo_one(*at));
+  for (const uint64_t seq : latest_first) {
+    const IntentRecord intent = *find(seq);
+    if (is_overruled(intent.change)) {
+      outcomes.push_back(settle(
+          intent, {UndoResult::kStoodDown, "somebody else changed it since; it is left alone"}));
+      continue;
+    }
+    outcomes.push_back(undo_one(intent));
+    if (outcomes.back().result == UndoResult::kStoodDown) overruled_.push_back(intent.change);
+  }
+  if (overruled_.size() > kOverruledMax) {
+    overruled_.erase(overruled_.begin(), overruled_.end() - kOverruledMax);
+  }
   return outcomes;
+}
+
+bool Actuator::is_overruled(const Change& change) const {
+  return std::any_of(overruled_.begin(), overruled_.end(),
+                     [&](const Change& one) { return same_target(one, change); });
+}
+
+std::vector<uint64_t> Actuator::changes_of(const Change& target) const {
+  std::vector<uint64_t> latest_first;
+  for (const IntentRecord& intent : journal_.pending()) {
+    if (same_target(intent.change, target)) latest_first.push_back(intent.seq);
+  }
+  std::reverse(latest_first.begin(), latest_first.end());
+  return latest_first;
+}
+
+bool Actuator::holds(uint64_t seq) const {
+  const IntentRecord* const intent = find(seq);
+  return intent != nullptr && standing_of(intent->change) == Standing::kNew;
 }
 
 std::vector<Outcome> Actuator::forget_gone(std::span<const uint64_t> spared, size_t max) {
@@ -96,15 +177,25 @@ std::vector<Outcome> Actuator::forget_gone(std::span<const uint64_t> spared, siz
 }
 
 Outcome Actuator::undo_one(const IntentRecord& intent) {
-  const uint64_t seq = intent.seq;  // `intent` may be the journal's own, which settling removes
-  const Change change = intent.change;
-  Undone undone;
-  try {
-    undone = std::visit([](const auto& c) { return actuate::undo(c); }, change);
-  } catch (const Error& error) {
-    undone = {UndoResult::kFailed,
-              fmt::format("not restored: {}; by hand: {}", error.what(), undo_by_hand(change))};
+  if (set_back_by_others(intent)) {
+    return settle(intent,
+                  {UndoResult::kStoodDown, "somebody else set it back since; it is left alone"});
   }
+  journal_.mark(intent.seq, false);
+  try {
+    return settle(intent,
+                  std::visit([](const auto& c) { return actuate::undo(c); }, intent.change));
+  } catch (const Error& error) {
+    return settle(intent,
+                  {UndoResult::kFailed, fmt::format("not restored: {}; by hand: {}", error.what(),
+                                                    undo_by_hand(intent.change))});
+  }
+}
+
+// `intent` may be the journal's own, which settling removes.
+Outcome Actuator::settle(const IntentRecord& intent, Undone undone) {
+  const uint64_t seq = intent.seq;
+  const Change change = intent.change;
   if (undone.result != UndoResult::kFailed) {
     try {
       journal_.append_settled(seq,

@@ -19,8 +19,9 @@ struct Outcome {
   std::string text;  // one line: "thread 4711 (ws-worker-1): CPU mask 1 -> 0 restored"
 };
 
-// Of these, the changes whose target is still there: those that are in force, or may be.
-std::vector<IntentRecord> in_force(std::vector<IntentRecord> pending);
+// Of these, the changes that are in force, or may be: whose target is there, and has not been set
+// to something else since.
+std::vector<IntentRecord> in_force(const std::vector<IntentRecord>& pending);
 
 // Makes changes and undoes them. Every change is in the journal, on disk, before it is made, so
 // that after any death of the agent the next one finds and undoes it.
@@ -30,7 +31,8 @@ class Actuator {
   explicit Actuator(const std::string& state_dir) : journal_(state_dir) {}
 
   // Returns the change's number. Throws, with nothing changed, when the target is not as the change
-  // expects, the journal cannot be written or the system refuses.
+  // expects, the journal cannot be written or the system refuses; and for as long as it lives, when
+  // somebody else has changed the target since an earlier change.
   uint64_t apply(const Change& change, std::string_view reason);
 
   // Throws when `seq` is not pending, or a later change to the same target must be undone first.
@@ -42,6 +44,12 @@ class Actuator {
   // At start, before the first apply(): undoes what an agent that died left behind.
   std::vector<Outcome> recover() { return undo_all(); }
 
+  // Whether the target still has what the change has set; true where that cannot be told.
+  bool holds(uint64_t seq) const;
+
+  // Throws where nothing can be written to the journal.
+  void require_writable() const { journal_.require_writable(); }
+
   // Takes changes off the journal whose thread, process or socket is gone, but for those of
   // `spared`. Looks at so many at a time, each in its turn. Returns what it said good-bye to.
   std::vector<Outcome> forget_gone(std::span<const uint64_t> spared, size_t max);
@@ -52,11 +60,18 @@ class Actuator {
   const std::vector<std::string>& complaints() const { return journal_.complaints(); }
 
  private:
+  const IntentRecord* find(uint64_t seq) const;
+  std::vector<uint64_t> changes_of(const Change& target) const;  // the latest first
+  void refuse_if_overruled(const Change& change);
   void clear_up(uint64_t seq, std::string_view why);
+  std::vector<Outcome> undo_in_order(const std::vector<uint64_t>& latest_first);
+  bool is_overruled(const Change& change) const;
   Outcome undo_one(const IntentRecord& intent);
+  Outcome settle(const IntentRecord& intent, Undone undone);
 
   Journal journal_;
-  uint64_t looked_at_ = 0;  // the last one that forget_gone() came to
+  std::vector<Change> overruled_;  // by somebody else: their targets are left alone
+  uint64_t looked_at_ = 0;         // the last one that forget_gone() came to
 };
 
 }  // namespace epulse::actuate

@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdio>
+#include <thread>
 
 #include "agent/error.hpp"
 
@@ -14,6 +16,8 @@ namespace epulse::actuate {
 namespace {
 
 constexpr const char* kRemedy = "nothing is changed without a journal";
+constexpr int kLockTries = 10;
+constexpr std::chrono::milliseconds kLockPause{10};
 
 std::string read_all(int fd, const std::string& path) {
   std::string text;
@@ -29,6 +33,12 @@ std::string read_all(int fd, const std::string& path) {
 
 UniqueFd open_file(int dir_fd, const std::string& dir, const char* name, int flags) {
   UniqueFd fd(openat(dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | flags, 0600));
+  const int error = errno;
+  // Read-only by now, or immutable: what is in it can still be undone.
+  if (!fd && (error == EROFS || error == EPERM || error == EACCES)) {
+    fd = UniqueFd(openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+    errno = error;
+  }
   if (!fd) fail("cannot open {}/{}: {}; {}", dir, name, errno_text(errno), kRemedy);
   return fd;
 }
@@ -47,9 +57,19 @@ std::string lock_holder(int fd) {
   return pid.empty() ? "unknown" : pid;
 }
 
+// Who only looks whether it is held, holds it for a moment: is_held().
+bool lock(int fd) {
+  for (int tries = kLockTries; flock(fd, LOCK_EX | LOCK_NB) < 0; --tries) {
+    if (errno != EWOULDBLOCK || tries == 0) return false;
+    std::this_thread::sleep_for(kLockPause);
+    errno = EWOULDBLOCK;
+  }
+  return true;
+}
+
 UniqueFd take_lock(int dir_fd, const std::string& dir) {
   UniqueFd fd = open_file(dir_fd, dir, "lock", 0);
-  if (flock(fd.get(), LOCK_EX | LOCK_NB) < 0) {
+  if (!lock(fd.get())) {
     if (errno != EWOULDBLOCK) fail("cannot lock {}/lock: {}; {}", dir, errno_text(errno), kRemedy);
     fail(
         "epulsed (pid {}) is running and holds the journal {}/journal; stop it (it restores "
@@ -94,11 +114,26 @@ Journal::Journal(const std::string& state_dir)
     : dir_(state_dir), path_(state_dir + "/journal"), dir_fd_(open_state_dir(state_dir)) {
   lock_ = take_lock(dir_fd_.get(), dir_);
   file_ = open_file(dir_fd_.get(), dir_, "journal", 0);
-  sync_directory(dir_fd_.get(), dir_);
+  writable_ = (fcntl(file_.get(), F_GETFL) & O_ACCMODE) == O_RDWR;
+  if (writable_) sync_directory(dir_fd_.get(), dir_);
   const std::string text = read_all(file_.get(), path_);
   size_ = static_cast<off_t>(text.size());
   state_ = replay(text, path_);
+  if (!writable_) return;
+  cut_torn_tail();
   if (state_.pending.empty() && size_ > 0) compact();
+}
+
+// Left there, it would be a damaged line once another follows.
+void Journal::cut_torn_tail() {
+  const off_t whole = size_ - static_cast<off_t>(state_.torn_bytes);
+  if (whole == size_ || ftruncate(file_.get(), whole) < 0) return;
+  size_ = whole;
+  state_.ends_in_newline = true;
+}
+
+void Journal::require_writable() const {
+  if (!writable_) fail("the journal {} can only be read; {}", path_, kRemedy);
 }
 
 uint64_t Journal::append_intent(const Change& change, std::string_view reason,
@@ -114,6 +149,19 @@ uint64_t Journal::append_intent(const Change& change, std::string_view reason,
   state_.seq_max = record.seq;
   state_.pending.push_back(std::move(record));
   return state_.seq_max;
+}
+
+void Journal::mark(uint64_t seq, bool made) {
+  const auto at = std::find_if(state_.pending.begin(), state_.pending.end(),
+                               [&](const IntentRecord& p) { return p.seq == seq; });
+  if (at == state_.pending.end()) return;
+  at->made = false;
+  try {
+    append(encode(MarkRecord{seq, made}), false);
+    at->made = made;
+  } catch (const Error&) {
+    // A full disk.
+  }
 }
 
 void Journal::append_settled(uint64_t seq, SettledRecord::Kind kind, std::string_view why) {
@@ -135,7 +183,8 @@ JournalState Journal::read(const std::string& state_dir) {
   return replay(read_all(fd.get(), path), path);
 }
 
-void Journal::append(std::string line) {
+void Journal::append(std::string line, bool durable) {
+  require_writable();
   // The first record must not continue a line that was cut short.
   if (!state_.ends_in_newline) line.insert(line.begin(), '\n');
   size_t done = 0;
@@ -151,7 +200,7 @@ void Journal::append(std::string line) {
     }
     done += static_cast<size_t>(put);
   }
-  if (fdatasync(file_.get()) < 0) {
+  if (durable && fdatasync(file_.get()) < 0) {
     const int error = errno;
     broken_ = true;
     [[maybe_unused]] const int cut = ftruncate(file_.get(), size_);
@@ -168,7 +217,9 @@ void Journal::compact() {
     if (renameat(dir_fd_.get(), "journal", dir_fd_.get(), "journal.damaged") < 0) {
       fail("cannot set the damaged journal {} aside: {}; {}", path_, errno_text(errno), kRemedy);
     }
+    broken_ = true;  // until there is a new one: this one has another name now
     file_ = open_file(dir_fd_.get(), dir_, "journal", O_EXCL);
+    broken_ = false;
     sync_directory(dir_fd_.get(), dir_);
     state_.has_damage = false;
   } else if (ftruncate(file_.get(), 0) < 0) {

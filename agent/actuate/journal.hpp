@@ -24,8 +24,13 @@ class Journal {
   // Creates the directory (0700) and files, takes the lock and reads what an earlier process left.
   explicit Journal(const std::string& state_dir);
 
+  // Throws Error where the file system lets nothing be written: no change may be made.
+  void require_writable() const;
+
   // Returns the sequence number.
   uint64_t append_intent(const Change& change, std::string_view reason, int64_t unix_time_s);
+  // How far a change has come. Where it cannot be noted, the change counts as not made.
+  void mark(uint64_t seq, bool made);
   // The last one to be settled empties the file.
   void append_settled(uint64_t seq, SettledRecord::Kind kind, std::string_view why);
 
@@ -40,7 +45,8 @@ class Journal {
   static bool is_held(const std::string& state_dir);
 
  private:
-  void append(std::string line);
+  void append(std::string line, bool durable = true);
+  void cut_torn_tail();
   void compact();
 
   std::string dir_;
@@ -48,6 +54,7 @@ class Journal {
   UniqueFd dir_fd_;
   UniqueFd lock_;
   UniqueFd file_;
+  bool writable_ = true;  // else what is pending can still be undone
   off_t size_ = 0;
   bool broken_ = false;  // an fsync failed: what later ones say proves nothing
   JournalState state_;

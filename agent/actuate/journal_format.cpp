@@ -200,6 +200,9 @@ std::string body_of(const Record& record) {
                        std::visit([](const auto& c) { return fields_of(c); }, intent->change),
                        intent->unix_time_s, escape(intent->reason, false));
   }
+  if (const auto* const mark = std::get_if<MarkRecord>(&record)) {
+    return fmt::format("{} {}", mark->seq, mark->made ? "made" : "undoing");
+  }
   const auto& settled = std::get<SettledRecord>(record);
   return fmt::format("{} {} why={}", settled.seq,
                      settled.kind == SettledRecord::Kind::kUndone ? "undone" : "stood-down",
@@ -212,6 +215,7 @@ std::optional<Record> decode_body(std::string_view body) {
   const std::string_view kind = fields.word();
   if (!fields.ok()) return std::nullopt;
   if (kind == "intent") return decode_intent(seq, fields);
+  if (kind == "made" || kind == "undoing") return MarkRecord{seq, kind == "made"};
 
   SettledRecord settled;
   settled.seq = seq;
@@ -253,6 +257,7 @@ JournalState replay(std::string_view text, std::string_view name) {
     const std::optional<Record> record = decode(line);
     if (!record) {
       state.has_damage = state.has_damage || complete;
+      if (!complete) state.torn_bytes = line.size();
       state.complaints.push_back(
           complete ? fmt::format("{}:{}: the line is damaged and was skipped: if it announced a "
                                  "change, that change cannot be undone",
@@ -264,6 +269,10 @@ JournalState replay(std::string_view text, std::string_view name) {
     if (const auto* const intent = std::get_if<IntentRecord>(&*record)) {
       state.pending.push_back(*intent);
       state.seq_max = std::max(state.seq_max, intent->seq);
+    } else if (const auto* const mark = std::get_if<MarkRecord>(&*record)) {
+      for (IntentRecord& marked : state.pending) {
+        if (marked.seq == mark->seq) marked.made = mark->made;
+      }
     } else {
       const uint64_t seq = std::get<SettledRecord>(*record).seq;
       std::erase_if(state.pending, [&](const IntentRecord& p) { return p.seq == seq; });

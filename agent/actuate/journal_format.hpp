@@ -19,8 +19,19 @@ struct IntentRecord {
   Change change;
   int64_t unix_time_s = 0;
   std::string reason;
+  bool made = false;  // by the marks that follow it
 
   bool operator==(const IntentRecord&) const = default;
+};
+
+// How far a change has come: it was made, or is about to be undone. Tells the value from before it,
+// where that is found, apart from one that somebody else has set. Need not survive more than the
+// agent's own death.
+struct MarkRecord {
+  uint64_t seq = 0;
+  bool made = false;
+
+  bool operator==(const MarkRecord&) const = default;
 };
 
 // A change that no longer needs undoing: it was undone, or its target is gone or changed by others.
@@ -33,7 +44,7 @@ struct SettledRecord {
   bool operator==(const SettledRecord&) const = default;
 };
 
-using Record = std::variant<IntentRecord, SettledRecord>;
+using Record = std::variant<IntentRecord, MarkRecord, SettledRecord>;
 
 // One line, its newline included.
 std::string encode(const Record& record);
@@ -46,6 +57,7 @@ struct JournalState {
   std::vector<std::string> complaints;
   uint64_t seq_max = 0;
   bool ends_in_newline = true;
+  size_t torn_bytes = 0;    // of a last line that was cut short
   bool has_damage = false;  // a complete line that does not read: it may have held an intent
 };
 

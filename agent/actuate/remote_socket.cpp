@@ -30,7 +30,8 @@ const char* option_name(model::BufferSide side) {
 
 UniqueFd open_process(pid_t pid) {
   UniqueFd process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
-  if (!process && errno != ESRCH) {
+  // EINVAL, since Linux 6.15 ENOENT: the number is a thread's by now.
+  if (!process && errno != ESRCH && errno != EINVAL && errno != ENOENT) {
     fail("cannot open process {}: {}{}", pid, errno_text(errno),
          errno == ENOSYS ? "; pidfd_open needs Linux 5.3" : "");
   }

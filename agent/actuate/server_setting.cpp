@@ -26,7 +26,7 @@ uint64_t ask(const ServerSetting& change, const std::string& request, const std:
   const std::string path = fmt::format("/proc/{}/root{}", change.pid, change.socket);
   std::optional<std::string> line;
   try {
-    line = ask_line(path, request, kPatienceS);
+    line = ask_line(path, request, kPatienceS, change.pid);
   } catch (const std::runtime_error& error) {
     fail("{}: {}", target_text(change), error.what());
   }
@@ -70,14 +70,24 @@ void perform(const ServerSetting& change) {
   replace(change, change.old_value, change.new_value);
 }
 
-Undone undo(const ServerSetting& change) {
-  if (!is_there(change)) return {UndoResult::kGone, "it has ended, nothing to restore"};
-  const std::string values = fmt::format("{} -> {}", change.new_value, change.old_value);
+Standing look(const ServerSetting& change) {
+  if (!is_there(change)) return Standing::kGone;
   const uint64_t now = value_now(change);
-  // The agent died before it made the change, or after it undid it.
-  if (now == change.old_value) return {UndoResult::kRestored, values + " in place already"};
-  if (now != change.new_value) {
-    return {UndoResult::kStoodDown, elses(change, now, change.new_value)};
+  if (now == change.new_value) return Standing::kNew;
+  return now == change.old_value ? Standing::kOld : Standing::kOthers;
+}
+
+Undone undo(const ServerSetting& change) {
+  const std::string values = fmt::format("{} -> {}", change.new_value, change.old_value);
+  switch (look(change)) {
+    case Standing::kGone:
+      return {UndoResult::kGone, "it has ended, nothing to restore"};
+    case Standing::kOld:  // The agent died before it made the change, or after it undid it.
+      return {UndoResult::kRestored, values + " in place already"};
+    case Standing::kOthers:
+      return {UndoResult::kStoodDown, elses(change, value_now(change), change.new_value)};
+    case Standing::kNew:
+      break;
   }
   replace(change, change.new_value, change.old_value);
   return {UndoResult::kRestored, values + " restored"};

@@ -13,6 +13,8 @@ ServerSetting prepare(const ServerSetting& change);
 // When it throws, the value is what it was.
 void perform(const ServerSetting& change);
 
+Standing look(const ServerSetting& change);
+
 Undone undo(const ServerSetting& change);
 
 // Whether the process is gone, or another has its number now: there is nothing left to undo.

@@ -21,11 +21,6 @@ UniqueFd find_socket(const SocketBuffer& change) {
   return socket;
 }
 
-// An odd size, which only the kernel's own tuning makes, can be set to within a byte.
-bool same_size(uint64_t a, uint64_t b) {
-  return a / 2 == b / 2;
-}
-
 void restore(int socket, const SocketBuffer& change) {
   set_buffer_bytes(socket, change.side, change.old_bytes);
   const uint64_t now = buffer_bytes(socket, change.side);
@@ -37,6 +32,19 @@ void restore(int socket, const SocketBuffer& change) {
   const uint32_t bit = lock_bit(change.side);
   const uint32_t lock = buffer_lock(socket).value_or(0);
   set_buffer_lock(socket, (lock & ~bit) | (*change.old_lock & bit));
+}
+
+// At the old size, but still locked, is half an undo: ours.
+Standing standing_of(int socket, const SocketBuffer& change) {
+  const uint32_t bit = lock_bit(change.side);
+  const bool kernel_tuned = change.old_lock && (*change.old_lock & bit) == 0;
+  const uint32_t lock = change.old_lock ? buffer_lock(socket).value_or(*change.old_lock) : 0;
+  if (kernel_tuned && (lock & bit) == 0) return Standing::kOld;  // of whatever size
+  const uint64_t now = buffer_bytes(socket, change.side);
+  const bool locked_as_before = !change.old_lock || ((lock ^ *change.old_lock) & bit) == 0;
+  if (same_size(now, change.new_bytes)) return Standing::kNew;
+  if (!same_size(now, change.old_bytes)) return Standing::kOthers;
+  return locked_as_before ? Standing::kOld : Standing::kNew;
 }
 
 }  // namespace
@@ -62,7 +70,12 @@ SocketBuffer prepare(SocketBuffer change) {
   return change;
 }
 
+// The journal was written since prepare(), which may have taken a while: what was true then is
+// looked at again.
 void perform(const SocketBuffer& change) {
+  if (prepare(change).old_lock != change.old_lock) {
+    fail("{}: somebody else set its size meanwhile; it is left alone", target_text(change));
+  }
   const UniqueFd socket = find_socket(change);
   if (!socket) fail("{} is closed; it is not changed", target_text(change));
   set_buffer_bytes(socket.get(), change.side, change.new_bytes);
@@ -76,31 +89,29 @@ void perform(const SocketBuffer& change) {
       change.side == model::BufferSide::kReceive ? 'r' : 'w');
 }
 
+Standing look(const SocketBuffer& change) {
+  const UniqueFd socket = find_socket(change);
+  return socket ? standing_of(socket.get(), change) : Standing::kGone;
+}
+
 Undone undo(const SocketBuffer& change) {
   const UniqueFd socket = find_socket(change);
   if (!socket) return {UndoResult::kGone, "it is closed, nothing to restore"};
   const std::string sizes = fmt::format("{} -> {} bytes", change.new_bytes, change.old_bytes);
-  const uint32_t bit = lock_bit(change.side);
-  const bool kernel_tuned = change.old_lock && (*change.old_lock & bit) == 0;
-  const bool kernel_tunes = kernel_tuned && (buffer_lock(socket.get()).value_or(bit) & bit) == 0;
-  // The agent died before it made the change, or after it undid it.
-  if (kernel_tunes) {
-    return {UndoResult::kRestored, "the kernel tunes its size again already"};
+  const bool kernel_tuned = change.old_lock && (*change.old_lock & lock_bit(change.side)) == 0;
+  const Standing standing = standing_of(socket.get(), change);
+  // The agent died before it made the change, or after it undid it. To set the same size again may
+  // take a right that we have not.
+  if (standing == Standing::kOld) {
+    return {UndoResult::kRestored,
+            kernel_tuned ? "the kernel tunes its size again already" : sizes + " in place already"};
   }
-  const uint64_t now = buffer_bytes(socket.get(), change.side);
-  const bool locked_as_before =
-      !change.old_lock || ((buffer_lock(socket.get()).value_or(0) ^ *change.old_lock) & bit) == 0;
-  // To set the same size again may take a right that we have not.
-  if (same_size(now, change.old_bytes) && locked_as_before) {
-    return {UndoResult::kRestored, sizes + " in place already"};
-  }
-  // At the old size, but still locked, is half an undo.
-  if (!same_size(now, change.new_bytes) && !same_size(now, change.old_bytes)) {
+  if (standing == Standing::kOthers) {
     return {
         UndoResult::kStoodDown,
         fmt::format("it has {} bytes, not the {} set here: somebody else changed it since; it is "
                     "left alone (it had {} before)",
-                    now, change.new_bytes, change.old_bytes)};
+                    buffer_bytes(socket.get(), change.side), change.new_bytes, change.old_bytes)};
   }
   restore(socket.get(), change);
   return {UndoResult::kRestored,

@@ -13,6 +13,8 @@ SocketBuffer prepare(SocketBuffer change);
 // Sets the new size and reads it back. When it throws, the old values are in force.
 void perform(const SocketBuffer& change);
 
+Standing look(const SocketBuffer& change);
+
 // Gives the kernel its auto-tuning back, too, where it had it.
 Undone undo(const SocketBuffer& change);
 

@@ -6,6 +6,7 @@
 
 #include "agent/actuate/proc_thread.hpp"
 #include "agent/error.hpp"
+#include "agent/kernel/cpuset.hpp"
 
 namespace epulse::actuate {
 namespace {
@@ -74,30 +75,46 @@ void perform(const ThreadAffinity& change) {
        change.old_mask.to_string());
 }
 
+// A cpuset that shrinks, or a CPU that goes offline, cuts the mask down, or away for all that is
+// left. Since Linux 6.2 the kernel remembers what was set (user_cpus_ptr, kernel/sched/core.c), and
+// gives it back with the CPUs: so ours is in force although it does not show.
+Standing look(const ThreadAffinity& change) {
+  if (!is_same_thread(change)) return Standing::kGone;
+  const auto now = get_mask(change.tid);
+  if (!now) return Standing::kGone;
+  if (*now == change.new_mask) return Standing::kNew;
+  const CpuSet usable = kernel::usable_cpus(change.pid);
+  const CpuSet left = change.new_mask & usable;
+  const bool cut = left != change.new_mask;
+  if (cut && *now == (left.empty() ? usable : left)) return Standing::kNew;
+  return *now == change.old_mask ? Standing::kOld : Standing::kOthers;
+}
+
 Undone undo(const ThreadAffinity& change) {
   Undone gone{UndoResult::kGone, "it has ended, nothing to restore"};
   const std::string masks =
       fmt::format("CPU mask {} -> {}", change.new_mask.to_string(), change.old_mask.to_string());
-  if (!is_same_thread(change)) return gone;
-  const auto now = get_mask(change.tid);
-  if (!now) return gone;
+  const Standing standing = look(change);
+  if (standing == Standing::kGone) return gone;
   // The agent died before it made the change, or after it undid it.
-  if (*now == change.old_mask) return {UndoResult::kRestored, masks + " in place already"};
-  if (*now != change.new_mask) {
-    return {
-        UndoResult::kStoodDown,
-        fmt::format("CPU mask is {}, not the {} set here: somebody else changed it since; it is "
-                    "left alone (it was {} before)",
-                    now->to_string(), change.new_mask.to_string(), change.old_mask.to_string())};
+  if (standing == Standing::kOld) return {UndoResult::kRestored, masks + " in place already"};
+  if (standing == Standing::kOthers) {
+    return {UndoResult::kStoodDown,
+            fmt::format("CPU mask is not the {} set here: somebody else changed it since; it is "
+                        "left alone (it was {} before)",
+                        change.new_mask.to_string(), change.old_mask.to_string())};
   }
   if (!set_mask(change.tid, change.old_mask)) return gone;
   const auto restored = get_mask(change.tid);
   if (!restored) return gone;
-  if (*restored != change.old_mask) {
-    fail("CPU mask became {} instead of {} (its cpuset?)", restored->to_string(),
-         change.old_mask.to_string());
+  if (*restored == change.old_mask) return {UndoResult::kRestored, masks + " restored"};
+  if (*restored == (change.old_mask & kernel::usable_cpus(change.pid))) {
+    return {UndoResult::kRestored,
+            fmt::format("{} restored; its cpuset allows only {} of that for now", masks,
+                        restored->to_string())};
   }
-  return {UndoResult::kRestored, masks + " restored"};
+  fail("CPU mask became {} instead of {} (its cpuset?)", restored->to_string(),
+       change.old_mask.to_string());
 }
 
 bool is_gone(const ThreadAffinity& change) {

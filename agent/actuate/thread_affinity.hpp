@@ -13,6 +13,8 @@ ThreadAffinity prepare(ThreadAffinity change);
 // Sets the new mask and reads it back. When it throws, the old mask is in force.
 void perform(const ThreadAffinity& change);
 
+Standing look(const ThreadAffinity& change);
+
 Undone undo(const ThreadAffinity& change);
 
 // Whether the thread is gone, or another has its number now: there is nothing left to undo.

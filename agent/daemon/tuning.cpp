@@ -2,6 +2,9 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "agent/actuate/socket_sampler.hpp"
 #include "agent/daemon/no_advice.hpp"
 #include "agent/error.hpp"
@@ -21,6 +24,7 @@ constexpr size_t kForgottenMax = 64;
 // Intervals for which advice is shown that nothing bears out: twice those between two looks at the
 // host's settings.
 constexpr uint64_t kFreshIntervals = 20;
+constexpr uint64_t kTryAgain = 10 * kSecond;
 
 tuners::AffinityLimits affinity_limits(const config::AffinityTuner& config) {
   return {.wakeup_ns_p99 = config.wakeup_p99_us * 1000,
@@ -71,7 +75,8 @@ Tuning::Tuning(pid_t pid, bool is_bundled_server, const config::Config& config, 
 void Tuning::open_journal() {
   const bool applies = mode_ == config::Mode::kApply;
   try {
-    if (!applies && actuate::Journal::read(config_.agent.state_dir).pending.empty()) return;
+    const actuate::JournalState left = actuate::Journal::read(config_.agent.state_dir);
+    if (!applies && left.pending.empty() && left.complaints.empty()) return;
     actuator_ = std::make_unique<actuate::Actuator>(config_.agent.state_dir);
     for (const std::string& complaint : actuator_->complaints()) spdlog::warn("{}", complaint);
     if (!actuator_->pending().empty()) {
@@ -79,6 +84,7 @@ void Tuning::open_journal() {
                    actuator_->pending().size());
       log_.undone(actuator_->recover());
     }
+    if (applies) actuator_->require_writable();
   } catch (const Error& error) {
     actuator_.reset();
     if (applies) {
@@ -94,6 +100,7 @@ void Tuning::open_journal() {
 void Tuning::step(const TargetSample& sample, uint64_t now_ns) {
   if (mode_ == config::Mode::kObserve) return update_advice(now_ns);
   forget_gone();
+  try_again(now_ns);
   tell(causes_.step(sample, now_ns), now_ns);
   if (config_.host_advice.enabled) tell(host_.step(sample, now_ns), now_ns);
   // None while the change of another is judged, which it would disturb.
@@ -152,7 +159,7 @@ void Tuning::tune_batch(const TargetSample& sample, uint64_t now_ns) {
     propose_batch(*proposal, now_ns);
   } else if (const auto* verdict = std::get_if<tuners::ServerBatchVerdict>(&decision)) {
     if (!batch_change_) return;  // undone by request meanwhile
-    if (verdict->keep) {
+    if (verdict->keep && holds(*batch_change_)) {
       log_.kept("server buffers", verdict->evidence);
       batch_change_.reset();
     } else {
@@ -206,7 +213,7 @@ std::optional<uint64_t> Tuning::carry_out(const tuners::Proposal& proposal,
 
 void Tuning::conclude(const tuners::AffinityVerdict& verdict) {
   if (!affinity_change_) return;  // undone by request meanwhile
-  if (verdict.kind == tuners::AffinityVerdict::Kind::kKeep) {
+  if (verdict.kind == tuners::AffinityVerdict::Kind::kKeep && holds(*affinity_change_)) {
     log_.kept("affinity", verdict.evidence);
     affinity_change_.reset();
   } else {
@@ -215,14 +222,37 @@ void Tuning::conclude(const tuners::AffinityVerdict& verdict) {
   }
 }
 
+// What is judged must be our own value: of what somebody else has set meanwhile the undo says so.
+bool Tuning::holds(uint64_t change) const {
+  return actuator_ && actuator_->holds(change);
+}
+
 void Tuning::undo_change(std::optional<uint64_t>& change, std::string_view tuner) {
   if (!change) return;
   try {
-    log_.undone({actuator_->undo(*change)});
+    if (!log_.undone({actuator_->undo(*change)})) not_restored_.push_back(*change);
   } catch (const Error& error) {
     spdlog::error("{}: {}", tuner, error.what());
   }
   change.reset();
+}
+
+// What could not be undone when it was to be, is as soon as it can be; said when it was.
+void Tuning::try_again(uint64_t now_ns) {
+  if (not_restored_.empty() || !actuator_ || now_ns < next_try_ns_) return;
+  next_try_ns_ = now_ns + kTryAgain;
+  for (const uint64_t change : std::exchange(not_restored_, {})) {
+    try {
+      const actuate::Outcome outcome = actuator_->undo(change);
+      if (outcome.result == actuate::UndoResult::kFailed) {
+        not_restored_.push_back(change);
+      } else {
+        log_.undone({outcome});
+      }
+    } catch (const Error&) {
+      // It is no longer pending, or beneath a later one, which is undone first when all are.
+    }
+  }
 }
 
 void Tuning::undo_unjudged() {
@@ -246,7 +276,8 @@ void Tuning::tune_sockets(uint64_t now_ns) {
     propose_sockets(*proposals, now_ns);
   } else if (const auto* verdict = std::get_if<tuners::SocketBufferVerdict>(&decision)) {
     if (socket_changes_.empty()) return;  // undone by request meanwhile
-    if (verdict->keep) {
+    if (verdict->keep && std::any_of(socket_changes_.begin(), socket_changes_.end(),
+                                     [&](uint64_t seq) { return holds(seq); })) {
       log_.kept("socket buffers", verdict->evidence);
       socket_changes_.clear();
     } else {
@@ -316,6 +347,7 @@ std::vector<actuate::Outcome> Tuning::undo_and_stand_down() {
   affinity_change_.reset();
   batch_change_.reset();
   socket_changes_.clear();
+  not_restored_.clear();
   sockets_.abandon();
   if (!actuator_) return {};
   std::vector<actuate::Outcome> outcomes = actuator_->undo_all();
@@ -332,6 +364,7 @@ void Tuning::reconfigure(const config::Config& config, config::Mode mode) {
   batch_ = tuners::ServerBatchTuner(batch_limits(config.server_buffers), batch_control());
   if (mode_ != config::Mode::kApply) {
     restore();
+    not_restored_.clear();
     actuator_.reset();
   } else if (!actuator_) {
     open_journal();

@@ -64,6 +64,8 @@ class Tuning {
   void propose_batch(const tuners::ServerBatchProposal& proposal, uint64_t now_ns);
   void undo_change(std::optional<uint64_t>& change, std::string_view tuner);
   void undo_unjudged();
+  bool holds(uint64_t change) const;
+  void try_again(uint64_t now_ns);
   void tune_sockets(uint64_t now_ns);
   void propose_sockets(const tuners::SocketBufferTuner::Proposals& proposals, uint64_t now_ns);
   void undo_socket_changes();
@@ -88,6 +90,8 @@ class Tuning {
   std::optional<uint64_t> batch_change_;
   std::vector<uint64_t> socket_changes_;
   uint64_t next_sockets_ns_ = 0;
+  std::vector<uint64_t> not_restored_;  // although they were to be
+  uint64_t next_try_ns_ = 0;
 };
 
 }  // namespace epulse::daemon

@@ -1,8 +1,11 @@
 #include "agent/actuate/actuator.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <linux/fs.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -11,6 +14,7 @@
 #include <thread>
 
 #include "agent/actuate/thread_affinity.hpp"
+#include "common/unique_fd.hpp"
 #include "tests/agent/child.hpp"
 #include "tests/agent/cpuset_group.hpp"
 #include "tests/agent/temp_dir.hpp"
@@ -111,6 +115,83 @@ TEST_F(ActuatorTest, StandsDownWhenChangedSince) {
   EXPECT_NE(outcomes[0].text.find("somebody else changed it since"), std::string::npos);
   EXPECT_EQ(mask_of(child_.pid()), both_);
   EXPECT_TRUE(actuator.pending().empty()) << "settled";
+}
+
+// Two changes; the administrator goes back to the value between them, which was ours once.
+TEST_F(ActuatorTest, AnAdministratorsValueStaysAlsoWhereItWasOursOnce) {
+  ThreadAffinity second = change_;
+  second.old_mask = second_;
+  second.new_mask = both_;
+  {
+    Actuator actuator(dir_.path());
+    actuator.apply(change_, "one");
+    actuator.apply(second, "two");
+    set_mask(child_.pid(), second_);
+  }  // as a kill would
+  Actuator next(dir_.path());
+  const auto outcomes = next.recover();
+  ASSERT_EQ(outcomes.size(), 2U);
+  for (const Outcome& outcome : outcomes) {
+    EXPECT_EQ(outcome.result, UndoResult::kStoodDown) << outcome.text;
+  }
+  EXPECT_EQ(mask_of(child_.pid()), second_);
+  EXPECT_TRUE(next.pending().empty());
+}
+
+// Killed when the later of two was undone, and the earlier not yet.
+TEST_F(ActuatorTest, KilledBetweenTwoUndosTheNextGoesOn) {
+  ThreadAffinity second = change_;
+  second.old_mask = second_;
+  second.new_mask = both_;
+  set_mask(child_.pid(), second_);
+  write_text(dir_.file("journal"), encode(IntentRecord{1, change_, 0, "one"}) +
+                                       encode(MarkRecord{1, true}) +
+                                       encode(IntentRecord{2, second, 0, "two"}) +
+                                       encode(MarkRecord{2, true}) + encode(MarkRecord{2, false}));
+  Actuator next(dir_.path());
+  next.recover();
+  EXPECT_EQ(mask_of(child_.pid()), first_);
+}
+
+// Once overruled, the agent has no say any more, whatever it measures.
+TEST_F(ActuatorTest, WhatSomebodyElseChangedIsNotChangedAgain) {
+  for (const bool set_back : {true, false}) {
+    const TempDir dir;
+    set_mask(child_.pid(), first_);
+    Actuator actuator(dir.path());
+    actuator.apply(change_, "one");
+    EXPECT_TRUE(actuator.holds(1));
+    set_mask(child_.pid(), set_back ? first_ : both_);
+    EXPECT_FALSE(actuator.holds(1));
+    EXPECT_TRUE(in_force(actuator.pending()).empty());
+    ThreadAffinity again = change_;
+    again.old_mask = mask_of(child_.pid());
+    EXPECT_NE(error_of([&] { actuator.apply(again, "two"); }).find("left alone until epulsed"),
+              std::string::npos);
+    EXPECT_EQ(mask_of(child_.pid()), again.old_mask);
+    EXPECT_TRUE(actuator.pending().empty());
+  }
+}
+
+TEST_F(ActuatorTest, AJournalThatCanOnlyBeReadIsStillUndone) {
+  {
+    Actuator actuator(dir_.path());
+    actuator.apply(change_, "a test");
+  }
+  const UniqueFd journal(open(dir_.file("journal").c_str(), O_RDONLY | O_CLOEXEC));
+  int immutable = FS_IMMUTABLE_FL;
+  int none = 0;
+  if (ioctl(journal.get(), FS_IOC_SETFLAGS, &immutable) != 0) {
+    GTEST_SKIP() << "this file system, or user, can make no file immutable";
+  }
+  Actuator next(dir_.path());
+  EXPECT_NE(error_of([&] { next.require_writable(); }).find("can only be read"), std::string::npos);
+  const auto outcomes = next.undo_all();
+  ioctl(journal.get(), FS_IOC_SETFLAGS, &none);
+  ASSERT_EQ(outcomes.size(), 1U);
+  EXPECT_EQ(outcomes[0].result, UndoResult::kRestored) << outcomes[0].text;
+  EXPECT_NE(outcomes[0].text.find("not noted"), std::string::npos);
+  EXPECT_EQ(mask_of(child_.pid()), first_);
 }
 
 TEST_F(ActuatorTest, RefusesAMaskThatIsNotTheOneMeasured) {
@@ -342,15 +423,53 @@ class CpusetTest : public ActuatorTest {
 
 // The kernel itself takes the thread off the CPU that it was moved to.
 TEST_F(CpusetTest, ThatLosesTheNewCpuIsLeftAsItIs) {
+  const Child witness;
+  ASSERT_TRUE(cpuset_.set("cgroup.procs", std::to_string(witness.pid())));
+  set_mask(witness.pid(), second_);
   Actuator actuator(dir_.path());
   actuator.apply(change_, "a test");
   ASSERT_TRUE(cpuset_.set("cpuset.cpus", first_.to_string()));
   ASSERT_TRUE(eventually([&] { return mask_of(child_.pid()) == first_; }));
   const auto outcomes = actuator.undo_all();
   ASSERT_EQ(outcomes.size(), 1U);
-  EXPECT_NE(outcomes[0].result, UndoResult::kFailed) << outcomes[0].text;
+  EXPECT_EQ(outcomes[0].result, UndoResult::kRestored) << outcomes[0].text;
   EXPECT_EQ(mask_of(child_.pid()), first_);
   EXPECT_TRUE(actuator.pending().empty());
+  // With the CPU the kernel would give back what was set last: that must not be ours.
+  ASSERT_TRUE(cpuset_.set("cpuset.cpus", both_.to_string()));
+  EXPECT_TRUE(eventually([&] { return mask_of(witness.pid()) != first_; }));
+  EXPECT_TRUE(first_.contains(mask_of(child_.pid()).first())) << mask_of(child_.pid()).to_string();
+}
+
+// Nor is what is left of the mask then the doing of somebody else.
+TEST_F(CpusetTest, WhatIsCutDownToAWiderMaskIsStillOurs) {
+  const CpuSet usable = mask_of(getpid());
+  const int third = usable.next(second_.first());
+  if (third < 0) GTEST_SKIP() << "needs three CPUs, has " << usable.to_string();
+  CpuSet rest = first_;
+  rest.add(third);
+  CpuSet all = both_;
+  all.add(third);
+  ASSERT_TRUE(cpuset_.set("cpuset.cpus", all.to_string()));
+  Actuator actuator(dir_.path());
+  actuator.apply(change_, "a test");
+  ASSERT_TRUE(cpuset_.set("cpuset.cpus", rest.to_string()));
+  ASSERT_TRUE(eventually([&] { return mask_of(child_.pid()) == rest; }));
+  EXPECT_EQ(actuator.undo_all()[0].result, UndoResult::kRestored);
+  EXPECT_EQ(mask_of(child_.pid()), first_);
+}
+
+TEST_F(CpusetTest, WhatItAllowsOfTheOldMaskIsRestored) {
+  set_mask(child_.pid(), both_);
+  change_.old_mask = both_;
+  change_.new_mask = second_;
+  Actuator actuator(dir_.path());
+  actuator.apply(change_, "a test");
+  ASSERT_TRUE(cpuset_.set("cpuset.cpus", first_.to_string()));
+  const auto outcomes = actuator.undo_all();
+  EXPECT_EQ(outcomes[0].result, UndoResult::kRestored) << outcomes[0].text;
+  EXPECT_NE(outcomes[0].text.find("its cpuset allows only"), std::string::npos);
+  EXPECT_EQ(mask_of(child_.pid()), first_);
 }
 
 // What cannot be put back now stays in the journal, and is once it can be.

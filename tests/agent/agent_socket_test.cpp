@@ -112,6 +112,21 @@ TEST_F(AgentSocketTest, AnswersInTheLoopsThread) {
   EXPECT_EQ(handled_, 1);
 }
 
+// A path may be taken over by another process, as in a hot restart.
+TEST_F(AgentSocketTest, WhoListensMayHaveToBeACertainProcess) {
+  const std::string request = Request{"status"}.to_line();
+  EXPECT_TRUE(ask_line(path_, request, 10, getpid()));
+  try {
+    ask_line(path_, request, 10, getppid());
+    ADD_FAILURE() << "it belongs to somebody else";
+  } catch (const std::runtime_error& error) {
+    EXPECT_NE(std::string(error.what()).find(fmt::format("belongs to process {}", getpid())),
+              std::string::npos)
+        << error.what();
+  }
+  EXPECT_EQ(handled_, 1);
+}
+
 TEST_F(AgentSocketTest, GarbageIsAnsweredAndReachesNobody) {
   EXPECT_NE(ask("\x01\x02 garbage").find("no object of JSON"), std::string::npos);
   EXPECT_NE(ask(std::string(100'000, 'x')).find("more than 4096 bytes"), std::string::npos);

@@ -34,6 +34,8 @@ std::vector<Record> examples() {
           IntentRecord{3, buffer({}), 0, "x y"},
           IntentRecord{4, ServerSetting{4700, 123456789, "/run/a b.sock", "epoll-batch", 8, 64},
                        1700000002, "full"},
+          MarkRecord{1, true},
+          MarkRecord{1, false},
           SettledRecord{1, Kind::kUndone, "CPU mask restored"},
           SettledRecord{2, Kind::kStoodDown, "a"},
           SettledRecord{4, Kind::kUndone, ""}};

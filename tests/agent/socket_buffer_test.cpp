@@ -6,10 +6,12 @@
 
 #include <chrono>
 #include <cstring>
+#include <future>
 #include <thread>
 
 #include "agent/actuate/actuator.hpp"
 #include "agent/actuate/remote_socket.hpp"
+#include "agent/actuate/socket_buffer.hpp"
 #include "agent/actuate/socket_sampler.hpp"
 #include "agent/error.hpp"
 #include "tests/agent/child.hpp"
@@ -171,6 +173,14 @@ TEST_F(SocketBufferTest, StandsDownWhenChangedSince) {
   EXPECT_EQ(buffer_bytes(inner_, BufferSide::kReceive), 50000U);
 }
 
+// The journal is written between the two, and that may take a while.
+TEST_F(SocketBufferTest, ASizeSetWhileTheJournalWasWrittenStays) {
+  const SocketBuffer prepared = prepare(change(BufferSide::kReceive));
+  set_buffer_bytes(inner_, BufferSide::kReceive, 65536);
+  EXPECT_NE(error_of([&] { perform(prepared); }).find("somebody else"), std::string::npos);
+  EXPECT_EQ(buffer_bytes(inner_, BufferSide::kReceive), 65536U);
+}
+
 TEST_F(SocketBufferTest, NeverShrinks) {
   Actuator actuator(dir_.path());
   SocketBuffer smaller = change(BufferSide::kReceive);
@@ -201,7 +211,22 @@ TEST_F(SocketBufferTest, AClosedSocketIsNothingToUndo) {
   EXPECT_EQ(outcomes[0].result, UndoResult::kGone);
 }
 
-// Every step of the change and of its undo at which the agent may die.
+// The commoner way in which a process's number is used again.
+TEST_F(SocketBufferTest, AProcessWhoseNumberIsAThreadsNowHasEnded) {
+  SocketBuffer change = this->change(BufferSide::kReceive);
+  std::promise<void> end;
+  std::promise<pid_t> started;
+  std::thread thread([&] {
+    started.set_value(gettid());
+    end.get_future().wait();
+  });
+  change.pid = started.get_future().get();
+  EXPECT_TRUE(is_gone(change));
+  EXPECT_EQ(undo(change).result, UndoResult::kGone);
+  end.set_value();
+  thread.join();
+}
+
 TEST_F(SocketBufferTest, AClosedSocketIsForgottenAndAnOpenOneIsNot) {
   Connection second;
   Child holder;  // has both connections

@@ -1,15 +1,21 @@
 // epulsed and the commands that talk to it, as a user runs them.
 #include <fmt/format.h>
 #include <grp.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <thread>
 
+#include "agent/actuate/journal_format.hpp"
 #include "common/line_client.hpp"
+#include "common/unique_fd.hpp"
 #include "tests/integration/scene.hpp"
 
 namespace epulse::test {
@@ -217,6 +223,91 @@ TEST(Daemon, WhatDiedInADirectoryBelowIsFoundAndUndone) {
 }
 
 // No file can grow, as on a full disk: nothing is changed, and all else goes on.
+// What epulsed has left behind of a sleeper, killed when it had moved it to its second CPU.
+class LeftBehind {
+ public:
+  LeftBehind() : state_dir_(directory_.file("state")), sleeper_({"sleep", "60"}) {
+    const model::CpuSet all = kernel::thread_affinity(0).value_or(model::CpuSet{});
+    old_ = model::CpuSet::of(all.first());
+    new_ = model::CpuSet::of(all.next(all.first()));
+    const auto stat = kernel::thread_stat(sleeper_.pid(), sleeper_.pid());
+    const cpu_set_t native = new_.native();
+    EXPECT_EQ(sched_setaffinity(sleeper_.pid(), sizeof native, &native), 0);
+    std::filesystem::create_directory(state_dir_);
+    std::filesystem::permissions(state_dir_, std::filesystem::perms::owner_all);
+    write_text(state_dir_ + "/journal",
+               actuate::encode(actuate::IntentRecord{
+                   1,
+                   actuate::ThreadAffinity{sleeper_.pid(), sleeper_.pid(), stat->start_ticks,
+                                           "sleep", old_, new_},
+                   0, "a test"}));
+  }
+
+  const std::string& state_dir() const { return state_dir_; }
+  bool restored() const { return kernel::thread_affinity(sleeper_.pid()) == old_; }
+  Said undo(std::vector<std::string> more = {}) const {
+    std::vector<std::string> command = {EPULSE, "undo", "--state-dir", state_dir_};
+    command.insert(command.end(), more.begin(), more.end());
+    Program program(std::move(command));
+    const int status = program.wait();
+    return {status, program.out(), program.err()};
+  }
+
+ private:
+  TempDir directory_;
+  std::string state_dir_;
+  Program sleeper_;
+  model::CpuSet old_, new_;
+};
+
+// A change may be in force that nobody can undo: no success.
+TEST(Undo, SaysThatAJournalIsDamaged) {
+  SKIP_ON_ONE_CPU();
+  const LeftBehind left;
+  std::string journal = read_text(left.state_dir() + "/journal");
+  journal[journal.find("old=") + 4] ^= 1;
+  write_text(left.state_dir() + "/journal", journal);
+  for (const bool dry_run : {true, false}) {
+    const Said said =
+        left.undo(dry_run ? std::vector<std::string>{"-n"} : std::vector<std::string>{});
+    EXPECT_EQ(said.status, 1);
+    EXPECT_TRUE(contains(said.err, "journal:1: the line is damaged")) << said.err;
+    EXPECT_TRUE(contains(said.err, "cannot be undone")) << said.err;
+  }
+  EXPECT_TRUE(std::filesystem::exists(left.state_dir() + "/journal.damaged")) << "kept to read";
+  EXPECT_EQ(left.undo().status, 0) << "said once";
+}
+
+TEST(Undo, ADaemonThatDoesNotAnswerKeepsNoOtherFromIt) {
+  SKIP_ON_ONE_CPU();
+  const LeftBehind left;
+  const UniqueFd listener(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string path = left.state_dir() + "/epulsed-1.sock";
+  ASSERT_LT(path.size(), sizeof address.sun_path);
+  path.copy(address.sun_path, path.size());
+  ASSERT_EQ(bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(listen(listener.get(), 1), 0);
+  std::thread refuses([&] {
+    const UniqueFd client(accept(listener.get(), nullptr, nullptr));
+    const std::string answer = "{\"error\":\"busy; nothing was done\"}\n";
+    EXPECT_GT(send(client.get(), answer.data(), answer.size(), MSG_NOSIGNAL), 0);
+  });
+  const Said said = left.undo();
+  refuses.join();
+  EXPECT_EQ(said.status, 2);
+  EXPECT_TRUE(contains(said.err, "epulsed-1.sock: busy; nothing was done")) << said.err;
+  EXPECT_TRUE(contains(said.out, "restored")) << said.out;
+  EXPECT_TRUE(left.restored());
+}
+
+TEST(Undo, AStateDirectoryThatIsNotThereIsNoSuccess) {
+  Program undo({EPULSE, "undo", "--state-dir", "/no/such/place"});
+  EXPECT_EQ(undo.wait(), 2);
+  EXPECT_TRUE(contains(undo.err(), "there is no state directory /no/such/place")) << undo.err();
+}
+
 TEST(Daemon, AFullDiskStopsTuningNotObservation) {
   SKIP_ON_ONE_CPU();
   // A rule that fires whatever the load is.

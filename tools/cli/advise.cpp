@@ -24,8 +24,9 @@ void print_advice(const json& advice) {
 
 int run_advise(const DaemonOptions& options) {
   bool any = false;
-  for (const json& answer :
-       ask_running_daemons(options.state_dir, control::Request{"advise"}.to_line())) {
+  const DaemonAnswers daemons =
+      ask_running_daemons(options.state_dir, control::Request{"advise"}.to_line());
+  for (const json& answer : daemons.answers) {
     const json all = answer.value("advice", json::array());
     any = any || !all.empty();
     if (options.json) {
@@ -40,7 +41,7 @@ int run_advise(const DaemonOptions& options) {
       if (why.is_string()) fmt::print("  {}\n", why.get<std::string>());
     }
   }
-  return any ? 1 : 0;
+  return tell_errors(daemons, any ? 1 : 0);
 }
 
 }  // namespace epulse::cli

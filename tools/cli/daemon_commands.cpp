@@ -2,8 +2,10 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 
 #include "agent/actuate/journal.hpp"
 #include "agent/control/protocol.hpp"
@@ -18,6 +20,7 @@ namespace {
 using nlohmann::json;
 
 constexpr double kPatienceS = 10;
+constexpr int kErrorStatus = 2;
 
 CLI::App* add_command(CLI::App& app, DaemonOptions& options, const char* name, const char* help) {
   CLI::App* command = app.add_subcommand(name, help);
@@ -49,28 +52,38 @@ void add_daemon_commands(CLI::App& app, DaemonOptions& options) {
   undo->add_flag("-n,--dry-run", options.dry_run, "only say what would be undone");
 }
 
-std::vector<json> ask_daemons(const std::string& state_dir, const std::string& request) {
-  std::vector<json> answers;
+DaemonAnswers ask_daemons(const std::string& state_dir, const std::string& request) {
+  DaemonAnswers daemons;
   for (const std::string& path : control::socket_paths(state_dir)) {
-    const auto line = ask_line(path, request, kPatienceS);
-    if (!line) continue;  // left behind by one that was killed
-    json answer = json::parse(*line, nullptr, false);
-    if (!answer.is_object()) fail("{}: the answer is no object of JSON", path);
-    if (const std::string error = text_at(answer, "error"); !error.empty()) {
-      fail("{}: {}", path, error);
+    try {
+      const auto line = ask_line(path, request, kPatienceS);
+      if (!line) continue;  // left behind by one that was killed
+      json answer = json::parse(*line, nullptr, false);
+      if (!answer.is_object()) fail("{}: the answer is no object of JSON", path);
+      if (const std::string error = text_at(answer, "error"); !error.empty()) {
+        fail("{}: {}", path, error);
+      }
+      daemons.answers.push_back(std::move(answer));
+    } catch (const std::runtime_error& error) {
+      daemons.errors.emplace_back(error.what());
     }
-    answers.push_back(std::move(answer));
   }
-  return answers;
+  return daemons;
 }
 
-std::vector<json> ask_running_daemons(const std::string& state_dir, const std::string& request) {
-  std::vector<json> answers = ask_daemons(state_dir, request);
-  if (answers.empty()) {
+int tell_errors(const DaemonAnswers& daemons, int status) {
+  std::fflush(stdout);
+  for (const std::string& error : daemons.errors) fmt::print(stderr, "epulse: {}\n", error);
+  return daemons.errors.empty() ? status : kErrorStatus;
+}
+
+DaemonAnswers ask_running_daemons(const std::string& state_dir, const std::string& request) {
+  DaemonAnswers daemons = ask_daemons(state_dir, request);
+  if (daemons.answers.empty() && daemons.errors.empty()) {
     fail("no epulsed runs with the state directory {}; start one, or name another --state-dir",
          state_dir);
   }
-  return answers;
+  return daemons;
 }
 
 void print_json(const char* type, json object) {
@@ -91,7 +104,8 @@ std::vector<std::string> journals_left_behind(const std::string& state_dir) {
   }
   std::erase_if(dirs, [](const std::string& dir) {
     try {
-      return actuate::Journal::read(dir).pending.empty() || actuate::Journal::is_held(dir);
+      const actuate::JournalState journal = actuate::Journal::read(dir);
+      return (journal.pending.empty() && !journal.has_damage) || actuate::Journal::is_held(dir);
     } catch (const Error&) {
       return true;  // a member of agent.group may ask, and not read
     }

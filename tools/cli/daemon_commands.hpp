@@ -29,19 +29,27 @@ int run_diff(const DaemonOptions& options);
 int run_history(const DaemonOptions& options);
 int run_undo(const DaemonOptions& options);
 
-// What each epulsed of a state directory answers; empty where none runs. Throws Error when one may
-// not be asked, or answers with an error.
-std::vector<nlohmann::json> ask_daemons(const std::string& state_dir, const std::string& request);
+// What each epulsed of a state directory answers; none where none runs. One that hangs, may not be
+// asked or answers with an error does not keep the others from being asked: its error is among
+// `errors`.
+struct DaemonAnswers {
+  std::vector<nlohmann::json> answers;
+  std::vector<std::string> errors;
+};
+DaemonAnswers ask_daemons(const std::string& state_dir, const std::string& request);
 
-// The same; throws Error, too, when none runs.
-std::vector<nlohmann::json> ask_running_daemons(const std::string& state_dir,
-                                                const std::string& request);
+// Says the errors on standard error, after the results. The exit status that they make of `status`.
+int tell_errors(const DaemonAnswers& daemons, int status);
+
+// The same; throws Error when none runs.
+DaemonAnswers ask_running_daemons(const std::string& state_dir, const std::string& request);
 
 // As one line of standard output, as all of ours are (docs/schemas).
 void print_json(const char* type, nlohmann::json object);
 
 // The state directory, and those in it (the units of packaging/ have one each), that have a journal
-// which no epulsed holds: of one that died. Their changes are in force still.
+// which no epulsed holds: of one that died. Their changes are in force still, or may be, where the
+// journal is damaged.
 std::vector<std::string> journals_left_behind(const std::string& state_dir);
 
 // "" for what is not there, or no text.

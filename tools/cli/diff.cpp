@@ -36,11 +36,12 @@ void print_changes(const json& answer, const json& changes) {
 }  // namespace
 
 int run_diff(const DaemonOptions& options) {
-  std::vector<json> answers = ask_daemons(options.state_dir, control::Request{"diff"}.to_line());
+  const DaemonAnswers daemons = ask_daemons(options.state_dir, control::Request{"diff"}.to_line());
+  std::vector<json> answers = daemons.answers;
   for (const std::string& dir : journals_left_behind(options.state_dir)) {
     answers.push_back(left_behind(dir));
   }
-  if (answers.empty()) answers.push_back(left_behind(options.state_dir));
+  if (answers.empty() && daemons.errors.empty()) answers.push_back(left_behind(options.state_dir));
   bool any = false;
   for (const json& answer : answers) {
     const json changes = answer.value("changes", json::array());
@@ -51,7 +52,7 @@ int run_diff(const DaemonOptions& options) {
       print_changes(answer, changes);
     }
   }
-  return any ? 1 : 0;
+  return tell_errors(daemons, any ? 1 : 0);
 }
 
 }  // namespace epulse::cli

@@ -18,9 +18,10 @@ json events(const DaemonOptions& options) {
   try {
     return control::history_json(control::History::read(options.state_dir, options.events));
   } catch (const Error&) {
-    const auto answers = ask_daemons(options.state_dir, control::Request{"history"}.to_line());
-    if (answers.empty()) throw;
-    json all = answers[0].value("history", json::array());
+    const DaemonAnswers daemons =
+        ask_daemons(options.state_dir, control::Request{"history"}.to_line());
+    if (daemons.answers.empty()) throw;
+    json all = daemons.answers[0].value("history", json::array());
     if (all.size() > options.events)
       all.erase(all.begin(), all.end() - static_cast<long>(options.events));
     return all;

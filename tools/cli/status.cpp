@@ -64,8 +64,9 @@ void print_status(const json& status) {
 
 int run_status(const DaemonOptions& options) {
   bool fires = false;
-  for (const json& status :
-       ask_running_daemons(options.state_dir, control::Request{"status"}.to_line())) {
+  const DaemonAnswers daemons =
+      ask_running_daemons(options.state_dir, control::Request{"status"}.to_line());
+  for (const json& status : daemons.answers) {
     fires = fires || !status.value("alarms", json::array()).empty();
     if (options.json) {
       print_json("status", status);
@@ -73,7 +74,7 @@ int run_status(const DaemonOptions& options) {
       print_status(status);
     }
   }
-  return fires ? 1 : 0;
+  return tell_errors(daemons, fires ? 1 : 0);
 }
 
 }  // namespace epulse::cli

@@ -1,11 +1,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "agent/actuate/actuator.hpp"
 #include "agent/actuate/journal.hpp"
 #include "agent/control/protocol.hpp"
+#include "agent/error.hpp"
 #include "tools/cli/daemon_commands.hpp"
 
 namespace epulse::cli {
@@ -51,35 +53,51 @@ int undo_by_daemons(const DaemonOptions& options, const std::vector<json>& answe
   return status;
 }
 
-// Of those that died.
-int undo_left_behind(const DaemonOptions& options, const std::string& dir) {
-  if (options.dry_run) {  // without the lock, and nothing is created
-    return print(options,
-                 {{"changes",
-                   control::changes_json(actuate::in_force(actuate::Journal::read(dir).pending))}});
-  }
-  actuate::Actuator actuator(dir);
-  for (const std::string& complaint : actuator.complaints()) {
+// What a damaged line announced may be in force, and nobody can undo it: no success.
+int tell_damage(const actuate::JournalState& journal) {
+  for (const std::string& complaint : journal.complaints) {
     fmt::print(stderr, "epulse: {}\n", complaint);
   }
-  return print(options, {{"outcomes", control::outcomes_json(actuator.undo_all())}});
+  return journal.has_damage ? 1 : 0;
+}
+
+// Of those that died.
+int undo_left_behind(const DaemonOptions& options, const std::string& dir) {
+  const actuate::JournalState journal = actuate::Journal::read(dir);
+  const int damage = tell_damage(journal);
+  if (options.dry_run) {  // without the lock, and nothing is created
+    const auto changes = control::changes_json(actuate::in_force(journal.pending));
+    return std::max(damage, print(options, {{"changes", changes}}));
+  }
+  actuate::Actuator actuator(dir);
+  const auto outcomes = control::outcomes_json(actuator.undo_all());
+  return std::max(damage, print(options, {{"outcomes", outcomes}}));
+}
+
+void check_state_dir(const DaemonOptions& options) {
+  const bool is_given = options.state_dir != DaemonOptions{}.state_dir;
+  if (is_given && !std::filesystem::exists(options.state_dir)) {
+    fail("there is no state directory {}; give the --state-dir that epulsed had",
+         options.state_dir);
+  }
 }
 
 }  // namespace
 
 int run_undo(const DaemonOptions& options) {
-  const auto answers =
+  check_state_dir(options);
+  const DaemonAnswers daemons =
       ask_daemons(options.state_dir, control::Request{"undo", options.dry_run}.to_line());
   const std::vector<std::string> dirs = journals_left_behind(options.state_dir);
-  if (answers.empty() && dirs.empty()) {
+  if (daemons.answers.empty() && daemons.errors.empty() && dirs.empty()) {
     // One may be held by an epulsed that does not answer: the error says so.
     if (actuate::Journal::is_held(options.state_dir)) actuate::Actuator{options.state_dir};
     actuate::Journal::read(options.state_dir);  // may not be ours to read
     return print(options, {{options.dry_run ? "changes" : "outcomes", json::array()}});
   }
-  int status = undo_by_daemons(options, answers);
+  int status = undo_by_daemons(options, daemons.answers);
   for (const std::string& dir : dirs) status = std::max(status, undo_left_behind(options, dir));
-  return status;
+  return tell_errors(daemons, status);
 }
 
 }  // namespace epulse::cli
