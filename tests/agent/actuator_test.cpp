@@ -97,10 +97,14 @@ TEST_F(ActuatorTest, UndoesInReverseOrder) {
   const uint64_t newer = actuator.apply(back, "two");
   EXPECT_NE(error_of([&] { actuator.undo(older); }).find("cannot be undone before change 2"),
             std::string::npos);
+  EXPECT_EQ(actuator.undo(newer).result, UndoResult::kRestored);
+  // Killed before that was noted, the next one must not take the value for somebody else's.
+  EXPECT_NE(read_text(dir_.file("journal")).find(" 2 undoing\n"), std::string::npos);
+  EXPECT_EQ(mask_of(child_.pid()), second_);
   const auto outcomes = actuator.undo_all();
-  ASSERT_EQ(outcomes.size(), 2U);
-  EXPECT_EQ(outcomes[0].seq, newer);
-  EXPECT_EQ(outcomes[1].result, UndoResult::kRestored);
+  ASSERT_EQ(outcomes.size(), 1U);
+  EXPECT_EQ(outcomes[0].seq, older);
+  EXPECT_EQ(outcomes[0].result, UndoResult::kRestored);
   EXPECT_EQ(mask_of(child_.pid()), first_);
   EXPECT_EQ(read_text(dir_.file("journal")), "");
 }

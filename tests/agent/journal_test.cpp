@@ -156,6 +156,19 @@ TEST(Journal, SurvivesATornTailAtEveryByte) {
   }
 }
 
+// Else it would be a damaged line once another follows, and alarm who reads that.
+TEST(Journal, ATornTailIsCutOff) {
+  const TempDir dir;
+  const std::string whole = encode(IntentRecord{1, affinity(), 0, "one"});
+  write_text(dir.file("journal"), whole + whole.substr(0, 30));
+  {
+    const Journal journal(dir.path());
+    EXPECT_EQ(journal.pending().size(), 1U);
+    EXPECT_EQ(journal.complaints().size(), 1U);
+  }
+  EXPECT_EQ(read_text(dir.file("journal")), whole);
+}
+
 TEST(Journal, RemembersAcrossProcesses) {
   const TempDir dir;
   const std::string state_dir = dir.file("state");
