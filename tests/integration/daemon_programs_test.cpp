@@ -97,6 +97,7 @@ TEST(Daemon, WithoutOneDiffAndHistoryReadTheFiles) {
   EXPECT_TRUE(contains(epulse(scene, {"history"}).out, "changed"));
   EXPECT_EQ(epulse(scene, {"undo"}).status, 0);
   EXPECT_FALSE(scene.changed());
+  EXPECT_TRUE(contains(epulse(scene, {"history"}).out, "restored"));
 }
 
 // epulse-ws whose batch is too small for the publishers of a busy topic, and a control socket to

@@ -6,6 +6,7 @@
 
 #include "agent/actuate/actuator.hpp"
 #include "agent/actuate/journal.hpp"
+#include "agent/control/history.hpp"
 #include "agent/control/protocol.hpp"
 #include "agent/error.hpp"
 #include "tools/cli/daemon_commands.hpp"
@@ -70,8 +71,10 @@ int undo_left_behind(const DaemonOptions& options, const std::string& dir) {
     return std::max(damage, print(options, {{"changes", changes}}));
   }
   actuate::Actuator actuator(dir);
-  const auto outcomes = control::outcomes_json(actuator.undo_all());
-  return std::max(damage, print(options, {{"outcomes", outcomes}}));
+  const std::vector<actuate::Outcome> outcomes = actuator.undo_all();
+  control::History history(dir);
+  for (const actuate::Outcome& outcome : outcomes) history.add("undone", outcome.text);
+  return std::max(damage, print(options, {{"outcomes", control::outcomes_json(outcomes)}}));
 }
 
 void check_state_dir(const DaemonOptions& options) {
