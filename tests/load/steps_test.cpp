@@ -114,6 +114,20 @@ TEST(LoadSteps, WhatNobodyIsThereToSendIsCountedInItsStep) {
   EXPECT_EQ(number(steps[0], "errors_total") + 200, number(load.out(), "errors_total"));
 }
 
+// What a generator cannot keep up with must not vanish from the result.
+TEST(LoadSteps, WhatWasNeverSentForWantOfTimeIsCountedInItsStep) {
+  ServerChild server;
+  Child load(load_command(server.url(),
+                          {"-c", "4", "-r", "1000,50000000", "--step-duration", "0.1", "-j"}));
+  EXPECT_EQ(load.wait(), 1) << load.out() << load.err();
+  const std::vector<std::string> steps = steps_of(load.out());
+  ASSERT_EQ(steps.size(), 2U) << load.out();
+  EXPECT_EQ(number(steps[0], "sent"), 100);
+  EXPECT_GT(number(steps[1], "unsent"), 0);
+  EXPECT_EQ(number(steps[1], "sent") + number(steps[1], "unsent"), 5'000'000);
+  EXPECT_THAT(steps[1], HasSubstr("was late"));
+}
+
 TEST(LoadSteps, CtrlCEndsItWithTheStepsSoFar) {
   ServerChild server;
   Child load(load_command(server.url(),

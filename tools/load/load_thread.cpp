@@ -183,14 +183,15 @@ void LoadThread::send_open_loop() {
     poll(next > now ? std::min(next - now, kLookAroundNs) : 0);
     now = clock_ns();
   }
-  if (!stopped() && !anyone_open()) return give_up_schedule();
-  while (!stopped() && now < end_ns_) {
+  if (!stopped()) give_up_schedule();
+  while (!stopped() && now < end_ns_ && anyone_open()) {
     poll(std::min(end_ns_ - now, kLookAroundNs));
     now = clock_ns();
   }
 }
 
-// Nobody is connected any more: what is still due is part of the result all the same.
+// Nobody is connected any more, or we cannot keep up: what is still due is part of the result all
+// the same.
 void LoadThread::give_up_schedule() {
   for (std::optional<Due> due = next_due(); due; ++next_message_, due = next_due()) {
     context_.counters.at(due->ns).error(ErrorKind::kUnsent);

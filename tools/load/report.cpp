@@ -56,15 +56,6 @@ std::string traffic_text(const Options& options, const Result& result) {
                      result.elapsed_s, result.rate(), options.handshakes ? "handshakes" : "msg");
 }
 
-// Of nothing that was received there is none.
-std::string latency_text(const Distribution& latency, double share) {
-  return latency.total() == 0 ? "-" : duration_text(latency.quantile_ns(share));
-}
-
-std::string longest_text(const Distribution& latency) {
-  return latency.total() == 0 ? "-" : duration_text(latency.max_ns);
-}
-
 // The generator's own share.
 std::string generator_text(const Result& result) {
   std::string out = "generator    ";
@@ -187,7 +178,7 @@ std::string summary_text(const Options& options, const Result& result) {
     fmt::format_to(append, "latency      p50 {}  p90 {}  p99 {}  p99.9 {}  max {}\n",
                    latency_text(latency, 0.5), latency_text(latency, 0.9),
                    latency_text(latency, 0.99), latency_text(latency, 0.999),
-                   longest_text(latency));
+                   latency_text(latency, 1));
   }
   if (result.ramp) out += "ramp         " + ramp_text(options, *result.ramp) + '\n';
   // Probes were told as they came.

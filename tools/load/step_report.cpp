@@ -20,13 +20,17 @@ std::string_view name_of(Verdict verdict) {
   return "";
 }
 
+std::string latency_text(const Distribution& latency, double share) {
+  if (latency.total() == 0) return "-";
+  return duration_text(share < 1 ? latency.quantile_ns(share) : latency.max_ns);
+}
+
 std::string step_text(const Result& step) {
   const Distribution& latency = step.totals.latency;
   std::string out = fmt::format(
       "{:g} msg/s due: {:.0f} msg/s  p50 {}  p99 {}  p99.9 {}  {} errors{}", step.rate_due,
-      step.rate(), duration_text(latency.quantile_ns(0.5)),
-      duration_text(latency.quantile_ns(0.99)), duration_text(latency.quantile_ns(0.999)),
-      step.totals.error_total(), kinds_text(step.totals.errors));
+      step.rate(), latency_text(latency, 0.5), latency_text(latency, 0.99),
+      latency_text(latency, 0.999), step.totals.error_total(), kinds_text(step.totals.errors));
   if (step.verdict && *step.verdict != Verdict::kUnsound) {
     out += fmt::format("  {}", name_of(*step.verdict));
   }

@@ -28,6 +28,9 @@ inline double us(std::uint64_t ns) {
   return static_cast<double>(ns) / 1e3;
 }
 
+// "1.2 ms"; "-" of nothing that was received. 1 is the longest.
+std::string latency_text(const Distribution& latency, double share);
+
 // "  closed 2  lost 5", of kinds that there are.
 std::string kinds_text(const ErrorCounts& errors);
 void add_kinds(JsonLine& line, std::string_view name, const ErrorCounts& errors);
