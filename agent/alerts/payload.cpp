@@ -2,6 +2,7 @@
 
 #include <fmt/chrono.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 namespace epulse::alerts {
@@ -15,10 +16,12 @@ std::string alertmanager_payload(const std::vector<Alarm>& alarms, int64_t fires
   using nlohmann::json;
   json all = json::array();
   for (const Alarm& alarm : alarms) {
+    // A clock that was set back must not make it end before it began: that is refused.
+    const int64_t fires_until = std::max(fires_until_unix_ms, alarm.starts_unix_ms + 1000);
     json one = {{"labels", alarm.labels},
                 {"annotations", alarm.annotations},
                 {"startsAt", rfc3339(alarm.starts_unix_ms)},
-                {"endsAt", rfc3339(alarm.ends_unix_ms.value_or(fires_until_unix_ms))}};
+                {"endsAt", rfc3339(alarm.ends_unix_ms.value_or(fires_until))}};
     if (!generator_url.empty()) one["generatorURL"] = generator_url;
     all.push_back(std::move(one));
   }

@@ -20,6 +20,10 @@
 namespace epulse::config {
 namespace {
 
+// What every alarm has, of itself and of whom it is about (agent/daemon/alarms.cpp).
+constexpr std::string_view kOwnLabels[] = {"alertname", "severity", "host",   "process",
+                                           "pid",       "tid",      "thread", "epfd"};
+
 constexpr size_t kFileBytesMax = 1 << 20;  // a configuration, not a mistaken device or log file
 
 std::string read_file(const std::string& path) {
@@ -193,6 +197,14 @@ class Loader {
     if (std::any_of(all.begin(), all.end() - 1,
                     [&](const AlertRule& other) { return other.name == rule.name; })) {
       report(line, fmt::format("there is a rule \"{}\" already; names must differ", rule.name));
+    }
+    for (const auto& [label, text] : rule.labels) {
+      if (std::find(std::begin(kOwnLabels), std::end(kOwnLabels), label) == std::end(kOwnLabels)) {
+        continue;
+      }
+      report(line, fmt::format("rule \"{}\": the label {} is epulsed's own; choose another name{}",
+                               rule.name, label,
+                               label == "severity" ? ", or set the rule's severity" : ""));
     }
     if (rule.metric.empty()) return;  // not known, which has been said
     std::vector<std::string_view> names;

@@ -131,8 +131,8 @@ std::vector<Key> sink_keys() {
   return {
       {"alerts.exec", "command",
        "A program that is run when an alarm fires and when it is resolved, never by a shell. Its\n"
-       "environment says what: EPULSE_STATE (firing, resolved), EPULSE_ALERTNAME,\n"
-       "EPULSE_SEVERITY, EPULSE_SUMMARY, EPULSE_LABEL_*, ... Empty: none.",
+       "environment says what: EPULSE_STATE (firing, resolved), EPULSE_LABEL_ALERTNAME,\n"
+       "EPULSE_LABEL_SEVERITY and other labels, EPULSE_SUMMARY, ... Empty: none.",
        CommandKey{alerts_field<&Alerts::exec, &ExecHook::command>}},
       {"alerts.exec", "timeout_s", "It is ended when it takes longer.",
        IntegerKey{alerts_field<&Alerts::exec, &ExecHook::timeout_s>, 1, 3600}},

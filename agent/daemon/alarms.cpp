@@ -28,10 +28,14 @@ std::vector<alerts::AlertRule> plain(const std::vector<MetricRule>& rules) {
   return all;
 }
 
-notify::AlertmanagerOptions options_of(const config::Alertmanager& config) {
+std::string base_url(const config::Alertmanager& config) {
   std::string url = config.url;
   while (url.ends_with('/')) url.pop_back();
-  return {.url = url,
+  return url;
+}
+
+notify::AlertmanagerOptions options_of(const config::Alertmanager& config) {
+  return {.url = base_url(config),
           .generator_url = config.generator_url,
           .timeout_s = static_cast<double>(config.timeout_s),
           .limits = {.alarms_max = config.alarms_max, .resend_ms = config.resend_s * 1000}};
@@ -41,6 +45,7 @@ notify::AlertmanagerOptions options_of(const config::Alertmanager& config) {
 
 Alarms::Alarms(const config::Config& config, const Target& target, uv_loop_t& loop, TuningLog& log)
     : config_(config.alerts),
+      interval_ms_(config.agent.interval_ms),
       target_(target),
       log_(log),
       host_(host_name()),
@@ -75,20 +80,22 @@ void Alarms::interval(const TargetSample& sample) {
   tell(engine_.interval(observations(rules_, sample)), sample);
 }
 
-void Alarms::take_over(Alarms& before) {
+void Alarms::take_over(Alarms& before, const std::string& why) {
   const auto taken = engine_.take_over(before.engine_);
   last_id_ = before.last_id_;
-  const bool new_program = config_.exec != before.config_.exec;
-  const bool new_receiver = config_.alertmanager != before.config_.alertmanager;
+  const bool same_program = config_.exec == before.config_.exec;
+  const bool same_sink = config_.alertmanager == before.config_.alertmanager;
+  const bool same_receiver =
+      base_url(config_.alertmanager) == base_url(before.config_.alertmanager);
   std::erase_if(before.firing_, [&](const auto& entry) {
     const auto& [key, alarm] = entry;
     const auto rule = taken.find(key.first);
     if (rule == taken.end()) return false;
     firing_[{rule->second, key.second}] = alarm;
-    if (new_program && exec_) exec_->run(alarm);
+    if (!same_program && exec_) exec_->run(alarm);
     // A sink of its own repeats what fires: it has to know, whoever receives it.
-    if (alertmanager_) alertmanager_->put(alarm);
-    if (new_receiver && before.alertmanager_) {
+    if (!same_sink && alertmanager_) alertmanager_->put(alarm);
+    if (!same_receiver && before.alertmanager_) {
       alerts::Alarm ended = alarm;
       ended.ends_unix_ms = std::max(unix_ms(), alarm.starts_unix_ms);
       ended.annotations["resolution"] = "epulsed tells another receiver from now on";
@@ -96,6 +103,12 @@ void Alarms::take_over(Alarms& before) {
     }
     return true;
   });
+  before.tell(before.engine_.end(why), {});
+  if (same_program) exec_ = std::move(before.exec_);
+  if (same_sink) alertmanager_ = std::move(before.alertmanager_);
+  if (config_.capture == before.config_.capture && interval_ms_ == before.interval_ms_) {
+    recorder_ = std::move(before.recorder_);
+  }
 }
 
 void Alarms::end(const std::string& why) {

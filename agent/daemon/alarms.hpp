@@ -36,8 +36,10 @@ class Alarms {
   void interval(const TargetSample& sample);
 
   // In place of `before`, which had another configuration: what fires by a rule that is the same in
-  // both goes on. Who is told by another way than before hears of it anew.
-  void take_over(Alarms& before);
+  // both goes on, what fires by another is resolved. Sinks and recordings that are configured as
+  // they were go on too, with all that they have not told yet; who is told by another way than
+  // before hears of it anew.
+  void take_over(Alarms& before, const std::string& why);
 
   // Nothing is measured any more: resolves what fires, and waits, for a bounded time, until
   // everyone has been told.
@@ -56,6 +58,7 @@ class Alarms {
   void pass_on(const alerts::Alarm& alarm);
 
   config::Alerts config_;
+  uint64_t interval_ms_;
   Target target_;
   TuningLog& log_;
   std::string host_;

@@ -16,6 +16,7 @@
 #include "agent/daemon/privileges.hpp"
 #include "agent/error.hpp"
 #include "agent/kernel/process.hpp"
+#include "agent/model/text.hpp"
 
 namespace epulse::daemon {
 namespace {
@@ -44,7 +45,8 @@ Daemon& self(void* handle) {
 
 Daemon::Daemon(const Options& options)
     : options_(options),
-      target_(fmt::format("{}[{}]", kernel::process_name(options.pid), options.pid)),
+      target_(
+          fmt::format("{}[{}]", model::printable(kernel::process_name(options.pid)), options.pid)),
       started_ns_(kernel::monotonic_ns()),
       log_(options.config.agent.state_dir),
       sampler_(options.pid, options.config.probes, options.backend),
@@ -157,7 +159,7 @@ void Daemon::open_socket(const LineSocketOptions& options) {
 std::unique_ptr<Alarms> Daemon::make_alarms() {
   return std::make_unique<Alarms>(
       options_.config,
-      Alarms::Target{options_.pid, kernel::process_name(options_.pid),
+      Alarms::Target{options_.pid, model::printable(kernel::process_name(options_.pid)),
                      probes::to_string(sampler_.plan().backend), sampler_.has_bpf()},
       loop_, log_);
 }
@@ -223,7 +225,7 @@ void Daemon::reload() {
   tuning_.reconfigure(options_.config, mode_within(options_.config));
   uv_timer_stop(&timer_);
   auto alarms = make_alarms();
-  alarms->take_over(*alarms_);
+  alarms->take_over(*alarms_, "another configuration");
   alarms_->end("another configuration");
   alarms_ = std::move(alarms);
   start_ticking();

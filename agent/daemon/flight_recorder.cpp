@@ -59,6 +59,7 @@ std::string FlightRecorder::capture(const std::string& why) {
   // In the order of time when sorted by name.
   path_ = fmt::format("{}/{}{:%Y%m%dT%H%M%SZ}-{}-{:04}{}", config_.dir, kPrefix,
                       fmt::gmtime(std::chrono::system_clock::now()), getpid(), ++made_, kSuffix);
+  remove_oldest(config_.files_max - 1);  // first: it may be what fills the disk
   try {
     writer_ = std::make_unique<record::RecordWriter>(path_);
     record::Meta meta = meta_;
@@ -66,13 +67,14 @@ std::string FlightRecorder::capture(const std::string& why) {
     writer_->meta(meta);
   } catch (const Error& error) {
     writer_.reset();
+    std::error_code gone;
+    std::filesystem::remove(path_, gone);  // one that holds nothing takes no other's place
     spdlog::error("capture: no recording of this alarm: {}; see alerts.capture.dir", error.what());
     return {};
   }
   for (const Moment& moment : moments_) {
     if (writer_) write(moment);
   }
-  remove_oldest();
   return path_;
 }
 
@@ -96,7 +98,7 @@ void FlightRecorder::finish() {
   writer_.reset();
 }
 
-void FlightRecorder::remove_oldest() const {
+void FlightRecorder::remove_oldest(size_t keep) const {
   std::vector<std::string> names;
   std::error_code error;
   for (std::filesystem::directory_iterator at(config_.dir, error);
@@ -105,7 +107,7 @@ void FlightRecorder::remove_oldest() const {
     if (name.starts_with(kPrefix) && name.ends_with(kSuffix)) names.push_back(name);
   }
   std::sort(names.begin(), names.end());
-  for (size_t i = 0; i + config_.files_max < names.size(); ++i) {
+  for (size_t i = 0; i + keep < names.size(); ++i) {
     std::filesystem::remove(config_.dir + "/" + names[i], error);
   }
 }

@@ -38,7 +38,7 @@ class FlightRecorder {
   };
 
   void write(const Moment& moment);
-  void remove_oldest() const;
+  void remove_oldest(size_t keep) const;
 
   config::Capture config_;
   size_t before_;  // intervals

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <ctime>
 
+#include "agent/model/text.hpp"
+
 namespace epulse::kernel {
 
 uint64_t monotonic_ns() {
@@ -58,7 +60,7 @@ model::SchedInterval SchedSampler::sample() {
     model::ThreadSched thread;
     thread.tid = tid;
     thread.start_ticks = stat->start_ticks;
-    thread.name = stat->name;
+    thread.name = model::printable(stat->name);  // goes to logs and terminals
     thread.cpu = stat->cpu;
     thread.allowed = *allowed;
     thread.run_share = static_cast<double>(times->run_ns - before->second.stat.run_ns) / span_ns;

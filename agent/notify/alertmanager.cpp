@@ -69,7 +69,12 @@ void AlertmanagerSink::run() {
   std::unique_lock lock(mutex_);
   while (wait_until_due(lock)) post(lock, options_.timeout_s);
   cancel_ = false;
-  if (outbox_.unsaid() > 0) post(lock, std::min(options_.timeout_s, kLastWordS));
+  const uint64_t until_ms = monotonic_ms() + static_cast<uint64_t>(kLastWordS * 1000);
+  for (uint64_t now_ms = monotonic_ms(); outbox_.unsaid() > 0 && now_ms < until_ms;
+       now_ms = monotonic_ms()) {
+    post(lock, std::min(options_.timeout_s, static_cast<double>(until_ms - now_ms) / 1000));
+    if (!state_.error.empty()) break;
+  }
   if (outbox_.unsaid() > 0) {
     spdlog::error("alertmanager: {} alarms could not be delivered to {}: {}", outbox_.unsaid(),
                   options_.url, state_.error);

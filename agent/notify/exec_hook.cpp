@@ -14,6 +14,7 @@ namespace epulse::notify {
 namespace {
 
 constexpr size_t kWaitingMax = 256;
+constexpr uint64_t kFinishMs = 5000;  // each, at the end of everything
 
 // An environment ends at the first NUL of each text; names of programs are letters of the kernel's.
 std::string variable(std::string name, std::string value) {
@@ -50,7 +51,7 @@ std::vector<std::string> environment_of(const alerts::Alarm& alarm) {
 }
 
 ExecHook::ExecHook(uv_loop_t& loop, const ExecHookOptions& options)
-    : loop_(loop), options_(options) {}
+    : loop_(loop), options_(options), timeout_ms_(options.timeout_ms) {}
 
 void ExecHook::run(const alerts::Alarm& alarm) {
   if (waiting_.size() == kWaitingMax) {
@@ -80,8 +81,7 @@ void ExecHook::start_next() {
     ended(-1, 0);
     return;
   }
-  uv_timer_start(
-      &timer_, [](uv_timer_t* timer) { self(timer).time_out(); }, options_.timeout_ms, 0);
+  limit_to(timeout_ms_);
 }
 
 int ExecHook::spawn(Environment own) {
@@ -109,6 +109,11 @@ int ExecHook::spawn(Environment own) {
   return uv_spawn(&loop_, &process_, &options);
 }
 
+void ExecHook::limit_to(uint64_t timeout_ms) {
+  uv_timer_start(
+      &timer_, [](uv_timer_t* timer) { self(timer).time_out(); }, timeout_ms, 0);
+}
+
 void ExecHook::time_out() {
   timed_out_ = true;
   kill(-process_.pid, SIGKILL);
@@ -118,7 +123,7 @@ void ExecHook::ended(int64_t status, int signal) {
   if (status != 0 || signal != 0) ++failures_;
   if (timed_out_) {
     spdlog::error("exec: {} took longer than {} s and was killed; see alerts.exec.timeout_s",
-                  options_.command[0], options_.timeout_ms / 1000);
+                  options_.command[0], timeout_ms_ / 1000);
   } else if (status > 0 || signal != 0) {
     spdlog::error("exec: {} ended with {} {}", options_.command[0],
                   signal != 0 ? "signal" : "status", signal != 0 ? signal : status);
@@ -134,7 +139,9 @@ void ExecHook::ended(int64_t status, int signal) {
 }
 
 void ExecHook::finish() {
-  const uint64_t until_ms = uv_now(&loop_) + options_.timeout_ms;
+  timeout_ms_ = std::min(timeout_ms_, kFinishMs);
+  const uint64_t until_ms = uv_now(&loop_) + timeout_ms_;
+  if (running_ && uv_is_active(reinterpret_cast<uv_handle_t*>(&timer_)) != 0) limit_to(timeout_ms_);
   while (running_) {
     uv_run(&loop_, UV_RUN_ONCE);
     if (waiting_.empty() || uv_now(&loop_) < until_ms) continue;

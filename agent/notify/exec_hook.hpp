@@ -29,7 +29,8 @@ class ExecHook {
 
   void run(const alerts::Alarm& alarm);
 
-  // Runs the loop until nothing runs any more. What still waits after the time of one is dropped.
+  // Runs the loop until nothing runs any more: what runs has five seconds, where its own time is
+  // not shorter, and what still waits after that is dropped.
   void finish();
 
   uint64_t runs() const { return runs_; }
@@ -42,10 +43,12 @@ class ExecHook {
   void start_next();
   int spawn(Environment own);
   void ended(int64_t status, int signal);
+  void limit_to(uint64_t timeout_ms);
   void time_out();
 
   uv_loop_t& loop_;
   ExecHookOptions options_;
+  uint64_t timeout_ms_;
   uv_process_t process_{};
   uv_timer_t timer_{};
   bool running_ = false;

@@ -58,6 +58,10 @@ std::string http_post(const std::string& url, const std::string& body, double ti
   set(CURLOPT_USERAGENT, "epulsed/" EPULSE_VERSION);
   set(CURLOPT_TIMEOUT_MS, static_cast<long>(timeout_s * 1000));
   set(CURLOPT_NOSIGNAL, 1L);
+#if LIBCURL_VERSION_NUM >= 0x075700
+  // Else a name server that does not answer is waited for beyond any timeout (7.87).
+  set(CURLOPT_QUICK_EXIT, 1L);
+#endif
   set(CURLOPT_NOPROGRESS, 0L);
   set(CURLOPT_XFERINFOFUNCTION, is_cancelled);
   set(CURLOPT_XFERINFODATA, &cancel);

@@ -236,6 +236,8 @@ TEST(Config, RulesThatMeanNothingAreRefused) {
   expect(kRule + "labels = { \"a-b\" = \"x\" }\n", "labels.a-b");
   expect(kRule + "labels = { __a = \"x\" }\n", "labels.__a");
   expect(kRule + "labels = { a = 1 }\n", "a table of strings");
+  expect(kRule + "labels = { severity = \"page\" }\n", "or set the rule's severity");
+  expect(kRule + "labels = { tid = \"1\" }\n", "the label tid is epulsed's own");
   expect(kRule + "severity = \"dire\"\n", "\"info\", \"warning\", \"critical\"");
   expect("[alerts]\nrule = 3\n", "[[alerts.rule]]");
   expect("[alerts]\nrule = [3]\n", "[[alerts.rule]]");

@@ -147,6 +147,9 @@ TEST(Payload, IsWhatAlertmanagerTakes) {
   EXPECT_EQ(json[1]["generatorURL"], "http://example.org/?a=1&b=2");
   EXPECT_FALSE(
       nlohmann::json::parse(alertmanager_payload({one}, 0, ""))[0].contains("generatorURL"));
+  // The clock was set back since it began: an end before the beginning would be refused.
+  const auto back = nlohmann::json::parse(alertmanager_payload({one}, 500, ""));
+  EXPECT_EQ(back[0]["endsAt"], "1970-01-01T00:00:02.000Z");
 }
 
 TEST(Metrics, EachNamesAFigureOfItsOwn) {

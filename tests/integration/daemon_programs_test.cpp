@@ -370,7 +370,9 @@ TEST(Daemon, ReadsItsConfigurationAgainAndKeepsTheOldOneWhenTheNewIsBad) {
 
 // The same alarm, before and after: a change of something else is no end of it.
 TEST(Daemon, AReloadKeepsWhatFiresByARuleThatIsTheSame) {
+  // Nobody listens there: all that happens is still to be said.
   Scene scene(
+      "[alerts.alertmanager]\nurl = \"http://127.0.0.1:1\"\n"
       "[[alerts.rule]]\nname = \"Stays\"\nmetric = \"run_share\"\nstatistic = \"mean\"\n"
       "threshold = 0\n[[alerts.rule]]\nname = \"Goes\"\nmetric = \"run_share\"\n"
       "statistic = \"mean\"\nthreshold = 0\n");
@@ -389,12 +391,18 @@ TEST(Daemon, AReloadKeepsWhatFiresByARuleThatIsTheSame) {
   ASSERT_TRUE(eventually([&] { return !firing("Stays").empty() && !firing("Goes").empty(); }))
       << agent->err();
   const auto before = firing("Stays");
+  const auto unsaid = [&] {
+    const auto status = nlohmann::json::parse(epulse(scene, {"status", "--json"}).out);
+    return status["sinks"]["alertmanager"]["unsaid"].get<int>();
+  };
+  const int unsaid_before = unsaid();
   const std::string good = read_text(scene.config());
   std::ofstream(scene.config()) << good.substr(0, good.size() - 2) << "2\n";  // threshold = 2
   agent->signal(SIGHUP);
   ASSERT_TRUE(eventually([&] { return contains(agent->err(), "configuration read again"); }))
       << agent->err();
   EXPECT_TRUE(firing("Goes").empty());
+  EXPECT_GE(unsaid(), unsaid_before) << "also that Goes is resolved";
   const auto after = firing("Stays");
   EXPECT_TRUE(std::includes(after.begin(), after.end(), before.begin(), before.end()));
   const std::string said = agent->err();

@@ -10,6 +10,7 @@
 #include "agent/actuate/journal.hpp"
 #include "agent/control/protocol.hpp"
 #include "agent/error.hpp"
+#include "agent/model/text.hpp"
 #include "common/json_line.hpp"
 #include "common/line_client.hpp"
 #include "tools/cli/output.hpp"
@@ -116,7 +117,8 @@ std::vector<std::string> journals_left_behind(const std::string& state_dir) {
 
 std::string text_at(const json& object, const char* name) {
   const auto at = object.find(name);
-  return at != object.end() && at->is_string() ? at->get<std::string>() : std::string();
+  // Names that others chose are among it, and it goes to a terminal.
+  return at != object.end() && at->is_string() ? model::printable(at->get<std::string>()) : "";
 }
 
 }  // namespace epulse::cli
