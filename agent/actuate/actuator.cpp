@@ -179,7 +179,9 @@ std::vector<Outcome> Actuator::forget_gone(std::span<const uint64_t> spared, siz
 Outcome Actuator::undo_one(const IntentRecord& intent) {
   if (set_back_by_others(intent)) {
     return settle(intent,
-                  {UndoResult::kStoodDown, "somebody else set it back since; it is left alone"});
+                  {UndoResult::kStoodDown,
+                   "it was set back since, by somebody else or by an undo that could not be noted; "
+                   "it is left alone"});
   }
   journal_.mark(intent.seq, false);
   try {

@@ -270,8 +270,16 @@ JournalState replay(std::string_view text, std::string_view name) {
       state.pending.push_back(*intent);
       state.seq_max = std::max(state.seq_max, intent->seq);
     } else if (const auto* const mark = std::get_if<MarkRecord>(&*record)) {
-      for (IntentRecord& marked : state.pending) {
-        if (marked.seq == mark->seq) marked.made = mark->made;
+      const auto marked = std::find_if(state.pending.begin(), state.pending.end(),
+                                       [&](const IntentRecord& p) { return p.seq == mark->seq; });
+      if (marked != state.pending.end()) {
+        marked->made = mark->made;
+      } else {
+        state.has_damage = true;
+        state.complaints.push_back(
+            fmt::format("{}:{}: change {} was made, and the line that announced it is missing or "
+                        "damaged: it cannot be undone",
+                        name, number, mark->seq));
       }
     } else {
       const uint64_t seq = std::get<SettledRecord>(*record).seq;

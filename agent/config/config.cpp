@@ -180,17 +180,19 @@ class Loader {
     }
     for (const toml::node& one : *rules) {
       config_.alerts.rules.emplace_back();
+      const size_t known = problems_.size();
       read_table(*one.as_table(), std::string(kRuleTable));
-      check_rule(*one.as_table());
+      check_rule(*one.as_table(), problems_.size() != known);
     }
   }
 
   // What the keys by themselves do not show.
-  void check_rule(const toml::table& table) {
+  void check_rule(const toml::table& table, bool has_problems) {
     const AlertRule& rule = config_.alerts.rules.back();
     const uint32_t line = table.source().begin.line;
     for (const char* const needed : {"name", "metric", "threshold"}) {
-      if (table.contains(needed)) continue;
+      // A key that is missing may be there with a slip of the pen, which has been said.
+      if (table.contains(needed) || has_problems) continue;
       return report(line, fmt::format("a rule without a {}; each needs one", needed));
     }
     const auto& all = config_.alerts.rules;

@@ -230,6 +230,8 @@ TEST(Config, RulesThatMeanNothingAreRefused) {
   expect("[[alerts.rule]]\nname = \"a\"\nmetric = \"handler\"\n", "without a threshold");
   expect(kRule + kRule, "f.toml:5: there is a rule \"slow\" already");
   expect(kRule + "metrik = 1\n", "did you mean metric?");
+  expect("[[alerts.rule]]\nname = \"A\"\nmetric = \"handler\"\ntreshold = 5\n",
+         "f.toml:4: alerts.rule.treshold is not known, did you mean threshold?");
   expect(kRule + "statistic = \"rate\"\n",
          "there is no rate of handler; its statistics: max, mean");
   expect("[[alerts.rule]]\nname = \"a\"\nmetric = \"hander\"\nthreshold = 1\n", "out of range");

@@ -156,6 +156,14 @@ TEST(Journal, SurvivesATornTailAtEveryByte) {
   }
 }
 
+// The line that announced the change is gone, whoever took it.
+TEST(JournalReplay, AMarkWithoutItsChangeIsDamage) {
+  const JournalState state = replay(encode(MarkRecord{7, true}), "j");
+  EXPECT_TRUE(state.has_damage);
+  ASSERT_EQ(state.complaints.size(), 1U);
+  EXPECT_NE(state.complaints[0].find("j:1: change 7 was made"), std::string::npos);
+}
+
 // Else it would be a damaged line once another follows, and alarm who reads that.
 TEST(Journal, ATornTailIsCutOff) {
   const TempDir dir;

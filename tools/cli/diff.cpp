@@ -12,9 +12,10 @@ namespace {
 
 using nlohmann::json;
 
-// Of an epulsed that died: what its journal holds.
-json left_behind(const std::string& state_dir) {
+// Of an epulsed that died: what its journal holds, and whether that may be all.
+json left_behind(const std::string& state_dir, bool& damaged) {
   const actuate::JournalState journal = actuate::Journal::read(state_dir);
+  damaged = damaged || journal.has_damage;
   for (const std::string& complaint : journal.complaints) {
     fmt::print(stderr, "epulse: {}\n", complaint);
   }
@@ -38,11 +39,13 @@ void print_changes(const json& answer, const json& changes) {
 int run_diff(const DaemonOptions& options) {
   const DaemonAnswers daemons = ask_daemons(options.state_dir, control::Request{"diff"}.to_line());
   std::vector<json> answers = daemons.answers;
+  bool damaged = false;
   for (const std::string& dir : journals_left_behind(options.state_dir)) {
-    answers.push_back(left_behind(dir));
+    answers.push_back(left_behind(dir, damaged));
   }
-  if (answers.empty() && daemons.errors.empty()) answers.push_back(left_behind(options.state_dir));
-  bool any = false;
+  if (answers.empty() && daemons.errors.empty())
+    answers.push_back(left_behind(options.state_dir, damaged));
+  bool any = damaged;
   for (const json& answer : answers) {
     const json changes = answer.value("changes", json::array());
     any = any || !changes.empty();
