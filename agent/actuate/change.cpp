@@ -76,18 +76,6 @@ bool same(const ServerSetting& a, const ServerSetting& b) {
   return a.pid == b.pid && a.start_ticks == b.start_ticks && a.name == b.name;
 }
 
-bool leads_to(const ThreadAffinity& a, const ThreadAffinity& b) {
-  return a.new_mask == b.old_mask;
-}
-
-bool leads_to(const SocketBuffer& a, const SocketBuffer& b) {
-  return same_size(a.new_bytes, b.old_bytes);
-}
-
-bool leads_to(const ServerSetting& a, const ServerSetting& b) {
-  return a.new_value == b.old_value;
-}
-
 }  // namespace
 
 std::string target_text(const Change& change) {
@@ -105,17 +93,6 @@ std::string by_hand(const Change& change) {
 
 std::string undo_by_hand(const Change& change) {
   return std::visit([](const auto& c) { return undo_command(c); }, change);
-}
-
-bool same_size(uint64_t a, uint64_t b) {
-  return a / 2 == b / 2;
-}
-
-bool follows(const Change& earlier, const Change& later) {
-  return same_target(earlier, later) &&
-         std::visit(
-             [&](const auto& x) { return leads_to(x, std::get<std::decay_t<decltype(x)>>(later)); },
-             earlier);
 }
 
 bool same_target(const Change& a, const Change& b) {

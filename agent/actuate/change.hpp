@@ -65,10 +65,4 @@ std::string undo_by_hand(const Change& change);
 // Both are changes to one thing, so that they must be undone in reverse order.
 bool same_target(const Change& a, const Change& b);
 
-// Of two changes to one thing: the later one found what the earlier one had set.
-bool follows(const Change& earlier, const Change& later);
-
-// An odd size, which only the kernel's own tuning makes, can be set to within a byte.
-bool same_size(uint64_t a, uint64_t b);
-
 }  // namespace epulse::actuate

@@ -21,6 +21,11 @@ UniqueFd find_socket(const SocketBuffer& change) {
   return socket;
 }
 
+// An odd size, which only the kernel's own tuning makes, can be set to within a byte.
+bool same_size(uint64_t a, uint64_t b) {
+  return a / 2 == b / 2;
+}
+
 void restore(int socket, const SocketBuffer& change) {
   set_buffer_bytes(socket, change.side, change.old_bytes);
   const uint64_t now = buffer_bytes(socket, change.side);

@@ -99,10 +99,13 @@ Undone undo(const ThreadAffinity& change) {
   // The agent died before it made the change, or after it undid it.
   if (standing == Standing::kOld) return {UndoResult::kRestored, masks + " in place already"};
   if (standing == Standing::kOthers) {
-    return {UndoResult::kStoodDown,
-            fmt::format("CPU mask is not the {} set here: somebody else changed it since; it is "
-                        "left alone (it was {} before)",
-                        change.new_mask.to_string(), change.old_mask.to_string())};
+    const auto now = get_mask(change.tid);
+    if (!now) return gone;
+    return {
+        UndoResult::kStoodDown,
+        fmt::format("CPU mask is {}, not the {} set here: somebody else changed it since; it "
+                    "is left alone (it was {} before)",
+                    now->to_string(), change.new_mask.to_string(), change.old_mask.to_string())};
   }
   if (!set_mask(change.tid, change.old_mask)) return gone;
   const auto restored = get_mask(change.tid);

@@ -56,7 +56,7 @@ std::string http_post(const std::string& url, const std::string& body, double ti
   set(CURLOPT_POSTFIELDS, body.c_str());
   set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
   set(CURLOPT_USERAGENT, "epulsed/" EPULSE_VERSION);
-  set(CURLOPT_TIMEOUT_MS, static_cast<long>(timeout_s * 1000));
+  set(CURLOPT_TIMEOUT_MS, std::max(1L, static_cast<long>(timeout_s * 1000)));  // 0: for ever
   set(CURLOPT_NOSIGNAL, 1L);
 #if LIBCURL_VERSION_NUM >= 0x075700
   // Else a name server that does not answer is waited for beyond any timeout (7.87).
