@@ -24,7 +24,7 @@ using std::chrono::steady_clock;
 constexpr std::size_t kMaxClients = 16;
 // What our clients take (common/line_client.cpp); all of them together, at most 128 MiB here.
 constexpr std::size_t kAnswerBytesMax = 8U << 20;
-constexpr std::chrono::seconds kPatience{10};
+constexpr std::chrono::milliseconds kLook{1000};
 constexpr std::chrono::milliseconds kRetry{100};
 constexpr int kBacklog = 16;
 
@@ -140,6 +140,7 @@ void LineSocket::bind_to_path() {
 void LineSocket::run() {
   std::vector<pollfd> polled;
   bool accepting = true;
+  const int wait_ms = static_cast<int>(std::min(options_.patience, kLook).count());
   while (true) {
     const auto wanted = static_cast<short>(accepting ? POLLIN : 0);
     polled = {{stop_.get(), POLLIN, 0}, {listener_.get(), wanted, 0}};
@@ -147,7 +148,7 @@ void LineSocket::run() {
       const auto events = static_cast<short>(client.answer.empty() ? POLLIN : POLLOUT);
       polled.push_back({client.fd.get(), events, 0});
     }
-    const int timeout_ms = clients_.empty() && accepting ? -1 : 1000;
+    const int timeout_ms = clients_.empty() && accepting ? -1 : wait_ms;
     // Fails for lack of memory, or a signal: nothing is ready then, and it is tried again.
     if (poll(polled.data(), polled.size(), timeout_ms) < 0) {
       std::this_thread::sleep_for(kRetry);
@@ -158,8 +159,7 @@ void LineSocket::run() {
     std::size_t index = 2;
     std::erase_if(clients_, [&](Client& client) {
       const bool is_ready = polled[index++].revents != 0;
-      if (is_ready) client.heard = now;
-      return is_ready ? !serve(client) : now - client.heard > kPatience;
+      return (is_ready && !serve(client)) || now - client.since > options_.patience;
     });
     accepting = polled[1].revents == 0 || accept_client();
   }
@@ -201,6 +201,7 @@ bool LineSocket::hear(Client& client) const {
   std::array<char, 256> buffer{};
   const ssize_t n = recv(client.fd.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
   if (n < 0) return errno == EAGAIN || errno == EINTR;
+  if (client.line.empty()) client.since = steady_clock::now();
   client.line.append(buffer.data(), static_cast<std::size_t>(n));
   return n > 0;
 }
@@ -219,6 +220,7 @@ bool LineSocket::answer_lines(Client& client) {
     const std::size_t end = client.line.find('\n');
     if (end == std::string::npos) break;
     client.answer = answer_(client.line.substr(0, end));
+    client.since = steady_clock::now();
     if (client.answer.size() > kAnswerBytesMax) {
       client.answer = error_line(fmt::format("an answer of {} bytes, more than {}",
                                              client.answer.size(), kAnswerBytesMax));

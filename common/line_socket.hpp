@@ -22,6 +22,7 @@ struct LineSocketOptions {
   std::size_t line_bytes_max = 256;  // without its end
   std::optional<gid_t> group = {};   // its members may talk to us, too
   bool replace = false;              // take the place of a socket that somebody listens on
+  std::chrono::milliseconds patience{10'000};  // for a request to come, and for an answer to go
 };
 
 // A Unix stream socket on which root, our own user and perhaps a group make requests, a line for
@@ -45,7 +46,7 @@ class LineSocket {
     UniqueFd fd;
     std::string line;    // as far as it has come
     std::string answer;  // as far as it has not gone; no line is read meanwhile
-    std::chrono::steady_clock::time_point heard;
+    std::chrono::steady_clock::time_point since;  // its request, or the answer, began
   };
 
   void bind_to_path();

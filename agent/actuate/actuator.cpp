@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <chrono>
 #include <iterator>
+#include <utility>
 
+#include "agent/actuate/origin.hpp"
 #include "agent/actuate/server_setting.hpp"
 #include "agent/actuate/socket_buffer.hpp"
 #include "agent/actuate/thread_affinity.hpp"
@@ -20,25 +22,27 @@ int64_t unix_time_s() {
 constexpr size_t kOverruledMax = 4096;
 
 // What cannot be told may be in force.
-Standing standing_of(const Change& change) {
+Standing standing_of(const IntentRecord& intent) {
+  if (const auto undone = elsewhere(intent.origin)) {
+    return undone->result == UndoResult::kGone ? Standing::kGone : Standing::kNew;
+  }
   try {
-    return std::visit([](const auto& c) { return look(c); }, change);
+    return std::visit([](const auto& c) { return look(c); }, intent.change);
   } catch (const Error&) {
     return Standing::kNew;
   }
 }
 
-bool is_gone(const IntentRecord& intent) {
-  try {
-    return std::visit([](const auto& c) { return actuate::is_gone(c); }, intent.change);
-  } catch (const Error&) {
-    return false;
-  }
+// As standing_of(), but without asking a server: it may be stuck, and then we wait for it.
+Standing standing_at_a_glance(const IntentRecord& intent) {
+  const auto* const setting = std::get_if<ServerSetting>(&intent.change);
+  if (setting == nullptr || elsewhere(intent.origin)) return standing_of(intent);
+  return is_gone(*setting) ? Standing::kGone : Standing::kNew;
 }
 
 // It was made, and has the value from before it although nobody has begun to undo it.
 bool set_back_by_others(const IntentRecord& intent) {
-  return intent.made && standing_of(intent.change) == Standing::kOld;
+  return intent.made && standing_of(intent) == Standing::kOld;
 }
 
 }  // namespace
@@ -47,13 +51,24 @@ std::vector<IntentRecord> in_force(const std::vector<IntentRecord>& pending) {
   const auto shows = [&](const IntentRecord& intent) {
     for (auto later = pending.rbegin(); later->seq != intent.seq; ++later) {
       if (!same_target(later->change, intent.change)) continue;
-      const Standing standing = standing_of(later->change);
+      const Standing standing = standing_of(*later);
       if (later->made || standing != Standing::kOld) return standing == Standing::kNew;
     }
-    return standing_of(intent.change) == Standing::kNew;
+    return standing_of(intent) == Standing::kNew;
   };
   std::vector<IntentRecord> result;
   std::copy_if(pending.begin(), pending.end(), std::back_inserter(result), shows);
+  return result;
+}
+
+std::vector<IntentRecord> not_in_force(const std::vector<IntentRecord>& pending) {
+  const std::vector<IntentRecord> holds = in_force(pending);
+  std::vector<IntentRecord> result;
+  std::copy_if(
+      pending.begin(), pending.end(), std::back_inserter(result), [&](const IntentRecord& intent) {
+        return std::none_of(holds.begin(), holds.end(),
+                            [&](const IntentRecord& one) { return one.seq == intent.seq; });
+      });
   return result;
 }
 
@@ -67,7 +82,7 @@ const IntentRecord* Actuator::find(uint64_t seq) const {
 uint64_t Actuator::apply(const Change& change, std::string_view reason) {
   refuse_if_overruled(change);
   const Change prepared = std::visit([](const auto& c) -> Change { return prepare(c); }, change);
-  const uint64_t seq = journal_.append_intent(prepared, reason, unix_time_s());
+  const uint64_t seq = announce(prepared, reason);
   try {
     std::visit([](const auto& c) { perform(c); }, prepared);
   } catch (const Error& error) {
@@ -78,13 +93,22 @@ uint64_t Actuator::apply(const Change& change, std::string_view reason) {
   return seq;
 }
 
+uint64_t Actuator::announce(const Change& change, std::string_view reason) {
+  try {
+    return journal_.append_intent(change, reason, unix_time_s());
+  } catch (const Error& error) {
+    throw JournalError(error.what());
+  }
+}
+
 // A value that somebody else has set since is never overwritten, however good the reason.
 void Actuator::refuse_if_overruled(const Change& change) {
   const std::vector<uint64_t> before = changes_of(change);
   if (!before.empty() && !holds(before.front())) undo_in_order(before);
   if (is_overruled(change)) {
-    fail("{}: somebody else changed it since epulsed did; it is left alone until epulsed restarts",
-         target_text(change));
+    throw Overruled(fmt::format(
+        "{}: somebody else changed it since epulsed did; it is left alone until epulsed restarts",
+        target_text(change)));
   }
 }
 
@@ -159,10 +183,10 @@ std::vector<uint64_t> Actuator::changes_of(const Change& target) const {
 
 bool Actuator::holds(uint64_t seq) const {
   const IntentRecord* const intent = find(seq);
-  return intent != nullptr && standing_of(intent->change) == Standing::kNew;
+  return intent != nullptr && standing_of(*intent) == Standing::kNew;
 }
 
-std::vector<Outcome> Actuator::forget_gone(std::span<const uint64_t> spared, size_t max) {
+std::vector<Outcome> Actuator::forget_settled(std::span<const uint64_t> spared, size_t max) {
   std::vector<IntentRecord> turn;
   for (const IntentRecord& intent : journal_.pending()) {
     const bool is_spared = std::find(spared.begin(), spared.end(), intent.seq) != spared.end();
@@ -171,12 +195,21 @@ std::vector<Outcome> Actuator::forget_gone(std::span<const uint64_t> spared, siz
   looked_at_ = turn.size() < max ? 0 : turn.back().seq;
   std::vector<Outcome> outcomes;
   for (const IntentRecord& intent : turn) {
-    if (is_gone(intent)) outcomes.push_back(undo_one(intent));
+    if (find(intent.seq) == nullptr) continue;  // went with a later one to the same target
+    const Standing standing = standing_at_a_glance(intent);
+    if (standing == Standing::kGone) {
+      outcomes.push_back(undo_one(intent));
+    } else if (standing == Standing::kOthers && changes_of(intent.change).front() == intent.seq) {
+      for (Outcome& outcome : undo_in_order(changes_of(intent.change))) {
+        outcomes.push_back(std::move(outcome));
+      }
+    }
   }
   return outcomes;
 }
 
 Outcome Actuator::undo_one(const IntentRecord& intent) {
+  if (auto undone = elsewhere(intent.origin)) return settle(intent, std::move(*undone));
   if (set_back_by_others(intent)) {
     return settle(intent,
                   {UndoResult::kStoodDown,

@@ -9,6 +9,7 @@
 #include "agent/actuate/change.hpp"
 #include "agent/actuate/journal.hpp"
 #include "agent/actuate/outcome.hpp"
+#include "agent/error.hpp"
 
 namespace epulse::actuate {
 
@@ -19,9 +20,23 @@ struct Outcome {
   std::string text;  // one line: "thread 4711 (ws-worker-1): CPU mask 1 -> 0 restored"
 };
 
+// The target is somebody else's now: it is left alone.
+class Overruled : public Error {
+ public:
+  using Error::Error;
+};
+
+// Nothing can be noted before it is changed, so nothing is changed.
+class JournalError : public Error {
+ public:
+  using Error::Error;
+};
+
 // Of these, the changes that are in force, or may be: whose target is there, and has not been set
 // to something else since.
 std::vector<IntentRecord> in_force(const std::vector<IntentRecord>& pending);
+// ... and the others, which an undo leaves alone.
+std::vector<IntentRecord> not_in_force(const std::vector<IntentRecord>& pending);
 
 // Makes changes and undoes them. Every change is in the journal, on disk, before it is made, so
 // that after any death of the agent the next one finds and undoes it.
@@ -31,8 +46,8 @@ class Actuator {
   explicit Actuator(const std::string& state_dir) : journal_(state_dir) {}
 
   // Returns the change's number. Throws, with nothing changed, when the target is not as the change
-  // expects, the journal cannot be written or the system refuses; and for as long as it lives, when
-  // somebody else has changed the target since an earlier change.
+  // expects or the system refuses; JournalError when the journal cannot be written; and, for as
+  // long as it lives, Overruled when somebody else has changed the target since an earlier change.
   uint64_t apply(const Change& change, std::string_view reason);
 
   // Throws when `seq` is not pending, or a later change to the same target must be undone first.
@@ -50,9 +65,10 @@ class Actuator {
   // Throws where nothing can be written to the journal.
   void require_writable() const { journal_.require_writable(); }
 
-  // Takes changes off the journal whose thread, process or socket is gone, but for those of
-  // `spared`. Looks at so many at a time, each in its turn. Returns what it said good-bye to.
-  std::vector<Outcome> forget_gone(std::span<const uint64_t> spared, size_t max);
+  // Takes changes off the journal whose thread, process or socket is gone, or was set to something
+  // else since, but for those of `spared`. Looks at so many at a time, each in its turn. Returns
+  // what it said good-bye to.
+  std::vector<Outcome> forget_settled(std::span<const uint64_t> spared, size_t max);
 
   const std::vector<IntentRecord>& pending() const { return journal_.pending(); }
 
@@ -63,6 +79,7 @@ class Actuator {
   const IntentRecord* find(uint64_t seq) const;
   std::vector<uint64_t> changes_of(const Change& target) const;  // the latest first
   void refuse_if_overruled(const Change& change);
+  uint64_t announce(const Change& change, std::string_view reason);
   void clear_up(uint64_t seq, std::string_view why);
   std::vector<Outcome> undo_in_order(const std::vector<uint64_t>& latest_first);
   bool is_overruled(const Change& change) const;
@@ -71,7 +88,7 @@ class Actuator {
 
   Journal journal_;
   std::vector<Change> overruled_;  // by somebody else: their targets are left alone
-  uint64_t looked_at_ = 0;         // the last one that forget_gone() came to
+  uint64_t looked_at_ = 0;         // the last one that forget_settled() came to
 };
 
 }  // namespace epulse::actuate

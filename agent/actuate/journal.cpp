@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <thread>
 
+#include "agent/actuate/origin.hpp"
 #include "agent/error.hpp"
 
 namespace epulse::actuate {
@@ -144,7 +145,7 @@ uint64_t Journal::append_intent(const Change& change, std::string_view reason,
         "well",
         path_, kRemedy);
   }
-  IntentRecord record{state_.seq_max + 1, change, unix_time_s, std::string(reason)};
+  IntentRecord record{state_.seq_max + 1, change, unix_time_s, std::string(reason), origin()};
   append(encode(record));
   state_.seq_max = record.seq;
   state_.pending.push_back(std::move(record));

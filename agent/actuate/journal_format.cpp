@@ -66,6 +66,10 @@ class Fields {
     return to_number<Integer>(word());
   }
 
+  bool next_is(std::string_view name) const {
+    return rest_.substr(0, name.size()) == name && rest_.substr(name.size(), 1) == "=";
+  }
+
   std::string text(std::string_view name) { return unescaped(value(word(), name)); }
 
   // The last field: all that is left.
@@ -189,6 +193,7 @@ std::optional<Record> decode_intent(uint64_t seq, Fields& fields) {
     return std::nullopt;
   }
   record.unix_time_s = fields.number<int64_t>("at");
+  if (fields.next_is("origin")) record.origin = fields.text("origin");
   record.reason = fields.last_text("reason");
   if (!fields.ok()) return std::nullopt;
   return record;
@@ -196,9 +201,11 @@ std::optional<Record> decode_intent(uint64_t seq, Fields& fields) {
 
 std::string body_of(const Record& record) {
   if (const auto* const intent = std::get_if<IntentRecord>(&record)) {
-    return fmt::format("{} intent {} at={} reason={}", intent->seq,
+    return fmt::format("{} intent {} at={}{}{} reason={}", intent->seq,
                        std::visit([](const auto& c) { return fields_of(c); }, intent->change),
-                       intent->unix_time_s, escape(intent->reason, false));
+                       intent->unix_time_s,
+                       intent->origin.empty() ? "" : " origin=", escape(intent->origin, true),
+                       escape(intent->reason, false));
   }
   if (const auto* const mark = std::get_if<MarkRecord>(&record)) {
     return fmt::format("{} {}", mark->seq, mark->made ? "made" : "undoing");

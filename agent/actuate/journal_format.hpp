@@ -19,7 +19,8 @@ struct IntentRecord {
   Change change;
   int64_t unix_time_s = 0;
   std::string reason;
-  bool made = false;  // by the marks that follow it
+  std::string origin = {};  // of its ids: origin(); empty: not known
+  bool made = false;        // by the marks that follow it
 
   bool operator==(const IntentRecord&) const = default;
 };

@@ -126,8 +126,4 @@ Undone undo(const SocketBuffer& change) {
                                         : "; this kernel cannot be given its auto-tuning back")};
 }
 
-bool is_gone(const SocketBuffer& change) {
-  return !find_socket(change);
-}
-
 }  // namespace epulse::actuate

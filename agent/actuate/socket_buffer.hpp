@@ -18,8 +18,4 @@ Standing look(const SocketBuffer& change);
 // Gives the kernel its auto-tuning back, too, where it had it.
 Undone undo(const SocketBuffer& change);
 
-// Whether the process or the socket is gone, or another has its number now: there is nothing left
-// to undo.
-bool is_gone(const SocketBuffer& change);
-
 }  // namespace epulse::actuate

@@ -120,8 +120,4 @@ Undone undo(const ThreadAffinity& change) {
        change.old_mask.to_string());
 }
 
-bool is_gone(const ThreadAffinity& change) {
-  return !is_same_thread(change);
-}
-
 }  // namespace epulse::actuate

@@ -17,7 +17,4 @@ Standing look(const ThreadAffinity& change);
 
 Undone undo(const ThreadAffinity& change);
 
-// Whether the thread is gone, or another has its number now: there is nothing left to undo.
-bool is_gone(const ThreadAffinity& change);
-
 }  // namespace epulse::actuate

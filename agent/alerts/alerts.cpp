@@ -60,9 +60,10 @@ double AlertRule::clear_threshold() const {
   return threshold * (comparison == Comparison::kAbove ? 1 - hysteresis : 1 + hysteresis);
 }
 
-std::vector<AlertEvent> AlertEngine::interval(std::span<const Observation> observations) {
+std::vector<AlertEvent> AlertEngine::interval(std::span<const Observation> observations,
+                                              const std::set<size_t>& unjudged) {
   std::vector<AlertEvent> events;
-  for (auto& [id, state] : states_) state.seen = false;
+  for (auto& [id, state] : states_) state.seen = unjudged.contains(id.first);
   for (const Observation& observation : observations) observe(observation, events);
   drop_unseen("it is gone", events);
   return events;
@@ -80,9 +81,9 @@ void AlertEngine::drop_unseen(const std::string& why, std::vector<AlertEvent>& e
     const auto& [id, state] = entry;
     if (state.seen) return false;
     if (state.firing) {
-      events.push_back(
-          {AlertEvent::Kind::kResolved, id.first, id.second, state.last,
-           resolved_text(rules_.at(id.first), id.second, why, state.fired_intervals, state.worst)});
+      events.push_back({AlertEvent::Kind::kResolved, id.first, id.second, state.name, state.last,
+                        resolved_text(rules_.at(id.first), state.name, why, state.fired_intervals,
+                                      state.worst)});
     }
     return true;
   });
@@ -95,6 +96,7 @@ void AlertEngine::observe(const Observation& observation, std::vector<AlertEvent
   const bool beyond = enough && rule.is_beyond(observation.value);
   const bool well = !enough || rule.is_well(observation.value);
   state.seen = true;
+  state.name = observation.name.empty() ? observation.subject : observation.name;
   state.last = observation.value;
   state.beyond = beyond ? state.beyond + 1 : 0;
   state.well = well ? state.well + 1 : 0;
@@ -114,9 +116,9 @@ void AlertEngine::fire(const Observation& observation, State& state,
                        std::vector<AlertEvent>& events) {
   state.firing = true;
   state.fired_intervals = state.beyond;
-  events.push_back(
-      {AlertEvent::Kind::kFired, observation.rule, observation.subject, observation.value,
-       fired_text(rules_.at(observation.rule), observation.subject, observation.value)});
+  events.push_back({AlertEvent::Kind::kFired, observation.rule, observation.subject, state.name,
+                    observation.value,
+                    fired_text(rules_.at(observation.rule), state.name, observation.value)});
 }
 
 void AlertEngine::resolve(const Observation& observation, State& state,
@@ -128,9 +130,9 @@ void AlertEngine::resolve(const Observation& observation, State& state,
                                             observation.samples, rule.min_samples, rule.statistic)
                               : fmt::format("{} {}, {}", rule.statistic,
                                             with_unit(rule, observation.value), well_text(rule));
-  events.push_back({AlertEvent::Kind::kResolved, observation.rule, observation.subject,
+  events.push_back({AlertEvent::Kind::kResolved, observation.rule, observation.subject, state.name,
                     observation.value,
-                    resolved_text(rule, observation.subject, why,
+                    resolved_text(rule, state.name, why,
                                   state.fired_intervals - rule.clear_intervals, state.worst)});
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <span>
 #include <string>
 #include <utility>
@@ -39,9 +40,11 @@ struct AlertRule {
 // One figure of one interval.
 struct Observation {
   size_t rule = 0;      // index into the engine's rules
-  std::string subject;  // "ws-worker-1[4711] epfd 5"
+  std::string subject;  // whose it is, for as long as that lives: "thread 4711 epfd 5"
   double value = 0;
   uint64_t samples = 0;
+  std::string name =
+      {};  // what people call it now, "ws-worker-1[4711] epfd 5"; empty: as `subject`
 };
 
 struct AlertEvent {
@@ -49,6 +52,7 @@ struct AlertEvent {
   Kind kind = Kind::kFired;
   size_t rule = 0;
   std::string subject;
+  std::string name;
   double value = 0;
   std::string text;  // one line
 };
@@ -57,8 +61,10 @@ class AlertEngine {
  public:
   explicit AlertEngine(std::vector<AlertRule> rules) : rules_(std::move(rules)) {}
 
-  // All figures of an interval at once: a subject that is not among them has vanished.
-  std::vector<AlertEvent> interval(std::span<const Observation> observations);
+  // All figures of an interval at once: a subject that is not among them has vanished. Of the rules
+  // in `unjudged` nothing is known this time: all stays as it is.
+  std::vector<AlertEvent> interval(std::span<const Observation> observations,
+                                   const std::set<size_t>& unjudged = {});
 
   // Nothing will be observed any more: what fires is resolved, for `why`.
   std::vector<AlertEvent> end(const std::string& why);
@@ -72,6 +78,7 @@ class AlertEngine {
 
  private:
   struct State {
+    std::string name;
     uint64_t beyond = 0;  // consecutive intervals
     uint64_t well = 0;
     uint64_t fired_intervals = 0;

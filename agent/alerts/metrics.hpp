@@ -30,6 +30,7 @@ struct Metric {
   std::string_view unit;  // "us", "/s"; empty for a number of items and for a share
   Source source = Source::kStage;
   int index = 0;
+  bool needs_detail = true;  // nothing is known of it where waits are only counted
 };
 
 std::span<const Metric> metrics();

@@ -8,11 +8,11 @@ void Outbox::put(const Alarm& alarm) {
   const auto known = std::find_if(entries_.begin(), entries_.end(),
                                   [&](const Entry& entry) { return entry.alarm.id == alarm.id; });
   if (known != entries_.end()) {
-    *known = {alarm, std::nullopt};
+    *known = {alarm};
     return;
   }
   if (entries_.size() >= limits_.alarms_max) make_room();
-  entries_.push_back({alarm, std::nullopt});
+  entries_.push_back({alarm});
 }
 
 // What is over is missed less than what goes on.
@@ -23,15 +23,16 @@ void Outbox::make_room() {
   entries_.erase(over != entries_.end() ? over : entries_.begin());
 }
 
-bool Outbox::is_due(const Entry& entry, uint64_t now_ms) const {
-  return !entry.said_ms || *entry.said_ms + limits_.resend_ms <= now_ms;
+uint64_t Outbox::due_ms(const Entry& entry) const {
+  if (entry.refused_ms) return *entry.refused_ms + limits_.retry_ms_max;
+  return entry.said_ms ? *entry.said_ms + limits_.resend_ms : 0;
 }
 
 std::optional<uint64_t> Outbox::due_ms() const {
   if (entries_.empty()) return std::nullopt;
   uint64_t due = UINT64_MAX;
   for (const Entry& entry : entries_) {
-    due = std::min(due, entry.said_ms ? *entry.said_ms + limits_.resend_ms : 0);
+    due = std::min(due, due_ms(entry));
   }
   return std::max(due, retry_at_ms_);
 }
@@ -40,8 +41,10 @@ std::vector<Alarm> Outbox::batch(uint64_t now_ms) const {
   std::vector<Alarm> alarms;
   for (const bool said : {false, true}) {
     for (const Entry& entry : entries_) {
-      if (alarms.size() == limits_.batch_max) return alarms;
-      if (entry.said_ms.has_value() == said && is_due(entry, now_ms)) alarms.push_back(entry.alarm);
+      if (alarms.size() == batch_now_) return alarms;
+      if (entry.said_ms.has_value() == said && due_ms(entry) <= now_ms) {
+        alarms.push_back(entry.alarm);
+      }
     }
   }
   return alarms;
@@ -51,12 +54,14 @@ std::vector<Alarm> Outbox::batch(uint64_t now_ms) const {
 void Outbox::delivered(const std::vector<Alarm>& batch, uint64_t now_ms) {
   failures_ = 0;
   retry_at_ms_ = 0;
+  batch_now_ = std::min(2 * batch_now_, limits_.batch_max);
   for (const Alarm& alarm : batch) {
     const auto entry = std::find_if(entries_.begin(), entries_.end(),
                                     [&](const Entry& one) { return one.alarm == alarm; });
     if (entry == entries_.end()) continue;
     if (alarm.fires()) {
       entry->said_ms = now_ms;
+      entry->refused_ms.reset();
     } else {
       entries_.erase(entry);
     }
@@ -67,6 +72,24 @@ void Outbox::failed(uint64_t now_ms) {
   const uint64_t doublings = std::min<uint64_t>(failures_, 20);
   ++failures_;
   retry_at_ms_ = now_ms + std::min(limits_.retry_ms_min << doublings, limits_.retry_ms_max);
+}
+
+void Outbox::refused(const std::vector<Alarm>& batch, uint64_t now_ms) {
+  failures_ = 0;
+  retry_at_ms_ = 0;
+  if (batch.size() > 1) {
+    batch_now_ = batch.size() / 2;
+    return;
+  }
+  retry_at_ms_ = now_ms + limits_.retry_ms_min;  // it may be that it likes none
+  for (Entry& entry : entries_) {
+    if (entry.alarm == batch.at(0)) entry.refused_ms = now_ms;
+  }
+}
+
+size_t Outbox::refused() const {
+  return static_cast<size_t>(std::count_if(entries_.begin(), entries_.end(),
+                                           [](const Entry& entry) { return entry.refused_ms; }));
 }
 
 size_t Outbox::unsaid() const {

@@ -35,18 +35,24 @@ class Outbox {
 
   void delivered(const std::vector<Alarm>& batch, uint64_t now_ms);
   void failed(uint64_t now_ms);
+  // The receiver is well and will not have this batch: the next is half as large, until the alarm
+  // that it does not like is by itself. That one stays, tried again every `retry_ms_max`, and keeps
+  // no other from being told.
+  void refused(const std::vector<Alarm>& batch, uint64_t now_ms);
 
   size_t unsaid() const;                           // news that the receiver has not heard
   uint64_t lost() const { return lost_; }          // alarms, for want of room
+  size_t refused() const;                          // by themselves, and not taken since
   uint64_t failures() const { return failures_; }  // since the last delivery
 
  private:
   struct Entry {
     Alarm alarm;
-    std::optional<uint64_t> said_ms;  // in its present state
+    std::optional<uint64_t> said_ms = {};     // in its present state
+    std::optional<uint64_t> refused_ms = {};  // likewise
   };
 
-  bool is_due(const Entry& entry, uint64_t now_ms) const;
+  uint64_t due_ms(const Entry& entry) const;
   void make_room();
 
   OutboxLimits limits_;
@@ -54,6 +60,7 @@ class Outbox {
   uint64_t failures_ = 0;
   uint64_t retry_at_ms_ = 0;
   uint64_t lost_ = 0;
+  size_t batch_now_ = limits_.batch_max;
 };
 
 }  // namespace epulse::alerts

@@ -24,6 +24,8 @@ namespace {
 constexpr std::string_view kOwnLabels[] = {"alertname", "severity", "host",   "process",
                                            "pid",       "tid",      "thread", "epfd"};
 
+constexpr std::string_view kBuiltInRules[] = {kDepthRule, kWakeupRule};
+
 constexpr size_t kFileBytesMax = 1 << 20;  // a configuration, not a mistaken device or log file
 
 std::string read_file(const std::string& path) {
@@ -199,6 +201,12 @@ class Loader {
     if (std::any_of(all.begin(), all.end() - 1,
                     [&](const AlertRule& other) { return other.name == rule.name; })) {
       report(line, fmt::format("there is a rule \"{}\" already; names must differ", rule.name));
+    }
+    if (std::find(std::begin(kBuiltInRules), std::end(kBuiltInRules), rule.name) !=
+        std::end(kBuiltInRules)) {
+      report(line, fmt::format("rule \"{}\": so a built-in one is called (alerts.depth_max, "
+                               "alerts.wakeup_p99_us); choose another name",
+                               rule.name));
     }
     for (const auto& [label, text] : rule.labels) {
       if (std::find(std::begin(kOwnLabels), std::end(kOwnLabels), label) == std::end(kOwnLabels)) {

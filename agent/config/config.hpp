@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 // epulsed's configuration. What each key means and allows is in keys.cpp, the one table that
@@ -37,6 +38,10 @@ struct Probes {
 
   bool operator==(const Probes&) const = default;
 };
+
+// The rules that are always there, as receivers know them.
+inline constexpr std::string_view kDepthRule = "EpulseReadyQueueDeep";
+inline constexpr std::string_view kWakeupRule = "EpulseWakeupLate";
 
 // One table of [[alerts.rule]].
 struct AlertRule {

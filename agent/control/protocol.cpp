@@ -83,6 +83,11 @@ json changes_json(const std::vector<actuate::IntentRecord>& pending) {
   return all;
 }
 
+json preview_json(const std::vector<actuate::IntentRecord>& pending) {
+  return {{"changes", changes_json(actuate::in_force(pending))},
+          {"left_alone", changes_json(actuate::not_in_force(pending))}};
+}
+
 json outcomes_json(const std::vector<actuate::Outcome>& outcomes) {
   json all = json::array();
   for (const actuate::Outcome& outcome : outcomes) {
@@ -131,7 +136,8 @@ std::string socket_path(const std::string& state_dir, pid_t pid) {
 std::vector<std::string> socket_paths(const std::string& state_dir) {
   std::vector<std::string> paths;
   std::error_code error;
-  std::filesystem::recursive_directory_iterator at(state_dir, error);
+  std::filesystem::recursive_directory_iterator at(
+      state_dir, std::filesystem::directory_options::skip_permission_denied, error);
   for (; !error && at != std::filesystem::recursive_directory_iterator(); at.increment(error)) {
     const std::string name = at->path().filename();
     if (name.starts_with(kPrefix) && name.ends_with(kSuffix)) paths.push_back(at->path());

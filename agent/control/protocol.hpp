@@ -41,6 +41,9 @@ std::string error_line(std::string_view why);
 
 // Changes in force, the latest first: what `epulse diff` shows.
 nlohmann::json changes_json(const std::vector<actuate::IntentRecord>& pending);
+// What `epulse undo --dry-run` shows: "changes" that it would undo, and "left_alone", which have
+// ended or are somebody else's now.
+nlohmann::json preview_json(const std::vector<actuate::IntentRecord>& pending);
 nlohmann::json outcomes_json(const std::vector<actuate::Outcome>& outcomes);
 nlohmann::json alarms_json(const std::vector<alerts::Alarm>& alarms);
 

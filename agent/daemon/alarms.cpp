@@ -29,8 +29,10 @@ std::vector<alerts::AlertRule> plain(const std::vector<MetricRule>& rules) {
 }
 
 std::string base_url(const config::Alertmanager& config) {
+  constexpr std::string_view kPath = "/api/v2/alerts";
   std::string url = config.url;
   while (url.ends_with('/')) url.pop_back();
+  if (url.ends_with(kPath)) url.resize(url.size() - kPath.size());  // as some documents give it
   return url;
 }
 
@@ -59,7 +61,7 @@ Alarms::Alarms(const config::Config& config, const Target& target, uv_loop_t& lo
   const config::Alerts& alerts = config.alerts;
   if (!alerts.capture.dir.empty()) {
     recorder_ = std::make_unique<FlightRecorder>(
-        alerts.capture, config.agent.interval_ms,
+        alerts.capture, config.agent.interval_ms, target.name,
         record::Meta{{"target", fmt::format("{}[{}]", target.name, target.pid)},
                      {"host", host_},
                      {"backend", target.backend}});
@@ -75,15 +77,13 @@ Alarms::Alarms(const config::Config& config, const Target& target, uv_loop_t& lo
 
 void Alarms::interval(const TargetSample& sample) {
   if (recorder_) recorder_->keep(sample);
-  // Where waits were only counted nothing is known that an alert could go by.
-  if (!sample.sched.wakeups_measured) return;
-  tell(engine_.interval(observations(rules_, sample)), sample);
+  tell(engine_.interval(observations(rules_, sample), unjudged_rules(rules_, sample)), sample);
 }
 
 void Alarms::take_over(Alarms& before, const std::string& why) {
   const auto taken = engine_.take_over(before.engine_);
   last_id_ = before.last_id_;
-  const bool same_program = config_.exec == before.config_.exec;
+  const bool same_program = config_.exec.command == before.config_.exec.command;
   const bool same_sink = config_.alertmanager == before.config_.alertmanager;
   const bool same_receiver =
       base_url(config_.alertmanager) == base_url(before.config_.alertmanager);
@@ -104,7 +104,10 @@ void Alarms::take_over(Alarms& before, const std::string& why) {
     return true;
   });
   before.tell(before.engine_.end(why), {});
-  if (same_program) exec_ = std::move(before.exec_);
+  if (same_program && before.exec_) {
+    exec_ = std::move(before.exec_);
+    exec_->set_timeout(config_.exec.timeout_s * 1000);
+  }
   if (same_sink) alertmanager_ = std::move(before.alertmanager_);
   if (config_.capture == before.config_.capture && interval_ms_ == before.interval_ms_) {
     recorder_ = std::move(before.recorder_);
@@ -148,7 +151,7 @@ alerts::Alarm Alarms::fired(const alerts::AlertEvent& event, const TargetSample&
   alarm.labels["process"] = target_.name;
   alarm.labels["pid"] = std::to_string(target_.pid);
   alarm.annotations["summary"] = event.text;
-  alarm.annotations["subject"] = event.subject;
+  alarm.annotations["subject"] = event.name;
   alarm.annotations["value"] = fmt::format("{:.6g}", event.value);
   alarm.annotations["threshold"] = fmt::format("{:.6g}", rule.threshold);
   if (recorder_) {

@@ -23,6 +23,7 @@ json sinks(const Asked& asked) {
                            {"posts", state.posts},
                            {"unsaid", state.unsaid},
                            {"lost", state.lost},
+                           {"refused", state.refused},
                            {"failures", state.failures},
                            {"error", state.error}};
   }
@@ -43,6 +44,8 @@ json status(const Asked& asked) {
           {"backend", probes::to_string(asked.sampler.plan().backend)},
           {"backend_why", asked.sampler.plan().why},
           {"mode", config::name_of(asked.tuning.mode())},
+          {"journal_error", asked.tuning.journal_error()},
+          {"config_error", asked.config_error},
           {"running_s", asked.running_s},
           {"interval_ms", asked.config.agent.interval_ms},
           {"intervals", asked.intervals},

@@ -217,7 +217,9 @@ void Daemon::reload() {
     next.agent.state_dir = options_.config.agent.state_dir;
     next.agent.group = options_.config.agent.group;
     options_.config = next;
+    config_error_.clear();
   } catch (const std::exception& error) {
+    config_error_ = error.what();
     spdlog::error("the configuration stays as it is: {}", error.what());
     return;
   }
@@ -251,16 +253,14 @@ std::string Daemon::answer(const control::Request& request) {
     if (request.name == "undo") return undo(request.dry_run);
     const double running_s = static_cast<double>(kernel::monotonic_ns() - started_ns_) / 1e9;
     return daemon::answer(request, {options_.config, sampler_, tuning_, log_, *alarms_, last_sched_,
-                                    target_, running_s, intervals_});
+                                    target_, config_error_, running_s, intervals_});
   } catch (const std::exception& error) {
     return control::error_line(error.what());
   }
 }
 
 std::string Daemon::undo(bool dry_run) {
-  if (dry_run) {
-    return control::to_line({{"changes", control::changes_json(tuning_.pending())}});
-  }
+  if (dry_run) return control::to_line(control::preview_json(tuning_.journaled()));
   const bool applied = tuning_.mode() == config::Mode::kApply;
   const auto outcomes = tuning_.undo_and_stand_down();
   if (applied)

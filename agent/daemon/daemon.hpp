@@ -71,7 +71,8 @@ class Daemon {
   int target_pidfd_ = -1;
   bool failed_ = false;
   bool reload_wanted_ = false;
-  std::string stopped_for_;  // empty while we run
+  std::string config_error_;  // of the last reload; empty: it was taken
+  std::string stopped_for_;   // empty while we run
   model::SchedInterval last_sched_;
   std::vector<epoll_wait_record> unlogged_;  // exceptions since the last log line on them
   uint64_t next_exceptions_log_ns_ = 0;

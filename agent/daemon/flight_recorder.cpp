@@ -1,22 +1,41 @@
 #include "agent/daemon/flight_recorder.hpp"
 
+#include <fcntl.h>
 #include <fmt/chrono.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <chrono>
 #include <filesystem>
+#include <string_view>
 #include <utility>
 
 #include "agent/error.hpp"
+#include "common/unique_fd.hpp"
 
 namespace epulse::daemon {
 namespace {
 
 constexpr size_t kFollowedMax = 10;  // times after_s, of one recording
-constexpr const char* kPrefix = "epulse-";
-constexpr const char* kSuffix = ".data";
+constexpr std::string_view kSuffix = ".data";
+constexpr std::string_view kTimeShape = "00000000T000000Z-";
+
+// A process may be called anything.
+std::string file_part(std::string name) {
+  std::replace_if(
+      name.begin(), name.end(),
+      [](unsigned char c) { return std::isalnum(c) == 0 && c != '-' && c != '_'; }, '_');
+  return name;
+}
+
+bool starts_with_time(std::string_view text) {
+  if (text.size() < kTimeShape.size()) return false;
+  return std::equal(kTimeShape.begin(), kTimeShape.end(), text.begin(), [](char shape, char c) {
+    return shape == '0' ? c >= '0' && c <= '9' : c == shape;
+  });
+}
 
 size_t intervals_of(uint64_t seconds, uint64_t interval_ms) {
   return static_cast<size_t>((seconds * 1000 + interval_ms - 1) / interval_ms);
@@ -25,8 +44,9 @@ size_t intervals_of(uint64_t seconds, uint64_t interval_ms) {
 }  // namespace
 
 FlightRecorder::FlightRecorder(const config::Capture& config, uint64_t interval_ms,
-                               record::Meta meta)
+                               const std::string& process, record::Meta meta)
     : config_(config),
+      prefix_(fmt::format("epulse-alarm-{}-", file_part(process))),
       before_(intervals_of(config.before_s, interval_ms)),
       after_(intervals_of(config.after_s, interval_ms)),
       meta_(std::move(meta)) {}
@@ -56,19 +76,18 @@ std::string FlightRecorder::capture(const std::string& why) {
   }
   left_ = after_;
   followed_ = 0;
-  // In the order of time when sorted by name.
-  path_ = fmt::format("{}/{}{:%Y%m%dT%H%M%SZ}-{}-{:04}{}", config_.dir, kPrefix,
-                      fmt::gmtime(std::chrono::system_clock::now()), getpid(), ++made_, kSuffix);
   remove_oldest(config_.files_max - 1);  // first: it may be what fills the disk
+  path_.clear();
   try {
+    path_ = new_file();
     writer_ = std::make_unique<record::RecordWriter>(path_);
     record::Meta meta = meta_;
     meta["alarm"] = why;
     writer_->meta(meta);
   } catch (const Error& error) {
     writer_.reset();
-    std::error_code gone;
-    std::filesystem::remove(path_, gone);  // one that holds nothing takes no other's place
+    std::error_code gone;  // one that holds nothing takes no other's place
+    if (!path_.empty()) std::filesystem::remove(path_, gone);
     spdlog::error("capture: no recording of this alarm: {}; see alerts.capture.dir", error.what());
     return {};
   }
@@ -76,6 +95,17 @@ std::string FlightRecorder::capture(const std::string& why) {
     if (writer_) write(moment);
   }
   return path_;
+}
+
+// In the order of time when sorted by name. What somebody else has put in its place, a link say, is
+// not written through.
+std::string FlightRecorder::new_file() {
+  const std::string path =
+      fmt::format("{}/{}{:%Y%m%dT%H%M%SZ}-{}-{:04}{}", config_.dir, prefix_,
+                  fmt::gmtime(std::chrono::system_clock::now()), getpid(), ++made_, kSuffix);
+  const UniqueFd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!fd) fail("cannot create {}: {}", path, errno_text(errno));
+  return path;
 }
 
 void FlightRecorder::write(const Moment& moment) {
@@ -104,7 +134,10 @@ void FlightRecorder::remove_oldest(size_t keep) const {
   for (std::filesystem::directory_iterator at(config_.dir, error);
        !error && at != std::filesystem::directory_iterator(); at.increment(error)) {
     const std::string name = at->path().filename();
-    if (name.starts_with(kPrefix) && name.ends_with(kSuffix)) names.push_back(name);
+    if (name.starts_with(prefix_) && name.ends_with(kSuffix) &&
+        starts_with_time(std::string_view(name).substr(prefix_.size()))) {
+      names.push_back(name);
+    }
   }
   std::sort(names.begin(), names.end());
   for (size_t i = 0; i + keep < names.size(); ++i) {

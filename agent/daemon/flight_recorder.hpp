@@ -17,8 +17,10 @@ namespace epulse::daemon {
 // recording alone, and is said.
 class FlightRecorder {
  public:
-  // `meta` describes the target, as record files do.
-  FlightRecorder(const config::Capture& config, uint64_t interval_ms, record::Meta meta);
+  // `meta` describes the target, as record files do. Recordings are named by its `process`: of
+  // those the oldest go, and nobody else's.
+  FlightRecorder(const config::Capture& config, uint64_t interval_ms, const std::string& process,
+                 record::Meta meta);
 
   // Once per interval.
   void keep(const TargetSample& sample);
@@ -39,9 +41,11 @@ class FlightRecorder {
 
   void write(const Moment& moment);
   void remove_oldest(size_t keep) const;
+  std::string new_file();
 
   config::Capture config_;
-  size_t before_;  // intervals
+  std::string prefix_;  // of its files' names; the time follows
+  size_t before_;       // intervals
   size_t after_;
   record::Meta meta_;
   std::deque<Moment> moments_;

@@ -6,10 +6,12 @@
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "agent/config/usable.hpp"
 #include "agent/daemon/daemon.hpp"
 #include "agent/error.hpp"
 #include "agent/kernel/process.hpp"
@@ -31,6 +33,7 @@ struct Arguments {
   std::optional<std::string> state_dir;
   std::string backend = "auto";
   bool print_config = false;
+  bool check_config = false;
 };
 
 void add_options(CLI::App& app, Arguments& arguments) {
@@ -50,15 +53,20 @@ void add_options(CLI::App& app, Arguments& arguments) {
       ->capture_default_str();
   app.add_flag("--print-config", arguments.print_config,
                "print a commented configuration with every default, and exit");
+  app.add_flag("--check-config", arguments.check_config,
+               "read the configuration, look whether the program and the directory that it names "
+               "are there, and exit: 0, or 2 and what is wrong");
   app.footer("Examples:\n  epulsed -p $(pidof epulse-ws)");
   epulse::add_manual_option(
-      app, {.name = "epulsed",
-            .synopsis = "epulsed",
-            .brief = "watches an epoll server, warns, and retunes it",
-            .command = {},
-            .exit_statuses = {{0, "It has ended, and what it had changed is restored."},
-                              {2, "Wrong usage, or an error."}},
-            .see_also = {"epulse 1", "epulse-advise 1", "epulse-undo 1", "epulse-ws 1"}});
+      app,
+      {.name = "epulsed",
+       .synopsis = "epulsed",
+       .brief = "watches an epoll server, warns, and retunes it",
+       .command = {},
+       .exit_statuses = {{0, "It has ended, and what it had changed is restored."},
+                         {1, "It has ended; something failed, or a change could not be undone."},
+                         {2, "Wrong usage, or an error."}},
+       .see_also = {"epulse 1", "epulse-advise 1", "epulse-undo 1", "epulse-ws 1"}});
 }
 
 Mode mode_of(const std::string& name) {
@@ -72,7 +80,11 @@ epulse::config::Config configuration(const Arguments& arguments) {
   epulse::config::Config config;
   if (!arguments.config_path.empty()) config = epulse::config::load(arguments.config_path);
   if (!arguments.mode.empty()) config.agent.mode = mode_of(arguments.mode);
-  if (arguments.state_dir) config.agent.state_dir = *arguments.state_dir;
+  // Absolute, as the messages name it to who reads them elsewhere.
+  if (arguments.state_dir) {
+    config.agent.state_dir = std::filesystem::absolute(*arguments.state_dir).lexically_normal();
+  }
+  epulse::config::require_usable(config);
   return config;
 }
 
@@ -95,6 +107,11 @@ pid_t target(const Arguments& arguments) {
 int run(const Arguments& arguments) {
   if (arguments.print_config) {
     fmt::print("{}", epulse::config::example());
+    return 0;
+  }
+  if (arguments.check_config) {
+    configuration(arguments);
+    fmt::print("{}: ok\n", arguments.config_path.empty() ? "the defaults" : arguments.config_path);
     return 0;
   }
   epulse::daemon::Options options;

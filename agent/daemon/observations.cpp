@@ -20,12 +20,13 @@ std::string thread_name(const model::SchedInterval& sched, uint32_t tid) {
   return fmt::format("thread {}", tid);
 }
 
+// A thread that is renamed, or whose name is not known yet, stays the same.
 std::string subject_of(const model::ThreadSched& thread) {
-  return fmt::format("{}[{}]", thread.name, thread.tid);
+  return fmt::format("thread {}", thread.tid);
 }
 
-std::string subject_of(const model::WorkerStats& worker, const model::SchedInterval& sched) {
-  return fmt::format("{} epfd {}", thread_name(sched, worker.key.tid), worker.key.epfd);
+std::string subject_of(const model::WorkerStats& worker) {
+  return fmt::format("thread {} epfd {}", worker.key.tid, worker.key.epfd);
 }
 
 bool is_of_threads(const MetricRule& rule) {
@@ -84,39 +85,55 @@ std::vector<MetricRule> metric_rules(const config::Alerts& config, uint64_t inte
                                      bool with_bpf) {
   MetricRule depth = built_in(config, "depth", Statistic::kMax);
   depth.rule.name = "alerts.depth_max";
-  depth.rule.alert_name = "EpulseReadyQueueDeep";
+  depth.rule.alert_name = config::kDepthRule;
   depth.rule.threshold = static_cast<double>(config.depth_max);
   MetricRule wakeup = with_bpf ? built_in(config, "woken_to_running", Statistic::kP99)
                                : built_in(config, "run_queue_delay", Statistic::kMean);
   wakeup.rule.name = "alerts.wakeup_p99_us";
-  wakeup.rule.alert_name = "EpulseWakeupLate";
+  wakeup.rule.alert_name = config::kWakeupRule;
   wakeup.rule.threshold = static_cast<double>(config.wakeup_p99_us);
   std::vector<MetricRule> rules = {std::move(depth), std::move(wakeup)};
   for (const auto& rule : config.rules) rules.push_back(configured(rule, interval_ms));
   return rules;
 }
 
+std::set<size_t> unjudged_rules(const std::vector<MetricRule>& rules, const TargetSample& sample) {
+  std::set<size_t> unjudged;
+  for (size_t i = 0; i < rules.size(); ++i) {
+    if (rules[i].metric->needs_detail && !sample.sched.wakeups_measured) unjudged.insert(i);
+  }
+  return unjudged;
+}
+
 std::vector<alerts::Observation> observations(const std::vector<MetricRule>& rules,
                                               const TargetSample& sample) {
   std::vector<alerts::Observation> all;
-  const auto observe = [&](size_t rule, const std::string& subject, const alerts::Figure& figure) {
-    all.push_back({rule, subject, figure.value, figure.samples});
+  const std::set<size_t> unjudged = unjudged_rules(rules, sample);
+  const auto observe = [&](size_t rule, const std::string& subject, const std::string& name,
+                           const alerts::Figure& figure) {
+    if (!unjudged.contains(rule)) {
+      all.push_back({rule, subject, figure.value, figure.samples, name});
+    }
   };
   for (const auto& thread : sample.sched.threads) {
     if (!thread.is_worker) continue;
     const std::string subject = subject_of(thread);
+    const std::string name = fmt::format("{}[{}]", thread.name, thread.tid);
     for (size_t i = 0; i < rules.size(); ++i) {
       if (!is_of_threads(rules[i])) continue;
-      observe(i, subject, alerts::figure(*rules[i].metric, thread, sample.sched.seconds));
+      observe(i, subject, name, alerts::figure(*rules[i].metric, thread, sample.sched.seconds));
     }
   }
   if (!sample.epoll) return all;
   const double seconds = static_cast<double>(sample.epoll->duration_ns) / 1e9;
   for (const auto& worker : sample.epoll->workers) {
-    const std::string subject = subject_of(worker, sample.sched);
+    const std::string subject = subject_of(worker);
+    const std::string name =
+        fmt::format("{} epfd {}", thread_name(sample.sched, worker.key.tid), worker.key.epfd);
     for (size_t i = 0; i < rules.size(); ++i) {
       if (is_of_threads(rules[i])) continue;
-      observe(i, subject, alerts::figure(*rules[i].metric, rules[i].statistic, worker, seconds));
+      observe(i, subject, name,
+              alerts::figure(*rules[i].metric, rules[i].statistic, worker, seconds));
     }
   }
   return all;
@@ -135,7 +152,7 @@ alerts::Texts subject_labels(const TargetSample& sample, const std::string& subj
   }
   if (!sample.epoll) return labels;
   for (const auto& worker : sample.epoll->workers) {
-    if (subject_of(worker, sample.sched) != subject) continue;
+    if (subject_of(worker) != subject) continue;
     name_thread(worker.key.tid);
     labels["epfd"] = std::to_string(worker.key.epfd);
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,10 @@ struct MetricRule {
 // looks at a mean, the only figure there is, and says so.
 std::vector<MetricRule> metric_rules(const config::Alerts& config, uint64_t interval_ms,
                                      bool with_bpf);
+
+// Places in `rules` of those whose metric was not measured: waits were only counted, to keep to the
+// overhead's budget.
+std::set<size_t> unjudged_rules(const std::vector<MetricRule>& rules, const TargetSample& sample);
 
 // A rule is named by its place in `rules`. One whose metric was not measured has none.
 std::vector<alerts::Observation> observations(const std::vector<MetricRule>& rules,

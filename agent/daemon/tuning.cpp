@@ -89,6 +89,7 @@ void Tuning::open_journal() {
     actuator_.reset();
     if (applies) {
       mode_ = config::Mode::kAdvise;
+      journal_error_ = error.what();
       spdlog::error("{}; going on in mode advise", error.what());
     } else {
       spdlog::warn("changes of another epulsed are in force: {}", error.what());
@@ -99,7 +100,7 @@ void Tuning::open_journal() {
 
 void Tuning::step(const TargetSample& sample, uint64_t now_ns) {
   if (mode_ == config::Mode::kObserve) return update_advice(now_ns);
-  forget_gone();
+  forget_settled();
   try_again(now_ns);
   tell(causes_.step(sample, now_ns), now_ns);
   if (config_.host_advice.enabled) tell(host_.step(sample, now_ns), now_ns);
@@ -115,12 +116,12 @@ void Tuning::step(const TargetSample& sample, uint64_t now_ns) {
 }
 
 // What is being judged is for its verdict to end.
-void Tuning::forget_gone() {
+void Tuning::forget_settled() {
   if (!actuator_ || actuator_->pending().empty()) return;
   std::vector<uint64_t> judged = socket_changes_;
   if (affinity_change_) judged.push_back(*affinity_change_);
   if (batch_change_) judged.push_back(*batch_change_);
-  log_.forgotten(actuator_->forget_gone(judged, kForgottenMax));
+  log_.forgotten(actuator_->forget_settled(judged, kForgottenMax));
 }
 
 void Tuning::tell(const tuners::Findings& findings, uint64_t now_ns) {
@@ -204,11 +205,17 @@ std::optional<uint64_t> Tuning::carry_out(const tuners::Proposal& proposal,
   try {
     const uint64_t seq = actuator_->apply(change, proposal.evidence);
     log_.changed(proposal, change);
+    journal_error_.clear();
     return seq;
+  } catch (const actuate::Overruled& error) {
+    log_.stood_down(proposal, error.what());
+  } catch (const actuate::JournalError& error) {
+    journal_error_ = error.what();
+    log_.not_changed(proposal, error.what());
   } catch (const Error& error) {
     log_.not_changed(proposal, error.what());
-    return std::nullopt;
   }
+  return std::nullopt;
 }
 
 void Tuning::conclude(const tuners::AffinityVerdict& verdict) {
@@ -356,6 +363,7 @@ std::vector<actuate::Outcome> Tuning::undo_and_stand_down() {
 }
 
 void Tuning::reconfigure(const config::Config& config, config::Mode mode) {
+  journal_error_.clear();
   undo_unjudged();
   config_ = config;
   mode_ = mode;
@@ -371,9 +379,8 @@ void Tuning::reconfigure(const config::Config& config, config::Mode mode) {
   }
 }
 
-std::vector<actuate::IntentRecord> Tuning::pending() const {
-  if (!actuator_) return {};
-  return actuate::in_force(actuator_->pending());
+std::vector<actuate::IntentRecord> Tuning::journaled() const {
+  return actuator_ ? actuator_->pending() : std::vector<actuate::IntentRecord>{};
 }
 
 std::vector<std::string> Tuning::why_no_advice(const model::SchedInterval& sched) const {

@@ -45,7 +45,11 @@ class Tuning {
   void reconfigure(const config::Config& config, config::Mode mode);
 
   config::Mode mode() const { return mode_; }
-  std::vector<actuate::IntentRecord> pending() const;
+  // Why nothing can be changed although the mode was apply; empty: it can.
+  const std::string& journal_error() const { return journal_error_; }
+  // The changes that are in force; and all that the journal has.
+  std::vector<actuate::IntentRecord> pending() const { return actuate::in_force(journaled()); }
+  std::vector<actuate::IntentRecord> journaled() const;
   bool is_verifying() const {
     return affinity_change_ || batch_change_ || !socket_changes_.empty();
   }
@@ -56,7 +60,7 @@ class Tuning {
   void open_journal();
   void tell(const tuners::Findings& findings, uint64_t now_ns);
   void update_advice(uint64_t now_ns);
-  void forget_gone();
+  void forget_settled();
   void propose(const tuners::AffinityProposal& proposal, uint64_t now_ns);
   void conclude(const tuners::AffinityVerdict& verdict);
   void tune_affinity(const TargetSample& sample, uint64_t now_ns);
@@ -80,6 +84,7 @@ class Tuning {
   config::Config config_;
   TuningLog& log_;
   std::unique_ptr<actuate::Actuator> actuator_;
+  std::string journal_error_;
   tuners::AffinityTuner affinity_;
   tuners::SocketBufferTuner sockets_;
   tuners::ServerBatchTuner batch_;

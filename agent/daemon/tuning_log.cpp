@@ -67,6 +67,12 @@ void TuningLog::not_changed(const tuners::Proposal& proposal, std::string_view w
   keep_advice(proposal);
 }
 
+void TuningLog::stood_down(const tuners::Proposal& proposal, std::string_view why) {
+  if (may_log()) spdlog::warn("{}: {}", title(tuner_of(proposal)), why);
+  note("stood down", why);
+  drop_advice(proposal);
+}
+
 void TuningLog::diagnosed(const tuners::Proposal& proposal) {
   spdlog::info("{}: {}; remedy: {}", proposal.scenario, proposal.evidence, proposal.by_hand);
   note("advice", fmt::format("{}: {}", proposal.scenario, proposal.evidence), proposal.by_hand);
@@ -107,8 +113,13 @@ bool TuningLog::undone(const std::vector<actuate::Outcome>& outcomes) {
 
 void TuningLog::forgotten(const std::vector<actuate::Outcome>& outcomes) {
   for (const actuate::Outcome& outcome : outcomes) {
-    note("gone", outcome.text);
-    spdlog::debug("gone: {}", outcome.text);
+    if (outcome.result == actuate::UndoResult::kStoodDown) {
+      note("stood down", outcome.text);
+      if (may_log()) spdlog::warn("stood down: {}", outcome.text);
+    } else {
+      note("gone", outcome.text);
+      spdlog::debug("gone: {}", outcome.text);
+    }
   }
 }
 

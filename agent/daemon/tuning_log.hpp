@@ -20,13 +20,16 @@ class TuningLog {
   void advised(const tuners::Proposal& proposal, const actuate::Change& change);
   void changed(const tuners::Proposal& proposal, const actuate::Change& change);
   void not_changed(const tuners::Proposal& proposal, std::string_view why);
+  // The target is somebody else's now, so there is no advice about it either.
+  void stood_down(const tuners::Proposal& proposal, std::string_view why);
   // What only somebody else can do something about.
   void diagnosed(const tuners::Proposal& proposal);
   void kept(std::string_view tuner, std::string_view evidence);
   void undoing(std::string_view tuner, std::string_view evidence);
   // False when one failed.
   bool undone(const std::vector<actuate::Outcome>& outcomes);
-  // Changes whose target is gone: connections come and go, which is no news to the log.
+  // Changes whose target is gone: connections come and go, which is no news to the log. That
+  // somebody else has set what we had changed is.
   void forgotten(const std::vector<actuate::Outcome>& outcomes);
   // Warns when it fires, informs when it is resolved.
   void alarm(std::string_view text, bool fires);

@@ -68,7 +68,8 @@ RecordWriter::~RecordWriter() {
 }
 
 void RecordWriter::open_file() {
-  fd_ = open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  // Who was served and when is nobody else's business; as perf has it.
+  fd_ = open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (fd_ < 0) fail("cannot create {}: {}", path_, errno_text(errno));
   bytes_ = 0;
   ++files_;

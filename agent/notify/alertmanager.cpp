@@ -33,6 +33,11 @@ int64_t holds_ms(const alerts::OutboxLimits& limits) {
   return kResendsMissed * static_cast<int64_t>(std::max(limits.resend_ms, limits.retry_ms_max));
 }
 
+// Of what was posted; anything else is about the receiver.
+bool is_refusal(long status) {
+  return status == 400 || status == 413 || status == 422;
+}
+
 }  // namespace
 
 AlertmanagerSink::AlertmanagerSink(const AlertmanagerOptions& options)
@@ -61,6 +66,7 @@ DeliveryState AlertmanagerSink::state() const {
   DeliveryState state = state_;
   state.unsaid = outbox_.unsaid();
   state.lost = outbox_.lost();
+  state.refused = outbox_.refused();
   state.failures = outbox_.failures();
   return state;
 }
@@ -72,8 +78,9 @@ void AlertmanagerSink::run() {
   const uint64_t until_ms = monotonic_ms() + static_cast<uint64_t>(kLastWordS * 1000);
   for (uint64_t now_ms = monotonic_ms(); outbox_.unsaid() > 0 && now_ms < until_ms;
        now_ms = monotonic_ms()) {
+    if (outbox_.batch(now_ms).empty()) break;  // what is left has been refused
     post(lock, std::min(options_.timeout_s, static_cast<double>(until_ms - now_ms) / 1000));
-    if (!state_.error.empty()) break;
+    if (outbox_.failures() > 0) break;
   }
   if (outbox_.unsaid() > 0) {
     spdlog::error("alertmanager: {} alarms could not be delivered to {}: {}", outbox_.unsaid(),
@@ -101,15 +108,29 @@ void AlertmanagerSink::post(std::unique_lock<std::mutex>& lock, double timeout_s
   lock.unlock();
   const std::string body = alerts::alertmanager_payload(
       batch, unix_ms() + holds_ms(options_.limits), options_.generator_url);
-  const std::string error = http_post(options_.url + "/api/v2/alerts", body, timeout_s, cancel_);
+  const PostResult result = http_post(options_.url + "/api/v2/alerts", body, timeout_s, cancel_);
   lock.lock();
-  if (error.empty()) {
+  if (result.error.empty()) {
     outbox_.delivered(batch, monotonic_ms());
     ++state_.posts;
+  } else if (is_refusal(result.status)) {
+    outbox_.refused(batch, monotonic_ms());
+    if (batch.size() == 1) note_refusal(batch[0], result.error);
+    return;
   } else {
     outbox_.failed(monotonic_ms());
   }
-  note(error);
+  note(result.error);
+}
+
+// Once for each, not each time.
+void AlertmanagerSink::note_refusal(const alerts::Alarm& alarm, const std::string& error) {
+  state_.error = error;
+  if (alarm.id <= refusal_said_) return;
+  refusal_said_ = alarm.id;
+  const auto name = alarm.labels.find("alertname");
+  spdlog::error("alertmanager: {} refuses the alarm {}: {}; others go on, and it is tried again",
+                options_.url, name == alarm.labels.end() ? "" : name->second, error);
 }
 
 // Said when it begins and when it is over, not each time.

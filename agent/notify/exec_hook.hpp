@@ -29,6 +29,9 @@ class ExecHook {
 
   void run(const alerts::Alarm& alarm);
 
+  // From the next run on.
+  void set_timeout(uint64_t timeout_ms) { timeout_ms_ = timeout_ms; }
+
   // Runs the loop until nothing runs any more: what runs has five seconds, where its own time is
   // not shorter, and what still waits after that is dropped.
   void finish();

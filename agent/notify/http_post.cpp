@@ -39,12 +39,12 @@ std::string readable(std::string text) {
 
 }  // namespace
 
-std::string http_post(const std::string& url, const std::string& body, double timeout_s,
-                      const std::atomic<bool>& cancel) {
+PostResult http_post(const std::string& url, const std::string& body, double timeout_s,
+                     const std::atomic<bool>& cancel) {
   const std::unique_ptr<CURL, EndHandle> handle(curl_easy_init());
   const std::unique_ptr<curl_slist, FreeList> headers(
       curl_slist_append(nullptr, "Content-Type: application/json"));
-  if (!handle || !headers) return "no memory";
+  if (!handle || !headers) return {0, "no memory"};
   std::array<char, CURL_ERROR_SIZE> error{};
   std::string answer;
   const auto set = [&](CURLoption option, auto value) {
@@ -71,9 +71,12 @@ std::string http_post(const std::string& url, const std::string& body, double ti
   const CURLcode code = curl_easy_perform(handle.get());
   long status = 0;
   curl_easy_getinfo(handle.get(), CURLINFO_RESPONSE_CODE, &status);
-  if (code != CURLE_OK) return readable(error[0] != 0 ? error.data() : curl_easy_strerror(code));
-  if (status >= 200 && status < 300) return {};
-  return readable(fmt::format("it answers {}{}{}", status, answer.empty() ? "" : ": ", answer));
+  if (code != CURLE_OK) {
+    return {0, readable(error[0] != 0 ? error.data() : curl_easy_strerror(code))};
+  }
+  if (status >= 200 && status < 300) return {status, {}};
+  return {status,
+          readable(fmt::format("it answers {}{}{}", status, answer.empty() ? "" : ": ", answer))};
 }
 
 }  // namespace epulse::notify

@@ -202,6 +202,8 @@ AffinityTuner::Decision AffinityTuner::propose(const SchedInterval& interval, co
     const auto found = memory_.find({thread.tid, thread.start_ticks});
     if (found == memory_.end() || found->second.contended.size() < kContendedMin) continue;
     if (now_ns < found->second.not_before_ns) continue;
+    // Its evidence is this interval's: one that bears no witness has nothing to say.
+    if (!contended(thread, usable)) continue;
     const Delay& delay = found->second.contended.back();
     const double delay_ns = delay.wakeup_ns_p99.value_or(delay.delay_ns_mean);
     if (worst && delay_ns <= worst_delay_ns) continue;

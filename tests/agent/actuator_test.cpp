@@ -13,6 +13,7 @@
 #include <fstream>
 #include <thread>
 
+#include "agent/actuate/origin.hpp"
 #include "agent/actuate/thread_affinity.hpp"
 #include "common/unique_fd.hpp"
 #include "tests/agent/child.hpp"
@@ -177,6 +178,26 @@ TEST_F(ActuatorTest, WhatSomebodyElseChangedIsNotChangedAgain) {
   }
 }
 
+// Noticed without a new reason to change it: who reads `epulse status` is not told of a change that
+// is none any more.
+TEST_F(ActuatorTest, WhatSomebodyElseChangedIsForgotten) {
+  Actuator actuator(dir_.path());
+  actuator.apply(change_, "one");
+  ThreadAffinity wider = change_;
+  wider.old_mask = second_;
+  wider.new_mask = both_;
+  actuator.apply(wider, "two");
+  EXPECT_TRUE(actuator.forget_settled({}, 10).empty()) << "both hold";
+  set_mask(child_.pid(), first_);
+  EXPECT_TRUE(actuator.forget_settled(std::vector<uint64_t>{1, 2}, 10).empty()) << "spared";
+  const auto outcomes = actuator.forget_settled({}, 10);
+  ASSERT_EQ(outcomes.size(), 2U);
+  for (const Outcome& outcome : outcomes) EXPECT_EQ(outcome.result, UndoResult::kStoodDown);
+  EXPECT_EQ(mask_of(child_.pid()), first_);
+  EXPECT_TRUE(actuator.pending().empty());
+  EXPECT_THROW(actuator.apply(change_, "three"), Overruled);
+}
+
 TEST_F(ActuatorTest, AJournalThatCanOnlyBeReadIsStillUndone) {
   {
     Actuator actuator(dir_.path());
@@ -333,6 +354,40 @@ TEST_F(ActuatorTest, KilledAtAnyInstantIsUndoneByTheNext) {
     ASSERT_EQ(mask_of(child_.pid()), first_) << round;
     ASSERT_TRUE(next.complaints().empty());
   }
+}
+
+// Ids and start times repeat from boot to boot: a state directory on a disk outlives them.
+TEST_F(ActuatorTest, AChangeOfAnotherBootIsGone) {
+  set_mask(child_.pid(), second_);
+  IntentRecord intent{1, change_, 0, "before the boot", "0123-4567/4026531836"};
+  write_text(dir_.file("journal"), encode(intent) + encode(MarkRecord{1, true}));
+  EXPECT_TRUE(in_force({intent}).empty());
+  Actuator next(dir_.path());
+  const auto outcomes = next.recover();
+  ASSERT_EQ(outcomes.size(), 1U);
+  EXPECT_EQ(outcomes[0].result, UndoResult::kGone) << outcomes[0].text;
+  EXPECT_NE(outcomes[0].text.find("booted since"), std::string::npos) << outcomes[0].text;
+  EXPECT_EQ(mask_of(child_.pid()), second_);
+  EXPECT_TRUE(next.pending().empty());
+}
+
+TEST_F(ActuatorTest, AChangeOfAnotherPidNamespaceIsLeftForWhoLivesThere) {
+  set_mask(child_.pid(), second_);
+  std::string there = origin();
+  there += '0';
+  write_text(dir_.file("journal"), encode(IntentRecord{1, change_, 0, "in a container", there}));
+  Actuator next(dir_.path());
+  const auto outcomes = next.recover();
+  ASSERT_EQ(outcomes.size(), 1U);
+  EXPECT_EQ(outcomes[0].result, UndoResult::kFailed) << outcomes[0].text;
+  EXPECT_EQ(mask_of(child_.pid()), second_);
+  EXPECT_EQ(in_force(next.pending()).size(), 1U);
+}
+
+TEST_F(ActuatorTest, AChangeSaysWhereItWasMade) {
+  Actuator actuator(dir_.path());
+  actuator.apply(change_, "a test");
+  EXPECT_EQ(actuator.pending().at(0).origin, origin());
 }
 
 // Announced, then killed before the system call: nothing to do, and that is said.

@@ -286,6 +286,29 @@ TEST(AffinityTuner, IntervalsThatOnlyCountAreNoEvidenceEitherWay) {
   EXPECT_EQ(acted, (std::vector<uint64_t>{104, 108}));
 }
 
+// The gain adds up in intervals that only count, too; but what is said is of one that measured: a
+// figure below its limit convinces nobody.
+TEST(AffinityTuner, EvidenceIsOfAnIntervalThatBearsItOut) {
+  Machine machine({0.75, 0.25});
+  machine.add_worker(1, cpus("0"));
+  AffinityTuner tuner(AffinityLimits{});
+  std::vector<uint64_t> proposed;
+  for (uint64_t s = 100; s < 106; ++s) {
+    const bool measured = s <= 101 || s == 105;
+    SchedInterval interval = machine.interval(measured);
+    interval.wakeups_measured = measured;
+    if (!measured) interval.threads[0].delay_ns_mean = 75'000;
+    const auto decision = tuner.step(interval, cpus("0-1"), s * kSecond);
+    if (const auto* const proposal = std::get_if<AffinityProposal>(&decision)) {
+      proposed.push_back(s);
+      EXPECT_NE(proposal->evidence.find("4500 us from woken to running at p99 (limit 1000 us)"),
+                std::string::npos)
+          << proposal->evidence;
+    }
+  }
+  EXPECT_EQ(proposed, std::vector<uint64_t>{105});
+}
+
 // ... but where the mean alone is beyond its limit it need not wait for the next that measures.
 TEST(AffinityTuner, WhereWakeUpsAreOnlyCountedTheMeanMayBearWitness) {
   Machine machine({0.8, 0.1});

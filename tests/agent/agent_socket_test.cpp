@@ -19,6 +19,7 @@
 #include "agent/control/history.hpp"
 #include "agent/control/state_dir.hpp"
 #include "common/line_client.hpp"
+#include "tests/agent/child.hpp"
 #include "tests/agent/temp_dir.hpp"
 
 namespace epulse::control {
@@ -145,6 +146,37 @@ TEST_F(AgentSocketTest, SlowSilentAndFloodingClientsHarmNobody) {
   const auto start = steady_clock::now();
   EXPECT_NE(status(), "");
   EXPECT_LT(steady_clock::now() - start, std::chrono::seconds(3));
+}
+
+// Who sends a byte now and then, or reads one, keeps a place no longer than who does nothing.
+TEST(LineSocket, DrippingClientsLoseTheirPlace) {
+  const TempDir dir;
+  LineSocketOptions options;
+  options.path = dir.file("s");
+  options.patience = std::chrono::milliseconds(200);
+  const std::string large(4U << 20, 'x');
+  const LineSocket server(options, [&](std::string_view) { return large; });
+  const auto connected = [&] {
+    UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    options.path.copy(address.sun_path, sizeof address.sun_path - 1);
+    EXPECT_EQ(connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    return fd;
+  };
+  const UniqueFd sender = connected();
+  EXPECT_TRUE(eventually([&] { return send(sender.get(), "x", 1, MSG_NOSIGNAL) < 0; }));
+  const UniqueFd reader = connected();
+  ASSERT_EQ(send(reader.get(), "a\n", 2, MSG_NOSIGNAL), 2);
+  size_t got = 0;
+  EXPECT_TRUE(eventually([&] {
+    char byte = 0;
+    const ssize_t n = recv(reader.get(), &byte, 1, 0);
+    got += n > 0 ? 1 : 0;
+    return send(reader.get(), "b", 1, MSG_NOSIGNAL) < 0;
+  }));
+  EXPECT_GT(got, 0U);
+  EXPECT_LT(got, large.size());
 }
 
 // Much more than the buffer of a Unix socket holds (212,992 bytes), also beside one who does not

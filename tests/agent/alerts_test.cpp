@@ -82,6 +82,34 @@ TEST(AlertEngine, VanishedSubjectsResolve) {
   EXPECT_TRUE(feed(engine, 700).empty()) << "its past is forgotten";
 }
 
+// What a rule looks at was not measured in this interval, and says nothing about anybody.
+TEST(AlertEngine, RulesThatAreNotJudgedStayAsTheyAre) {
+  AlertEngine engine({depth_rule(), wakeup_rule()});
+  feed(engine, 700);
+  EXPECT_TRUE(engine.interval({}, {0}).empty());
+  ASSERT_EQ(feed(engine, 700).size(), 1U) << "the second interval in which it was beyond";
+  EXPECT_TRUE(engine.interval({}, {0}).empty());
+  EXPECT_EQ(engine.firing(), 1U);
+  EXPECT_EQ(engine.interval({}, {1}).size(), 1U) << "gone, by the rule that was judged";
+}
+
+// A thread that takes another name is no other thread.
+TEST(AlertEngine, ASubjectMayBeRenamed) {
+  AlertEngine engine({depth_rule()});
+  const auto named = [&](const std::string& name) {
+    return engine.interval(std::vector<Observation>{{0, "thread 7 epfd 5", 900, 1, name}});
+  };
+  EXPECT_TRUE(named("thread 7 epfd 5").empty());
+  const auto fired = named("ws-worker-0[7] epfd 5");
+  ASSERT_EQ(fired.size(), 1U);
+  EXPECT_EQ(fired[0].name, "ws-worker-0[7] epfd 5");
+  EXPECT_NE(fired[0].text.find("of ws-worker-0[7] epfd 5"), std::string::npos) << fired[0].text;
+  EXPECT_TRUE(named("other[7] epfd 5").empty()) << "it goes on firing";
+  const auto resolved = engine.interval({});
+  ASSERT_EQ(resolved.size(), 1U);
+  EXPECT_NE(resolved[0].text.find("of other[7] epfd 5"), std::string::npos) << resolved[0].text;
+}
+
 TEST(AlertEngine, SubjectsAndRulesAreApart) {
   AlertEngine engine({depth_rule(), wakeup_rule()});
   const std::vector<Observation> observations = {

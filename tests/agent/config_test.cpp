@@ -2,10 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <set>
 
 #include "agent/config/keys.hpp"
 #include "agent/config/nearest.hpp"
+#include "agent/config/usable.hpp"
 #include "tests/agent/temp_dir.hpp"
 
 namespace epulse::config {
@@ -240,6 +242,8 @@ TEST(Config, RulesThatMeanNothingAreRefused) {
   expect(kRule + "labels = { a = 1 }\n", "a table of strings");
   expect(kRule + "labels = { severity = \"page\" }\n", "or set the rule's severity");
   expect(kRule + "labels = { tid = \"1\" }\n", "the label tid is epulsed's own");
+  expect("[[alerts.rule]]\nname = \"EpulseWakeupLate\"\nmetric = \"handler\"\nthreshold = 1\n",
+         "so a built-in one is called");
   expect(kRule + "severity = \"dire\"\n", "\"info\", \"warning\", \"critical\"");
   expect("[alerts]\nrule = 3\n", "[[alerts.rule]]");
   expect("[alerts]\nrule = [3]\n", "[[alerts.rule]]");
@@ -255,6 +259,30 @@ TEST(Config, SinksAreChecked) {
   expect("[alerts.exec]\ncommand = [\"/bin/true\", 1]\n", "an array of strings");
   expect("[alerts.alertmanager]\nurl = \"localhost:9093\"\n", "http://");
   expect("[alerts.capture]\ndir = \"here\"\n", "absolute path");
+}
+
+TEST(Config, WhatItNamesMustBeThere) {
+  const TempDir dir;
+  write_text(dir.file("plain"), "no program");
+  const auto error = [](const std::string& command, const std::string& capture) {
+    Config config;
+    if (!command.empty()) config.alerts.exec.command = {command};
+    config.alerts.capture.dir = capture;
+    return error_of([&] { require_usable(config); });
+  };
+  const auto has = [](const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+  };
+  EXPECT_EQ(error("", ""), "");
+  EXPECT_EQ(error("/bin/true", dir.path()), "");
+  EXPECT_TRUE(has(error(dir.file("gone"), ""), "alerts.exec.command: ")) << "names the key";
+  EXPECT_TRUE(has(error(dir.file("gone"), ""), "No such file")) << error(dir.file("gone"), "");
+  EXPECT_TRUE(has(error(dir.file("plain"), ""), "chmod +x")) << error(dir.file("plain"), "");
+  EXPECT_TRUE(has(error(dir.path(), ""), "it is no file"));
+  EXPECT_TRUE(has(error("", dir.file("gone")), "alerts.capture.dir: "));
+  EXPECT_TRUE(has(error("", dir.file("plain")), "is no directory"));
+  std::filesystem::permissions(dir.path(), std::filesystem::perms::all);
+  EXPECT_TRUE(has(error("", dir.path()), "everybody may write"));
 }
 
 }  // namespace

@@ -155,8 +155,11 @@ struct Recorded final : record::RecordVisitor {
 
 TEST(FlightRecorder, WritesTheSecondsBeforeAndAfter) {
   const TempDir dir;
+  const std::vector<std::string> others = {"epulse-mine.data", "epulse-alarm-redis.data",
+                                           "epulse-alarm-redis-7-20260101T000000Z-1-0001.data"};
+  for (const std::string& name : others) write_text(dir.file(name), "somebody else's");
   FlightRecorder recorder({.dir = dir.path(), .before_s = 3, .after_s = 2, .files_max = 2}, 1000,
-                          {});
+                          "redis", {});
   EXPECT_EQ(recorder.capture("early"), "") << "nothing to show yet";
   for (uint64_t t = 1; t <= 10; ++t) recorder.keep(sample_of(t));
   const std::string path = recorder.capture("it is late");
@@ -173,9 +176,12 @@ TEST(FlightRecorder, WritesTheSecondsBeforeAndAfter) {
     recorder.finish();
   }
   const auto files = std::filesystem::directory_iterator(dir.path());
-  EXPECT_EQ(std::distance(begin(files), end(files)), 2) << "the oldest are removed";
+  EXPECT_EQ(std::distance(begin(files), end(files)), 2 + 3) << "the oldest are removed";
+  for (const std::string& name : others) {
+    EXPECT_TRUE(std::filesystem::exists(dir.file(name))) << name << " is nobody's of ours";
+  }
   FlightRecorder nowhere({.dir = "/nonexistent", .before_s = 3, .after_s = 2, .files_max = 2}, 1000,
-                         {});
+                         "redis", {});
   nowhere.keep(sample_of(1));
   EXPECT_EQ(nowhere.capture("x"), "");
 }
@@ -183,13 +189,18 @@ TEST(FlightRecorder, WritesTheSecondsBeforeAndAfter) {
 TEST(FlightRecorder, AnAlarmThatFlapsDoesNotKeepOneFileOpen) {
   const TempDir dir;
   FlightRecorder recorder({.dir = dir.path(), .before_s = 1, .after_s = 2, .files_max = 50}, 1000,
-                          {});
+                          "a/../b c", {});
   std::set<std::string> paths;
   for (uint64_t t = 1; t <= 100; ++t) {
     recorder.keep(sample_of(t));
     paths.insert(recorder.capture("again"));
   }
   EXPECT_EQ(paths.size(), 5U) << "of some 20 intervals each";
+  const std::filesystem::path first = *paths.begin();
+  EXPECT_EQ(first.parent_path(), dir.path());
+  EXPECT_TRUE(first.filename().string().starts_with("epulse-alarm-a____b_c-2")) << first;
+  const auto mode = std::filesystem::status(first).permissions();
+  EXPECT_EQ(mode, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
 }
 
 // Seconds of a CPU that this thread has used: what others do beside it does not count.

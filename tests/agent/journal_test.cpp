@@ -10,6 +10,7 @@
 #include <csignal>
 
 #include "agent/actuate/crc32.hpp"
+#include "agent/actuate/origin.hpp"
 #include "tests/agent/temp_dir.hpp"
 
 namespace epulse::actuate {
@@ -34,11 +35,15 @@ std::vector<Record> examples() {
           IntentRecord{3, buffer({}), 0, "x y"},
           IntentRecord{4, ServerSetting{4700, 123456789, "/run/a b.sock", "epoll-batch", 8, 64},
                        1700000002, "full"},
+          IntentRecord{5, affinity(), 1700000003, "x", "4f2c-81/4026531836"},
+          IntentRecord{6, affinity(), 1700000003, "x", "a b=%"},
           MarkRecord{1, true},
           MarkRecord{1, false},
           SettledRecord{1, Kind::kUndone, "CPU mask restored"},
           SettledRecord{2, Kind::kStoodDown, "a"},
-          SettledRecord{4, Kind::kUndone, ""}};
+          SettledRecord{4, Kind::kUndone, ""},
+          SettledRecord{5, Kind::kUndone, ""},
+          SettledRecord{6, Kind::kUndone, ""}};
 }
 
 std::string without_newline(std::string line) {
@@ -55,6 +60,10 @@ TEST(JournalFormat, IsReadable) {
       encode(IntentRecord{7, buffer(0), 1700000000, "80 % full"}).substr(9),
       "7 intent sndbuf pid=4700 start=123456789 fd=12 inode=987654 old=87380 lock=0 new=174760 "
       "at=1700000000 reason=80 %25 full\n");
+  EXPECT_EQ(
+      encode(IntentRecord{7, buffer(0), 1700000000, "full", "4f2c-81/4026531836"}).substr(9),
+      "7 intent sndbuf pid=4700 start=123456789 fd=12 inode=987654 old=87380 lock=0 new=174760 "
+      "at=1700000000 origin=4f2c-81/4026531836 reason=full\n");
   EXPECT_EQ(encode(SettledRecord{7, Kind::kStoodDown, "changed since"}).substr(9),
             "7 stood-down why=changed since\n");
 }
@@ -116,7 +125,7 @@ TEST(JournalReplay, KeepsWhatIsNotSettled) {
   const JournalState state = replay(text, "j");
   ASSERT_EQ(state.pending.size(), 1U);
   EXPECT_EQ(state.pending[0].seq, 3U);
-  EXPECT_EQ(state.seq_max, 4U);
+  EXPECT_EQ(state.seq_max, 6U);
   EXPECT_TRUE(state.complaints.empty());
 }
 
@@ -191,7 +200,7 @@ TEST(Journal, RemembersAcrossProcesses) {
   EXPECT_EQ(status.st_mode & 07777U, 0700U);
   Journal journal(state_dir);
   ASSERT_EQ(journal.pending().size(), 1U);
-  EXPECT_EQ(journal.pending()[0], (IntentRecord{2, buffer(0), 6, "two"}));
+  EXPECT_EQ(journal.pending()[0], (IntentRecord{2, buffer(0), 6, "two", origin()}));
 }
 
 TEST(Journal, IsEmptiedWhenAllIsSettled) {
@@ -265,7 +274,7 @@ TEST(Journal, ASymbolicLinkIsNotFollowed) {
 // sticks.
 TEST(Journal, AFullDiskThrowsAndSpoilsNothing) {
   const TempDir dir;
-  const std::string whole = encode(IntentRecord{1, affinity(1), 0, "fits"});
+  const std::string whole = encode(IntentRecord{1, affinity(1), 0, "fits", origin()});
   const pid_t child = fork();
   ASSERT_GE(child, 0);
   if (child == 0) {

@@ -67,6 +67,11 @@ class Receiver {
     const std::lock_guard lock(mutex_);
     answer_ = text;
   }
+  // What names this is answered with 400.
+  void dislike(const std::string& text) {
+    const std::lock_guard lock(mutex_);
+    disliked_ = text;
+  }
   // By alertname: whether it was last said to fire, of all accepted requests.
   std::map<std::string, bool> heard() const {
     const std::lock_guard lock(mutex_);
@@ -90,14 +95,23 @@ class Receiver {
       ++requests_;
       const std::lock_guard lock(mutex_);
       first_line_ = request.substr(0, request.find('\r'));
-      if (answer_ == kOk) hear(request.substr(request.find("\r\n\r\n") + 4));
+      const std::string body = request.substr(request.find("\r\n\r\n") + 4);
+      if (!disliked_.empty() && body.find(disliked_) != std::string::npos) {
+        send_text(client, "HTTP/1.1 400 Bad Request\r\nContent-Length: 9\r\n\r\nbad label");
+        continue;
+      }
+      if (answer_ == kOk) hear(body);
       if (answer_.empty()) {  // says nothing, and keeps the connection
         silent_.emplace_back(dup(client.get()));
         continue;
       }
-      [[maybe_unused]] const ssize_t sent =
-          send(client.get(), answer_.data(), answer_.size(), MSG_NOSIGNAL);
+      send_text(client, answer_);
     }
+  }
+
+  static void send_text(const UniqueFd& client, const std::string& text) {
+    [[maybe_unused]] const ssize_t sent =
+        send(client.get(), text.data(), text.size(), MSG_NOSIGNAL);
   }
 
   static std::string read_request(int fd) {
@@ -130,6 +144,7 @@ class Receiver {
   uint16_t port_ = 0;
   mutable std::mutex mutex_;
   std::string answer_ = kOk;
+  std::string disliked_;
   std::map<std::string, bool> heard_;
   std::string first_line_;
   std::vector<UniqueFd> silent_;
@@ -194,6 +209,21 @@ INSTANTIATE_TEST_SUITE_P(
         "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 4\r\n\r\noops",
         "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\ncut short"));
+
+TEST(Alertmanager, ThatRefusesOneAlarmHearsTheOthers) {
+  Receiver receiver;
+  receiver.dislike("\"a5\"");
+  AlertmanagerSink sink(options_for(receiver));
+  for (uint64_t id = 1; id <= 8; ++id) sink.put(alarm(id));
+  receiver.listen();
+  EXPECT_TRUE(eventually([&] { return receiver.heard().size() == 7; })) << receiver.heard().size();
+  EXPECT_TRUE(eventually([&] { return sink.state().refused == 1; }));
+  EXPECT_EQ(sink.state().unsaid, 1U);
+  EXPECT_NE(sink.state().error.find("400: bad label"), std::string::npos) << sink.state().error;
+  receiver.dislike("");
+  EXPECT_TRUE(eventually([&] { return receiver.heard().size() == 8; }));
+  EXPECT_TRUE(eventually([&] { return sink.state().refused == 0; }));
+}
 
 TEST(Alertmanager, OneThatIsDownHearsEverythingOnceItIsUp) {
   Receiver receiver;  // its connections are refused

@@ -47,6 +47,34 @@ TEST(Outbox, SaysOnceThatItIsOver) {
   EXPECT_EQ(box.due_ms(), std::nullopt);
 }
 
+// A receiver that will have all but one.
+TEST(Outbox, OneThatIsRefusedHoldsUpNoOther) {
+  OutboxLimits limits = kLimits;
+  limits.alarms_max = 16;
+  limits.batch_max = 8;
+  Outbox box(limits);
+  for (uint64_t id = 1; id <= 8; ++id) box.put(alarm(id));
+  uint64_t now_ms = 0;
+  for (int posts = 0; box.unsaid() > 1 && posts < 20; ++posts) {
+    now_ms = std::max(now_ms, *box.due_ms());
+    const auto batch = box.batch(now_ms);
+    ASSERT_FALSE(batch.empty());
+    const bool has_bad = std::find(batch.begin(), batch.end(), alarm(3)) != batch.end();
+    has_bad ? box.refused(batch, now_ms) : box.delivered(batch, now_ms);
+  }
+  EXPECT_EQ(box.unsaid(), 1U);
+  EXPECT_EQ(box.refused(), 1U);
+  EXPECT_LE(now_ms, 200U);
+  EXPECT_EQ(box.failures(), 0U);
+  const uint64_t again_ms = now_ms + limits.retry_ms_max;
+  const auto again = box.batch(again_ms);
+  ASSERT_FALSE(again.empty());
+  EXPECT_EQ(again[0], alarm(3)) << "it is tried again";
+  box.put(over(3));
+  EXPECT_EQ(box.refused(), 0U) << "in its new state it has not been refused";
+  ASSERT_EQ(box.batch(again_ms).size(), 1U);
+}
+
 // Resolved while "it fires" was under way: that must still be said.
 TEST(Outbox, WhatIsResolvedDuringADeliveryIsSaid) {
   Outbox box(kLimits);

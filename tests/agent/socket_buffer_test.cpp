@@ -221,7 +221,7 @@ TEST_F(SocketBufferTest, AProcessWhoseNumberIsAThreadsNowHasEnded) {
     end.get_future().wait();
   });
   change.pid = started.get_future().get();
-  EXPECT_TRUE(is_gone(change));
+  EXPECT_EQ(look(change), Standing::kGone);
   EXPECT_EQ(undo(change).result, UndoResult::kGone);
   end.set_value();
   thread.join();
@@ -238,13 +238,13 @@ TEST_F(SocketBufferTest, AClosedSocketIsForgottenAndAnOpenOneIsNot) {
   Actuator actuator(dir_.path());
   const uint64_t first = actuator.apply(change(BufferSide::kReceive), "a test");
   const uint64_t last = actuator.apply(other, "a test");
-  EXPECT_TRUE(actuator.forget_gone({}, 10).empty()) << "both are open";
+  EXPECT_TRUE(actuator.forget_settled({}, 10).empty()) << "both are open";
   holder.kill();
   ASSERT_EQ(in_force(actuator.pending()).size(), 1U);
   EXPECT_EQ(in_force(actuator.pending())[0].seq, first);
-  EXPECT_TRUE(actuator.forget_gone(std::vector{last}, 10).empty()) << "it is spared";
-  EXPECT_TRUE(actuator.forget_gone({}, 1).empty()) << "the turn of the first";
-  const auto gone = actuator.forget_gone({}, 1);
+  EXPECT_TRUE(actuator.forget_settled(std::vector{last}, 10).empty()) << "it is spared";
+  EXPECT_TRUE(actuator.forget_settled({}, 1).empty()) << "the turn of the first";
+  const auto gone = actuator.forget_settled({}, 1);
   ASSERT_EQ(gone.size(), 1U);
   EXPECT_EQ(gone[0].seq, last);
   EXPECT_EQ(gone[0].result, UndoResult::kGone);

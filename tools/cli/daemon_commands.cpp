@@ -95,7 +95,7 @@ void print_json(const char* type, json object) {
   print_text(object.dump(-1, ' ', false, json::error_handler_t::replace) + '\n');
 }
 
-std::vector<std::string> journals_left_behind(const std::string& state_dir) {
+std::vector<std::string> state_dirs(const std::string& state_dir) {
   std::vector<std::string> dirs = {state_dir};
   std::error_code error;
   for (std::filesystem::directory_iterator at(state_dir, error);
@@ -103,6 +103,12 @@ std::vector<std::string> journals_left_behind(const std::string& state_dir) {
     std::error_code gone;
     if (at->is_directory(gone)) dirs.push_back(at->path());
   }
+  std::sort(dirs.begin(), dirs.end());
+  return dirs;
+}
+
+std::vector<std::string> journals_left_behind(const std::string& state_dir) {
+  std::vector<std::string> dirs = state_dirs(state_dir);
   std::erase_if(dirs, [](const std::string& dir) {
     try {
       const actuate::JournalState journal = actuate::Journal::read(dir);
@@ -111,7 +117,6 @@ std::vector<std::string> journals_left_behind(const std::string& state_dir) {
       return true;  // a member of agent.group may ask, and not read
     }
   });
-  std::sort(dirs.begin(), dirs.end());
   return dirs;
 }
 

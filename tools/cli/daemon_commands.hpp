@@ -47,7 +47,10 @@ DaemonAnswers ask_running_daemons(const std::string& state_dir, const std::strin
 // As one line of standard output, as all of ours are (docs/schemas).
 void print_json(const char* type, nlohmann::json object);
 
-// The state directory, and those in it (the units of packaging/ have one each), that have a journal
+// The state directory, and those in it: the units of packaging/ have one each.
+std::vector<std::string> state_dirs(const std::string& state_dir);
+
+// Of these, those that have a journal
 // which no epulsed holds: of one that died. Their changes are in force still, or may be, where the
 // journal is damaged.
 std::vector<std::string> journals_left_behind(const std::string& state_dir);

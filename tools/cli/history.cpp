@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "agent/control/protocol.hpp"
@@ -13,19 +14,37 @@ namespace {
 
 using nlohmann::json;
 
-// From the file, which needs no epulsed; who may not read it asks one.
-json events(const DaemonOptions& options) {
+void append(json& all, const json& more) {
+  all.insert(all.end(), more.begin(), more.end());
+}
+
+// From the files, which need no epulsed; who may not read them asks those that run.
+json all_events(const DaemonOptions& options) {
+  json all = json::array();
   try {
-    return control::history_json(control::History::read(options.state_dir, options.events));
+    for (const std::string& dir : state_dirs(options.state_dir)) {
+      append(all, control::history_json(control::History::read(dir, options.events)));
+    }
   } catch (const Error&) {
     const DaemonAnswers daemons =
         ask_daemons(options.state_dir, control::Request{"history"}.to_line());
     if (daemons.answers.empty()) throw;
-    json all = daemons.answers[0].value("history", json::array());
-    if (all.size() > options.events)
-      all.erase(all.begin(), all.end() - static_cast<long>(options.events));
-    return all;
+    all = json::array();
+    for (const json& answer : daemons.answers) append(all, answer.value("history", json::array()));
   }
+  return all;
+}
+
+// The last ones, whichever epulsed they are of; RFC 3339 sorts as text.
+json events(const DaemonOptions& options) {
+  json all = all_events(options);
+  std::stable_sort(all.begin(), all.end(), [](const json& a, const json& b) {
+    return text_at(a, "at") < text_at(b, "at");
+  });
+  if (all.size() > options.events) {
+    all.erase(all.begin(), all.end() - static_cast<long>(options.events));
+  }
+  return all;
 }
 
 }  // namespace

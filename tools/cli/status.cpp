@@ -18,8 +18,10 @@ std::string alertmanager_text(const json& sinks) {
   const auto at = sinks.find("alertmanager");
   if (at == sinks.end()) return {};
   const std::string error = text_at(*at, "error");
-  return fmt::format("{}: {} posts taken, {} alarms unsaid, {} lost{}", text_at(*at, "url"),
+  const int refused = at->value("refused", 0);
+  return fmt::format("{}: {} posts taken, {} alarms unsaid, {} lost{}{}", text_at(*at, "url"),
                      at->value("posts", 0), at->value("unsaid", 0), at->value("lost", 0),
+                     refused == 0 ? "" : fmt::format(", {} refused", refused),
                      error.empty() ? "" : "; " + error);
 }
 
@@ -38,6 +40,10 @@ void print_status(const json& status) {
   fmt::print("epulsed[{}] watches {}, {} backend, mode {}, for {:.0f} s\n", status.value("pid", 0),
              text_at(status, "target"), text_at(status, "backend"), text_at(status, "mode"),
              status.value("running_s", 0.0));
+  const std::string journal_error = text_at(status, "journal_error");
+  print_line("journal", journal_error.empty() ? "" : "nothing can be changed: " + journal_error);
+  const std::string config_error = text_at(status, "config_error");
+  print_line("config", config_error.empty() ? "" : "as it was before SIGHUP: " + config_error);
   print_line("backend", text_at(status, "backend_why"));
   print_line("probes", text_at(status, "probes_cost"));
   print_line("alarms", alarms.empty() ? "none" : fmt::format("{} firing", alarms.size()));

@@ -16,10 +16,14 @@ namespace {
 
 using nlohmann::json;
 
-void print_preview(const json& changes) {
-  for (const json& change : changes) {
+void print_preview(const json& answer) {
+  for (const json& change : answer.at("changes")) {
     fmt::print("would undo {} (by hand: {})\n", text_at(change, "change"),
                text_at(change, "undo_by_hand"));
+  }
+  for (const json& change : answer.value("left_alone", json::array())) {
+    fmt::print("would leave alone {}: it has ended, or somebody else has set it since\n",
+               text_at(change, "change"));
   }
 }
 
@@ -30,12 +34,13 @@ bool has_failed(const json& outcomes) {
 
 int print(const DaemonOptions& options, const json& answer) {
   const json& list = answer.at(options.dry_run ? "changes" : "outcomes");
+  const bool nothing = list.empty() && answer.value("left_alone", json::array()).empty();
   if (options.json) {
     print_json(options.dry_run ? "changes" : "outcomes", answer);
-  } else if (list.empty()) {
+  } else if (nothing) {
     fmt::print("nothing to undo in {}\n", options.state_dir);
   } else if (options.dry_run) {
-    print_preview(list);
+    print_preview(answer);
   } else {
     for (const json& outcome : list) fmt::print("{}\n", text_at(outcome, "text"));
   }
@@ -67,8 +72,7 @@ int undo_left_behind(const DaemonOptions& options, const std::string& dir) {
   const actuate::JournalState journal = actuate::Journal::read(dir);
   const int damage = tell_damage(journal);
   if (options.dry_run) {  // without the lock, and nothing is created
-    const auto changes = control::changes_json(actuate::in_force(journal.pending));
-    return std::max(damage, print(options, {{"changes", changes}}));
+    return std::max(damage, print(options, control::preview_json(journal.pending)));
   }
   actuate::Actuator actuator(dir);
   const std::vector<actuate::Outcome> outcomes = actuator.undo_all();
@@ -96,7 +100,8 @@ int run_undo(const DaemonOptions& options) {
     // One may be held by an epulsed that does not answer: the error says so.
     if (actuate::Journal::is_held(options.state_dir)) actuate::Actuator{options.state_dir};
     actuate::Journal::read(options.state_dir);  // may not be ours to read
-    return print(options, {{options.dry_run ? "changes" : "outcomes", json::array()}});
+    return print(options,
+                 options.dry_run ? control::preview_json({}) : json{{"outcomes", json::array()}});
   }
   int status = undo_by_daemons(options, daemons.answers);
   for (const std::string& dir : dirs) status = std::max(status, undo_left_behind(options, dir));

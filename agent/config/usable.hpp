@@ -1,0 +1,11 @@
+#pragma once
+
+#include "agent/config/config.hpp"
+
+namespace epulse::config {
+
+// What the file names must be there: the program of alerts.exec and the directory of
+// alerts.capture. Throws Error that says which is not, and why.
+void require_usable(const Config& config);
+
+}  // namespace epulse::config
