@@ -100,6 +100,22 @@ TEST(TuningLog, ForgetsAdviceThatNothingBearsOut) {
   EXPECT_TRUE(log.advice().empty());
 }
 
+TEST(TuningLog, AdviceOnWhatIsSomebodyElsesIsTakenBack) {
+  const TempDir dir;
+  TuningLog log(dir.path());
+  log.diagnosed(proposal("affinity.busy-cpu", "thread 7 (w)", "it waits"));
+  log.stood_down(proposal("affinity.busy-cpu", "thread 7 (w)", "it waits"), "thread 7: left alone");
+  EXPECT_TRUE(log.advice().empty());
+  log.forgotten({{1, {}, actuate::UndoResult::kStoodDown, "thread 8: is theirs"},
+                 {2, {}, actuate::UndoResult::kGone, "thread 9: it has ended"}});
+  const auto events = control::History::read(dir.path(), 10);
+  ASSERT_EQ(events.size(), 4U);
+  EXPECT_EQ(events[1].kind, "stood down");
+  EXPECT_EQ(events[2].kind, "stood down");
+  EXPECT_EQ(events[2].text, "thread 8: is theirs");
+  EXPECT_EQ(events[3].kind, "gone");
+}
+
 model::ThreadSched worker(uint64_t p99_us, const char* mask) {
   model::ThreadSched thread;
   thread.tid = 7;

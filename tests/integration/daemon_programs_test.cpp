@@ -191,7 +191,9 @@ TEST(Daemon, WhatIsGoneIsNotShownAsInForce) {
   kill(scene.server(), SIGKILL);
   EXPECT_TRUE(eventually([&] { return epulse(scene, {"diff"}).status == 0; }))
       << epulse(scene, {"diff"}).out;
-  EXPECT_TRUE(contains(epulse(scene, {"undo", "--dry-run"}).out, "nothing to undo"));
+  const std::string preview = epulse(scene, {"undo", "--dry-run"}).out;
+  EXPECT_TRUE(contains(preview, "would leave alone thread")) << preview;
+  EXPECT_FALSE(contains(preview, "would undo")) << preview;
   const Said undo = epulse(scene, {"undo"});
   EXPECT_EQ(undo.status, 0) << undo.err;
   EXPECT_TRUE(contains(undo.out, "it has ended, nothing to restore")) << undo.out;
@@ -205,6 +207,8 @@ TEST(Daemon, WhatDiedInADirectoryBelowIsFoundAndUndone) {
   ASSERT_TRUE(scene.start());
   const auto agent = scene.agent("apply");
   ASSERT_TRUE(eventually([&] { return scene.changed(); })) << agent->err();
+  EXPECT_TRUE(
+      eventually([&] { return contains(epulse(scene, {"history"}).out, "changed  thread"); }));
   agent->signal(SIGKILL);
   agent->wait();
   const std::string above = std::filesystem::path(scene.state_dir()).parent_path();
@@ -216,6 +220,7 @@ TEST(Daemon, WhatDiedInADirectoryBelowIsFoundAndUndone) {
     return program.out() + program.err();
   };
   EXPECT_TRUE(contains(said({"diff"}), "1 changes in force"));
+  EXPECT_TRUE(contains(said({"history"}), "changed  thread")) << said({"history"});
   EXPECT_TRUE(contains(said({"undo", "--dry-run"}), "would undo thread"));
   EXPECT_FALSE(std::filesystem::exists(above + "/lock")) << "only looked at";
   EXPECT_TRUE(scene.changed());
@@ -328,6 +333,9 @@ TEST(Daemon, AFullDiskStopsTuningNotObservation) {
   EXPECT_FALSE(scene.changed());
   const auto status = nlohmann::json::parse(epulse(scene, {"status", "--json"}).out);
   EXPECT_EQ(status["changes"], 0);
+  EXPECT_TRUE(eventually([&] {
+    return contains(epulse(scene, {"status"}).out, "journal       nothing can be changed: cannot");
+  })) << epulse(scene, {"status"}).out;
   for (const char* part : {"nothing is changed without a journal", "alerts.rule \"X\""}) {
     EXPECT_TRUE(eventually([&] { return contains(agent.out(), part); })) << agent.out();
   }
@@ -362,11 +370,16 @@ TEST(Daemon, ReadsItsConfigurationAgainAndKeepsTheOldOneWhenTheNewIsBad) {
     return contains(agent->err(), "the configuration stays as it is:") &&
            contains(agent->err(), "nonsense is not known");
   })) << agent->err();
+  const auto config_error = [&] {
+    return nlohmann::json::parse(epulse(scene, {"status", "-j"}).out).value("config_error", "");
+  };
+  EXPECT_TRUE(contains(config_error(), "nonsense is not known")) << config_error();
   std::ofstream(scene.config()) << good.substr(0, good.size() - 2) << "0\n";  // threshold = 0
   agent->signal(SIGHUP);
   ASSERT_TRUE(eventually([&] { return contains(agent->err(), "configuration read again"); }));
   EXPECT_TRUE(eventually([&] { return contains(agent->err(), "alerts.rule \"X\""); }))
       << "the new rule fires: " << agent->err();
+  EXPECT_EQ(config_error(), "");
   agent->signal(SIGTERM);
   EXPECT_EQ(agent->wait(), 0);
 }

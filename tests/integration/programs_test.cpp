@@ -151,6 +151,15 @@ TEST(BadInput, Configuration) {
   expect("[alerts]\n\ndepht_max = 5\n", {file + ":3", "depht_max", "depth_max"});
   expect("[alerts]\ndepth_max = \"many\"\n", {file + ":2", "depth_max"});
   expect("[alerts\n", {file + ":1"});
+  expect("[alerts.exec]\ncommand = [\"/no/such/hook\"]\n",
+         {"alerts.exec.command", "/no/such/hook", "No such file"});
+  Program check({EPULSED, "--check-config", "-c", file});
+  EXPECT_EQ(check.wait(), 2);
+  EXPECT_TRUE(contains(check.err(), "/no/such/hook")) << check.err();
+  std::ofstream(file) << "[alerts]\ndepth_max = 7\n";
+  Program good({EPULSED, "--check-config", "-c", file});
+  EXPECT_EQ(good.wait(), 0) << good.err();
+  EXPECT_EQ(good.out(), file + ": ok\n");
   expect_error({EPULSED, "-p", "1", "-c", directory.file("none.toml")}, {"none.toml"});
 }
 
