@@ -488,7 +488,7 @@ TEST(Daemon, LetsAGroupAsk) {
 TEST(Daemon, KilledAtRandomInstantsLeavesNothingBehind) {
   SKIP_ON_ONE_CPU();
   Program crash({"env", "EPULSE_BIN=" + std::filesystem::path(EPULSE).parent_path().string(),
-                 SOURCE_DIR "/tools/crash", "4"});
+                 SOURCE_DIR "/tools/crash", "4", "7", "masks"});
   EXPECT_EQ(crash.wait(60), 0) << crash.out() << crash.err();
 }
 

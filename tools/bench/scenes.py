@@ -18,6 +18,27 @@ CALM_S, DAMAGE_S, AFTER_S = 3, 3, 4
 SYS_PIDFD_GETFD = 438
 
 
+def sockets_of(pid):
+    """Each socket of the process, while it is looked at: its inode and our own descriptor of it."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    pidfd = os.pidfd_open(pid)
+    try:
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            try:
+                link = os.readlink(f"/proc/{pid}/fd/{fd}")
+            except OSError:
+                continue
+            if not link.startswith("socket:"):
+                continue
+            taken = libc.syscall(SYS_PIDFD_GETFD, pidfd, int(fd), 0)
+            if taken < 0:
+                raise BenchError(f"pidfd_getfd: {os.strerror(ctypes.get_errno())}")
+            with socket.socket(fileno=taken) as theirs:
+                yield int(link[len("socket:["):-1]), theirs
+    finally:
+        os.close(pidfd)
+
+
 class Scene:
     """A server with two workers, one on each CPU, and a load beside the first."""
 
@@ -130,22 +151,8 @@ class SmallBuffers(Scene):
 
     def damage(self):
         """As a server would that sets SO_RCVBUF, which also ends the kernel's auto-tuning."""
-        libc = ctypes.CDLL(None, use_errno=True)
-        pidfd = os.pidfd_open(self.server.pid)
-        try:
-            for fd in os.listdir(f"/proc/{self.server.pid}/fd"):
-                try:
-                    if not os.readlink(f"/proc/{self.server.pid}/fd/{fd}").startswith("socket:"):
-                        continue
-                except OSError:
-                    continue
-                taken = libc.syscall(SYS_PIDFD_GETFD, pidfd, int(fd), 0)
-                if taken < 0:
-                    raise BenchError(f"pidfd_getfd: {os.strerror(ctypes.get_errno())}")
-                with socket.socket(fileno=taken) as theirs:
-                    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-        finally:
-            os.close(pidfd)
+        for _, theirs in sockets_of(self.server.pid):
+            theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
 
 
 class SmallBatch(Scene):
@@ -164,11 +171,16 @@ class SmallBatch(Scene):
         return ["--control-socket", self.socket_path()]
 
     def damage(self):
+        self.control("set epoll-batch 2")
+
+    def control(self, request):
         with socket.socket(socket.AF_UNIX) as control:
             control.connect(self.socket_path())
-            control.sendall(b"set epoll-batch 2\n")
-            if b'"now":2' not in (answer := control.recv(4096)):
-                raise BenchError(f"set epoll-batch 2: {answer.decode()}")
+            control.sendall(request.encode() + b"\n")
+            answer = json.loads(control.makefile().readline())
+        if "error" in answer:
+            raise BenchError(f"{request}: {answer['error']}")
+        return answer
 
     def value(self, load, seconds):
         self.depths.append(self.depth())
