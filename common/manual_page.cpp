@@ -138,6 +138,26 @@ std::string options_section(const CommandEntry& command) {
   return text + ".El\n";
 }
 
+// `macro`: what such a name is to roff, "Ev" or "Pa".
+std::string names_section(std::string_view title, std::string_view macro,
+                          const std::vector<std::pair<std::string, std::string>>& names) {
+  if (names.empty()) return {};
+  std::string text = fmt::format(".Sh {}\n.Bl -tag -width Ds\n", title);
+  for (const auto& [name, meaning] : names) {
+    text += fmt::format(".It {} {}\n{}", macro, argument(name), prose(sentence(meaning)));
+  }
+  return text + ".El\n";
+}
+
+std::string paragraphs(const std::string& text) {
+  std::string result;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.empty()) result += ".Pp\n" + prose(line);
+  }
+  return result;
+}
+
 std::string exit_status_section(const ManualPage& page) {
   if (page.exit_statuses.empty()) return {};
   std::string text = ".Sh EXIT STATUS\n.Bl -tag -width Ds -compact\n";
@@ -158,10 +178,7 @@ Footer footer_of(const std::string& text) {
   constexpr std::string_view kExamples = "Examples:\n";
   const size_t examples = text.find(kExamples);
   Footer footer;
-  std::istringstream paragraphs(text.substr(0, examples));
-  for (std::string line; std::getline(paragraphs, line);) {
-    if (!line.empty()) footer.prose += ".Pp\n" + prose(line);
-  }
+  footer.prose = paragraphs(text.substr(0, examples));
   if (examples == std::string::npos) return footer;
   footer.examples = ".Sh EXAMPLES\n.Bd -literal\n";
   std::istringstream lines(text.substr(examples + kExamples.size()));
@@ -194,8 +211,10 @@ std::string manual_page(const ManualPage& page) {
   return fmt::format(".Dd {}\n.Dt {} 1\n.Os\n.Sh NAME\n.Nm {}\n.Nd {}\n", kDate, upper(page.name),
                      page.name, escaped(brief)) +
          synopsis(page) + ".Sh DESCRIPTION\n" + prose(sentence(page.command.description)) +
-         footer.prose + commands_list(page) + options_section(page.command) +
-         exit_status_section(page) + footer.examples + see_also_section(page.see_also);
+         footer.prose + paragraphs(page.more) + commands_list(page) +
+         options_section(page.command) + names_section("ENVIRONMENT", "Ev", page.environment) +
+         names_section("FILES", "Pa", page.files) + exit_status_section(page) + footer.examples +
+         see_also_section(page.see_also);
 }
 
 void add_manual_option(CLI::App& app, ManualPage page) {

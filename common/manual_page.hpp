@@ -16,6 +16,9 @@ struct ManualPage {
   std::string brief;     // for apropos; empty: from the command's description
   CommandEntry command;
   std::vector<CommandEntry> commands = {};                      // its own, listed with their pages
+  std::string more = {};  // paragraphs for the description, after the command's own footer
+  std::vector<std::pair<std::string, std::string>> environment = {};  // with what each is for
+  std::vector<std::pair<std::string, std::string>> files = {};
   std::vector<std::pair<int, std::string>> exit_statuses = {};  // with what each means
   std::vector<std::string> see_also = {};                       // "epulse-stat 1"
 };

@@ -63,6 +63,26 @@ void add_options(CLI::App& app, Arguments& arguments) {
        .synopsis = "epulsed",
        .brief = "watches an epoll server, warns, and retunes it",
        .command = {},
+       .more =
+           "SIGTERM, SIGINT and SIGQUIT end it: what it has changed is restored, what fires is "
+           "resolved.\n"
+           "SIGHUP reads the configuration again, and a bad one changes nothing; on a terminal, "
+           "or without -c, it ends it. "
+           "agent.state_dir, agent.group and [probes] hold from the next start on.\n"
+           "After SIGKILL the changes stay in force, until the next epulsed with the same state "
+           "directory starts, or epulse undo is run.",
+       .environment = {{"NOTIFY_SOCKET, WATCHDOG_USEC",
+                        "systemd's: it is told when epulsed is ready, and that it lives"},
+                       {"http_proxy, https_proxy, no_proxy",
+                        "on the way to the Alertmanager, as curl(1) has them"}},
+       .files = {{"/run/epulse", "the state directory, unless agent.state_dir says another"},
+                 {"STATE_DIR/journal",
+                  "changes in force, each written before it is made; empty when there are none"},
+                 {"STATE_DIR/journal.damaged",
+                  "one that had lines that could not be read; for you to look at, and remove"},
+                 {"STATE_DIR/history, STATE_DIR/history.1",
+                  "what happened, a JSON object a line; 1 MiB each at most"},
+                 {"STATE_DIR/epulsed-PID.sock", "what epulse status and its kin ask"}},
        .exit_statuses = {{0, "It has ended, and what it had changed is restored."},
                          {1, "It has ended; something failed, or a change could not be undone."},
                          {2, "Wrong usage, or an error."}},
