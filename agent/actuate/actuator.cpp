@@ -33,8 +33,10 @@ Standing standing_of(const IntentRecord& intent) {
   }
 }
 
-// As standing_of(), but without asking a server: it may be stuck, and then we wait for it.
+// As standing_of(), but without asking a server, which may be stuck, so that we wait for it, and
+// without a look at all processes.
 Standing standing_at_a_glance(const IntentRecord& intent) {
+  if (place_of(intent.origin) == Place::kOtherNamespace) return Standing::kNew;
   const auto* const setting = std::get_if<ServerSetting>(&intent.change);
   if (setting == nullptr || elsewhere(intent.origin)) return standing_of(intent);
   return is_gone(*setting) ? Standing::kGone : Standing::kNew;
@@ -45,30 +47,60 @@ bool set_back_by_others(const IntentRecord& intent) {
   return intent.made && standing_of(intent) == Standing::kOld;
 }
 
+// Each once: what the latest change to a target that says anything says, holds of those before it.
+// One that was announced, and whose target has the value from before it, may not have been made.
+std::vector<Standing> standings(const std::vector<IntentRecord>& pending) {
+  std::vector<Standing> all(pending.size(), Standing::kGone);
+  std::vector<size_t> decisive;
+  for (size_t i = pending.size(); i-- > 0;) {
+    const auto later = std::find_if(decisive.begin(), decisive.end(), [&](size_t one) {
+      return same_target(pending[one].change, pending[i].change);
+    });
+    if (later != decisive.end()) {
+      all[i] = all[*later];
+      continue;
+    }
+    all[i] = standing_of(pending[i]);
+    if (pending[i].made || all[i] != Standing::kOld) decisive.push_back(i);
+  }
+  return all;
+}
+
+std::string why_left_alone(const IntentRecord& intent, Standing standing) {
+  switch (standing) {
+    case Standing::kGone:
+      return "it has ended";
+    case Standing::kOthers:
+      return "somebody else has set it since";
+    case Standing::kOld:
+      return intent.made ? "it was set back since" : "it is as it was";
+    case Standing::kNew:
+      break;
+  }
+  return "its ids are of another pid namespace (a container?); run `epulse undo` there";
+}
+
 }  // namespace
 
 std::vector<IntentRecord> in_force(const std::vector<IntentRecord>& pending) {
-  const auto shows = [&](const IntentRecord& intent) {
-    for (auto later = pending.rbegin(); later->seq != intent.seq; ++later) {
-      if (!same_target(later->change, intent.change)) continue;
-      const Standing standing = standing_of(*later);
-      if (later->made || standing != Standing::kOld) return standing == Standing::kNew;
-    }
-    return standing_of(intent) == Standing::kNew;
-  };
+  const std::vector<Standing> standing = standings(pending);
   std::vector<IntentRecord> result;
-  std::copy_if(pending.begin(), pending.end(), std::back_inserter(result), shows);
+  for (size_t i = 0; i < pending.size(); ++i) {
+    if (standing[i] == Standing::kNew) result.push_back(pending[i]);
+  }
   return result;
 }
 
-std::vector<IntentRecord> not_in_force(const std::vector<IntentRecord>& pending) {
-  const std::vector<IntentRecord> holds = in_force(pending);
-  std::vector<IntentRecord> result;
-  std::copy_if(
-      pending.begin(), pending.end(), std::back_inserter(result), [&](const IntentRecord& intent) {
-        return std::none_of(holds.begin(), holds.end(),
-                            [&](const IntentRecord& one) { return one.seq == intent.seq; });
-      });
+Preview preview(const std::vector<IntentRecord>& pending) {
+  const std::vector<Standing> standing = standings(pending);
+  Preview result;
+  for (size_t i = 0; i < pending.size(); ++i) {
+    if (standing[i] == Standing::kNew && place_of(pending[i].origin) == Place::kHere) {
+      result.undone.push_back(pending[i]);
+    } else {
+      result.left_alone.push_back({pending[i], why_left_alone(pending[i], standing[i])});
+    }
+  }
   return result;
 }
 
@@ -121,7 +153,7 @@ void Actuator::clear_up(uint64_t seq, std::string_view why) {
     std::visit([](const auto& c) { actuate::undo(c); }, intent->change);
     journal_.append_settled(seq, SettledRecord::Kind::kUndone, fmt::format("not made: {}", why));
   } catch (const Error&) {
-    // The first error is the one to report.
+    half_made_.push_back(seq);  // the first error is the one to report
   }
 }
 
@@ -199,11 +231,34 @@ std::vector<Outcome> Actuator::forget_settled(std::span<const uint64_t> spared, 
     const Standing standing = standing_at_a_glance(intent);
     if (standing == Standing::kGone) {
       outcomes.push_back(undo_one(intent));
-    } else if (standing == Standing::kOthers && changes_of(intent.change).front() == intent.seq) {
-      for (Outcome& outcome : undo_in_order(changes_of(intent.change))) {
+    } else if (is_others(intent, standing)) {
+      for (Outcome& outcome : stand_down(changes_of(intent.change))) {
         outcomes.push_back(std::move(outcome));
       }
     }
+  }
+  return outcomes;
+}
+
+// Found so twice: a cpuset that is being changed tells of its CPUs before its threads have them.
+bool Actuator::is_others(const IntentRecord& intent, Standing standing) {
+  const bool latest = changes_of(intent.change).front() == intent.seq;
+  const bool set_back = standing == Standing::kOld && intent.made;
+  if (!latest || (standing != Standing::kOthers && !set_back)) {
+    doubted_.erase(intent.seq);
+    return false;
+  }
+  return !doubted_.insert(intent.seq).second;
+}
+
+std::vector<Outcome> Actuator::stand_down(const std::vector<uint64_t>& latest_first) {
+  std::vector<Outcome> outcomes;
+  for (const uint64_t seq : latest_first) {
+    const IntentRecord intent = *find(seq);
+    if (!is_overruled(intent.change)) overruled_.push_back(intent.change);
+    doubted_.erase(seq);
+    outcomes.push_back(settle(
+        intent, {UndoResult::kStoodDown, "somebody else has set it since; it is left alone"}));
   }
   return outcomes;
 }

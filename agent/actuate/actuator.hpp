@@ -1,9 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "agent/actuate/change.hpp"
@@ -35,8 +37,18 @@ class JournalError : public Error {
 // Of these, the changes that are in force, or may be: whose target is there, and has not been set
 // to something else since.
 std::vector<IntentRecord> in_force(const std::vector<IntentRecord>& pending);
-// ... and the others, which an undo leaves alone.
-std::vector<IntentRecord> not_in_force(const std::vector<IntentRecord>& pending);
+
+struct LeftAlone {
+  IntentRecord intent;
+  std::string why;  // "it has ended"
+};
+
+// What an undo would do, without doing it.
+struct Preview {
+  std::vector<IntentRecord> undone;
+  std::vector<LeftAlone> left_alone;
+};
+Preview preview(const std::vector<IntentRecord>& pending);
 
 // Makes changes and undoes them. Every change is in the journal, on disk, before it is made, so
 // that after any death of the agent the next one finds and undoes it.
@@ -59,18 +71,24 @@ class Actuator {
   // At start, before the first apply(): undoes what an agent that died left behind.
   std::vector<Outcome> recover() { return undo_all(); }
 
+  // Changes that failed, may have been made in part, and could not be undone yet: since the last
+  // call.
+  std::vector<uint64_t> take_half_made() { return std::exchange(half_made_, {}); }
+
   // Whether the target still has what the change has set; true where that cannot be told.
   bool holds(uint64_t seq) const;
 
-  // Throws where nothing can be written to the journal.
+  // Throws where nothing can be written to the journal, and where there is no room in it now.
   void require_writable() const { journal_.require_writable(); }
+  void require_room() { journal_.require_room(); }
 
-  // Takes changes off the journal whose thread, process or socket is gone, or was set to something
-  // else since, but for those of `spared`. Looks at so many at a time, each in its turn. Returns
-  // what it said good-bye to.
+  // Takes changes off the journal whose thread, process or socket is gone, or was found twice in a
+  // row to be set to something else, but for those of `spared`. Looks at so many at a time, each in
+  // its turn. Returns what it said good-bye to.
   std::vector<Outcome> forget_settled(std::span<const uint64_t> spared, size_t max);
 
   const std::vector<IntentRecord>& pending() const { return journal_.pending(); }
+  bool is_pending(uint64_t seq) const { return find(seq) != nullptr; }
 
   // Journal lines that could not be read; to be logged once after construction.
   const std::vector<std::string>& complaints() const { return journal_.complaints(); }
@@ -81,6 +99,8 @@ class Actuator {
   void refuse_if_overruled(const Change& change);
   uint64_t announce(const Change& change, std::string_view reason);
   void clear_up(uint64_t seq, std::string_view why);
+  bool is_others(const IntentRecord& intent, Standing standing);
+  std::vector<Outcome> stand_down(const std::vector<uint64_t>& latest_first);
   std::vector<Outcome> undo_in_order(const std::vector<uint64_t>& latest_first);
   bool is_overruled(const Change& change) const;
   Outcome undo_one(const IntentRecord& intent);
@@ -88,7 +108,9 @@ class Actuator {
 
   Journal journal_;
   std::vector<Change> overruled_;  // by somebody else: their targets are left alone
-  uint64_t looked_at_ = 0;         // the last one that forget_settled() came to
+  std::set<uint64_t> doubted_;     // somebody else's, it seemed when last looked at
+  std::vector<uint64_t> half_made_;
+  uint64_t looked_at_ = 0;  // the last one that forget_settled() came to
 };
 
 }  // namespace epulse::actuate

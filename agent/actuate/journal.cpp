@@ -17,6 +17,8 @@ namespace epulse::actuate {
 namespace {
 
 constexpr const char* kRemedy = "nothing is changed without a journal";
+constexpr size_t kRecordBytes = 4096;          // the longest that there is, and some
+constexpr off_t kGrownBytes = off_t{1} << 20;  // when it is worth writing anew
 constexpr int kLockTries = 10;
 constexpr std::chrono::milliseconds kLockPause{10};
 
@@ -135,16 +137,24 @@ void Journal::cut_torn_tail() {
 
 void Journal::require_writable() const {
   if (!writable_) fail("the journal {} can only be read; {}", path_, kRemedy);
-}
-
-uint64_t Journal::append_intent(const Change& change, std::string_view reason,
-                                int64_t unix_time_s) {
   if (broken_) {
     fail(
         "the journal {} failed to reach the disk earlier; {}; restart epulsed when the disk is "
         "well",
         path_, kRemedy);
   }
+}
+
+// What stays behind where we are killed meanwhile has no newline, and is cut off at the next start.
+void Journal::require_room() {
+  require_writable();
+  write_at_end(file_, size_, std::string(kRecordBytes, ' '));
+  [[maybe_unused]] const int cut = ftruncate(file_.get(), size_);
+}
+
+uint64_t Journal::append_intent(const Change& change, std::string_view reason,
+                                int64_t unix_time_s) {
+  require_writable();
   IntentRecord record{state_.seq_max + 1, change, unix_time_s, std::string(reason), origin()};
   append(encode(record));
   state_.seq_max = record.seq;
@@ -168,7 +178,11 @@ void Journal::mark(uint64_t seq, bool made) {
 void Journal::append_settled(uint64_t seq, SettledRecord::Kind kind, std::string_view why) {
   append(encode(SettledRecord{seq, kind, std::string(why)}));
   std::erase_if(state_.pending, [&](const IntentRecord& p) { return p.seq == seq; });
-  if (state_.pending.empty()) compact();
+  if (state_.pending.empty()) {
+    compact();
+  } else if (size_ > std::max(kGrownBytes, 2 * shrunk_to_)) {
+    shrink();
+  }
 }
 
 bool Journal::is_held(const std::string& state_dir) {
@@ -185,22 +199,10 @@ JournalState Journal::read(const std::string& state_dir) {
 }
 
 void Journal::append(std::string line, bool durable) {
-  require_writable();
+  if (!writable_) require_writable();
   // The first record must not continue a line that was cut short.
   if (!state_.ends_in_newline) line.insert(line.begin(), '\n');
-  size_t done = 0;
-  while (done < line.size()) {
-    const ssize_t put = pwrite(file_.get(), line.data() + done, line.size() - done,
-                               size_ + static_cast<off_t>(done));
-    if (put < 0 && errno == EINTR) continue;
-    if (put <= 0) {
-      const int error = put < 0 ? errno : ENOSPC;
-      // Part of a line would spoil the next one. If this fails too, that one overwrites it.
-      [[maybe_unused]] const int cut = ftruncate(file_.get(), size_);
-      fail("cannot write the journal {}: {}; {}", path_, errno_text(error), kRemedy);
-    }
-    done += static_cast<size_t>(put);
-  }
+  write_at_end(file_, size_, line);
   if (durable && fdatasync(file_.get()) < 0) {
     const int error = errno;
     broken_ = true;
@@ -209,6 +211,49 @@ void Journal::append(std::string line, bool durable) {
   }
   size_ += static_cast<off_t>(line.size());
   state_.ends_in_newline = true;
+}
+
+// All of it or nothing.
+void Journal::write_at_end(const UniqueFd& file, off_t end, std::string_view text) const {
+  size_t done = 0;
+  while (done < text.size()) {
+    const ssize_t put =
+        pwrite(file.get(), text.data() + done, text.size() - done, end + static_cast<off_t>(done));
+    if (put < 0 && errno == EINTR) continue;
+    if (put <= 0) {
+      const int error = put < 0 ? errno : ENOSPC;
+      // Part of a line would spoil the next one. If this fails too, that one overwrites it.
+      [[maybe_unused]] const int cut = ftruncate(file.get(), end);
+      fail("cannot write the journal {}: {}; {}", path_, errno_text(error), kRemedy);
+    }
+    done += static_cast<size_t>(put);
+  }
+}
+
+// One change that stays in force must not keep all that came and went beside it. Where there is no
+// room for a second file the first one grows on.
+void Journal::shrink() {
+  if (state_.has_damage || !writable_) return;
+  std::string text;
+  for (const IntentRecord& intent : state_.pending) {
+    text += encode(intent);
+    if (intent.made) text += encode(MarkRecord{intent.seq, true});
+  }
+  shrunk_to_ = size_;  // and not tried again at once
+  try {
+    UniqueFd file = open_file(dir_fd_.get(), dir_, "journal.new", O_TRUNC);
+    write_at_end(file, 0, text);
+    if (fdatasync(file.get()) < 0 ||
+        renameat(dir_fd_.get(), "journal.new", dir_fd_.get(), "journal") < 0) {
+      return;
+    }
+    file_ = std::move(file);
+    size_ = shrunk_to_ = static_cast<off_t>(text.size());
+    state_.ends_in_newline = true;
+    sync_directory(dir_fd_.get(), dir_);
+  } catch (const Error&) {
+    // As it was: the name is the old file's until it is renamed over.
+  }
 }
 
 // Nothing is pending, so a crash in here loses nothing. A file with a damaged line is set aside
@@ -226,7 +271,7 @@ void Journal::compact() {
   } else if (ftruncate(file_.get(), 0) < 0) {
     fail("cannot empty the journal {}: {}; {}", path_, errno_text(errno), kRemedy);
   }
-  size_ = 0;
+  size_ = shrunk_to_ = 0;
   state_.ends_in_newline = true;
 }
 

@@ -26,12 +26,14 @@ class Journal {
 
   // Throws Error where the file system lets nothing be written: no change may be made.
   void require_writable() const;
+  // ... and where it has no room for a record, which may change.
+  void require_room();
 
   // Returns the sequence number.
   uint64_t append_intent(const Change& change, std::string_view reason, int64_t unix_time_s);
   // How far a change has come. Where it cannot be noted, the change counts as not made.
   void mark(uint64_t seq, bool made);
-  // The last one to be settled empties the file.
+  // The last one to be settled empties the file; before that it is written anew where it has grown.
   void append_settled(uint64_t seq, SettledRecord::Kind kind, std::string_view why);
 
   const std::vector<IntentRecord>& pending() const { return state_.pending; }
@@ -46,8 +48,10 @@ class Journal {
 
  private:
   void append(std::string line, bool durable = true);
+  void write_at_end(const UniqueFd& file, off_t end, std::string_view text) const;
   void cut_torn_tail();
   void compact();
+  void shrink();
 
   std::string dir_;
   std::string path_;
@@ -56,6 +60,7 @@ class Journal {
   UniqueFd file_;
   bool writable_ = true;  // else what is pending can still be undone
   off_t size_ = 0;
+  off_t shrunk_to_ = 0;  // when it was written anew
   bool broken_ = false;  // an fsync failed: what later ones say proves nothing
   JournalState state_;
 };

@@ -12,8 +12,9 @@ namespace {
 
 using nlohmann::json;
 
-// The server answers between two turns of its own; our loop waits meanwhile.
+// A thread of its own answers, unless the server is stopped or starved; our loop waits meanwhile.
 constexpr double kPatienceS = 1;
+constexpr double kLookPatienceS = 0.25;  // where it is only to be shown
 
 bool is_there(const ServerSetting& change) {
   const auto stat = read_thread_stat(change.pid, change.pid);
@@ -21,12 +22,13 @@ bool is_there(const ServerSetting& change) {
 }
 
 // What the answer to `request` has under `field`.
-uint64_t ask(const ServerSetting& change, const std::string& request, const std::string& field) {
+uint64_t ask(const ServerSetting& change, const std::string& request, const std::string& field,
+             double patience_s = kPatienceS) {
   // Through /proc, so that a server in a container, with files of its own, is reached too.
   const std::string path = fmt::format("/proc/{}/root{}", change.pid, change.socket);
   std::optional<std::string> line;
   try {
-    line = ask_line(path, request, kPatienceS, change.pid);
+    line = ask_line(path, request, patience_s, change.pid);
   } catch (const std::runtime_error& error) {
     fail("{}: {}", target_text(change), error.what());
   }
@@ -43,8 +45,15 @@ uint64_t ask(const ServerSetting& change, const std::string& request, const std:
        request, field);
 }
 
-uint64_t value_now(const ServerSetting& change) {
-  return ask(change, "get", change.name);
+uint64_t value_now(const ServerSetting& change, double patience_s = kPatienceS) {
+  return ask(change, "get", change.name, patience_s);
+}
+
+Standing standing_of(const ServerSetting& change, double patience_s) {
+  if (!is_there(change)) return Standing::kGone;
+  const uint64_t now = value_now(change, patience_s);
+  if (now == change.new_value) return Standing::kNew;
+  return now == change.old_value ? Standing::kOld : Standing::kOthers;
 }
 
 // The server compares: a value that somebody else has set meanwhile is not touched, and an Error.
@@ -71,15 +80,12 @@ void perform(const ServerSetting& change) {
 }
 
 Standing look(const ServerSetting& change) {
-  if (!is_there(change)) return Standing::kGone;
-  const uint64_t now = value_now(change);
-  if (now == change.new_value) return Standing::kNew;
-  return now == change.old_value ? Standing::kOld : Standing::kOthers;
+  return standing_of(change, kLookPatienceS);
 }
 
 Undone undo(const ServerSetting& change) {
   const std::string values = fmt::format("{} -> {}", change.new_value, change.old_value);
-  switch (look(change)) {
+  switch (standing_of(change, kPatienceS)) {
     case Standing::kGone:
       return {UndoResult::kGone, "it has ended, nothing to restore"};
     case Standing::kOld:  // The agent died before it made the change, or after it undid it.

@@ -13,6 +13,7 @@ ServerSetting prepare(const ServerSetting& change);
 // When it throws, the value is what it was.
 void perform(const ServerSetting& change);
 
+// For a quarter of a second at most.
 Standing look(const ServerSetting& change);
 
 Undone undo(const ServerSetting& change);

@@ -2,7 +2,9 @@
 
 #include <sched.h>
 
+#include <chrono>
 #include <optional>
+#include <thread>
 
 #include "agent/actuate/proc_thread.hpp"
 #include "agent/error.hpp"
@@ -12,6 +14,8 @@ namespace epulse::actuate {
 namespace {
 
 using model::CpuSet;
+
+constexpr std::chrono::milliseconds kCpusetChanges{10};
 
 // nullopt when the thread is gone.
 std::optional<CpuSet> get_mask(pid_t tid) {
@@ -83,7 +87,7 @@ Standing look(const ThreadAffinity& change) {
   const auto now = get_mask(change.tid);
   if (!now) return Standing::kGone;
   if (*now == change.new_mask) return Standing::kNew;
-  const CpuSet usable = kernel::usable_cpus(change.pid);
+  const CpuSet usable = kernel::usable_cpus(change.tid);  // which may have a cpuset of its own
   const CpuSet left = change.new_mask & usable;
   const bool cut = left != change.new_mask;
   if (cut && *now == (left.empty() ? usable : left)) return Standing::kNew;
@@ -94,7 +98,12 @@ Undone undo(const ThreadAffinity& change) {
   Undone gone{UndoResult::kGone, "it has ended, nothing to restore"};
   const std::string masks =
       fmt::format("CPU mask {} -> {}", change.new_mask.to_string(), change.old_mask.to_string());
-  const Standing standing = look(change);
+  Standing standing = look(change);
+  if (standing == Standing::kOthers) {
+    // A cpuset that is being changed tells of its CPUs before its threads have them.
+    std::this_thread::sleep_for(kCpusetChanges);
+    standing = look(change);
+  }
   if (standing == Standing::kGone) return gone;
   // The agent died before it made the change, or after it undid it.
   if (standing == Standing::kOld) return {UndoResult::kRestored, masks + " in place already"};
@@ -111,7 +120,7 @@ Undone undo(const ThreadAffinity& change) {
   const auto restored = get_mask(change.tid);
   if (!restored) return gone;
   if (*restored == change.old_mask) return {UndoResult::kRestored, masks + " restored"};
-  if (*restored == (change.old_mask & kernel::usable_cpus(change.pid))) {
+  if (*restored == (change.old_mask & kernel::usable_cpus(change.tid))) {
     return {UndoResult::kRestored,
             fmt::format("{} restored; its cpuset allows only {} of that for now", masks,
                         restored->to_string())};

@@ -3,6 +3,11 @@
 #include <algorithm>
 
 namespace epulse::alerts {
+namespace {
+
+constexpr size_t kRefusalsMax = 10;
+
+}  // namespace
 
 void Outbox::put(const Alarm& alarm) {
   const auto known = std::find_if(entries_.begin(), entries_.end(),
@@ -24,7 +29,9 @@ void Outbox::make_room() {
 }
 
 uint64_t Outbox::due_ms(const Entry& entry) const {
-  if (entry.refused_ms) return *entry.refused_ms + limits_.retry_ms_max;
+  if (entry.refused_ms) {
+    return std::max(*entry.refused_ms + limits_.retry_ms_max, next_refused_at_ms_);
+  }
   return entry.said_ms ? *entry.said_ms + limits_.resend_ms : 0;
 }
 
@@ -42,11 +49,15 @@ std::vector<Alarm> Outbox::batch(uint64_t now_ms) const {
   for (const bool said : {false, true}) {
     for (const Entry& entry : entries_) {
       if (alarms.size() == batch_now_) return alarms;
-      if (entry.said_ms.has_value() == said && due_ms(entry) <= now_ms) {
-        alarms.push_back(entry.alarm);
-      }
+      if (entry.refused_ms || due_ms(entry) > now_ms) continue;
+      if (entry.said_ms.has_value() == said) alarms.push_back(entry.alarm);
     }
   }
+  if (!alarms.empty()) return alarms;
+  const auto refused = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) {
+    return entry.refused_ms && due_ms(entry) <= now_ms;
+  });
+  if (refused != entries_.end()) alarms.push_back(refused->alarm);
   return alarms;
 }
 
@@ -54,6 +65,7 @@ std::vector<Alarm> Outbox::batch(uint64_t now_ms) const {
 void Outbox::delivered(const std::vector<Alarm>& batch, uint64_t now_ms) {
   failures_ = 0;
   retry_at_ms_ = 0;
+  refusals_ = 0;
   batch_now_ = std::min(2 * batch_now_, limits_.batch_max);
   for (const Alarm& alarm : batch) {
     const auto entry = std::find_if(entries_.begin(), entries_.end(),
@@ -74,17 +86,32 @@ void Outbox::failed(uint64_t now_ms) {
   retry_at_ms_ = now_ms + std::min(limits_.retry_ms_min << doublings, limits_.retry_ms_max);
 }
 
-void Outbox::refused(const std::vector<Alarm>& batch, uint64_t now_ms) {
+bool Outbox::refused(const std::vector<Alarm>& batch, uint64_t now_ms) {
   failures_ = 0;
   retry_at_ms_ = 0;
+  // As many as it takes to find one among the most: it likes none, and need not be asked at once.
+  if (++refusals_ > kRefusalsMax) retry_at_ms_ = now_ms + limits_.retry_ms_min;
   if (batch.size() > 1) {
     batch_now_ = batch.size() / 2;
-    return;
+    return false;
   }
-  retry_at_ms_ = now_ms + limits_.retry_ms_min;  // it may be that it likes none
+  next_refused_at_ms_ = now_ms + limits_.retry_ms_min;
+  bool news = false;
   for (Entry& entry : entries_) {
-    if (entry.alarm == batch.at(0)) entry.refused_ms = now_ms;
+    if (entry.alarm != batch.at(0)) continue;
+    news = !entry.refused_ms;
+    entry.refused_ms = now_ms;
   }
+  return news;
+}
+
+std::vector<Alarm> Outbox::take_unsaid() {
+  std::vector<Alarm> unsaid;
+  for (const Entry& entry : entries_) {
+    if (!entry.said_ms) unsaid.push_back(entry.alarm);
+  }
+  entries_.clear();
+  return unsaid;
 }
 
 size_t Outbox::refused() const {

@@ -30,15 +30,19 @@ class Outbox {
   // say.
   std::optional<uint64_t> due_ms() const;
 
-  // What is to be said at `now_ms`: the unsaid in the order of put(), then what is to be repeated.
+  // What is to be said at `now_ms`: the unsaid in the order of put(), then what is to be repeated;
+  // where there is none of both, one that was refused.
   std::vector<Alarm> batch(uint64_t now_ms) const;
 
   void delivered(const std::vector<Alarm>& batch, uint64_t now_ms);
   void failed(uint64_t now_ms);
   // The receiver is well and will not have this batch: the next is half as large, until the alarm
-  // that it does not like is by itself. That one stays, tried again every `retry_ms_max`, and keeps
-  // no other from being told.
-  void refused(const std::vector<Alarm>& batch, uint64_t now_ms);
+  // that it does not like is by itself. That one stays, tried again by itself when `retry_ms_max`
+  // have passed and nothing else is due. True when this is news of it.
+  bool refused(const std::vector<Alarm>& batch, uint64_t now_ms);
+
+  // What is not said yet; nothing is left.
+  std::vector<Alarm> take_unsaid();
 
   size_t unsaid() const;                           // news that the receiver has not heard
   uint64_t lost() const { return lost_; }          // alarms, for want of room
@@ -61,6 +65,8 @@ class Outbox {
   uint64_t retry_at_ms_ = 0;
   uint64_t lost_ = 0;
   size_t batch_now_ = limits_.batch_max;
+  size_t refusals_ = 0;              // since the last delivery
+  uint64_t next_refused_at_ms_ = 0;  // one of them after the other
 };
 
 }  // namespace epulse::alerts

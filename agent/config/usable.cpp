@@ -10,6 +10,8 @@
 namespace epulse::config {
 namespace {
 
+constexpr mode_t kOthersWrite = S_IWGRP | S_IWOTH;
+
 void require_program(const std::string& path) {
   struct stat status {};
   if (stat(path.c_str(), &status) != 0) {
@@ -19,6 +21,13 @@ void require_program(const std::string& path) {
   if (!S_ISREG(status.st_mode) || access(path.c_str(), X_OK) != 0) {
     fail("alerts.exec.command: {} cannot be run: {}", path,
          S_ISREG(status.st_mode) ? errno_text(errno) + "; chmod +x it" : "it is no file");
+  }
+  // It runs as we do.
+  if ((status.st_mode & kOthersWrite) != 0 || (status.st_uid != 0 && status.st_uid != geteuid())) {
+    fail(
+        "alerts.exec.command: others may change {} (owner {}, mode {:o}); make it your own, and "
+        "chmod go-w it",
+        path, status.st_uid, status.st_mode & 07777U);
   }
 }
 
@@ -32,9 +41,9 @@ void require_directory(const std::string& path) {
   if (access(path.c_str(), W_OK | X_OK) != 0) {
     fail("alerts.capture.dir: nothing can be written in {}: {}", path, errno_text(errno));
   }
-  // Recordings show who was served and when; and the oldest are removed, whoever made them.
-  if ((status.st_mode & S_IWOTH) != 0 && (status.st_mode & S_ISVTX) == 0) {
-    fail("alerts.capture.dir: everybody may write in {}; chmod o-w it, or choose another", path);
+  // They could put links where we write.
+  if ((status.st_mode & kOthersWrite) != 0 && (status.st_mode & S_ISVTX) == 0) {
+    fail("alerts.capture.dir: others may write in {}; chmod go-w it, or choose another", path);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "agent/actuate/origin.hpp"
 #include "agent/alerts/payload.hpp"
 #include "agent/error.hpp"
 
@@ -32,6 +33,18 @@ const char* name_of(actuate::UndoResult result) {
       return "failed";
   }
   return "?";
+}
+
+// Ids of another pid namespace name others here: there is no command to give.
+json change_json(const actuate::IntentRecord& intent) {
+  const bool here = actuate::place_of(intent.origin) == actuate::Place::kHere;
+  const std::string there = "in the pid namespace that it was made in";
+  return {{"seq", intent.seq},
+          {"at", alerts::rfc3339(intent.unix_time_s * 1000)},
+          {"change", actuate::describe(intent.change)},
+          {"reason", intent.reason},
+          {"by_hand", here ? actuate::by_hand(intent.change) : there},
+          {"undo_by_hand", here ? actuate::undo_by_hand(intent.change) : there}};
 }
 
 }  // namespace
@@ -73,19 +86,20 @@ std::string error_line(std::string_view why) {
 json changes_json(const std::vector<actuate::IntentRecord>& pending) {
   json all = json::array();
   for (auto intent = pending.rbegin(); intent != pending.rend(); ++intent) {
-    all.push_back({{"seq", intent->seq},
-                   {"at", alerts::rfc3339(intent->unix_time_s * 1000)},
-                   {"change", actuate::describe(intent->change)},
-                   {"reason", intent->reason},
-                   {"by_hand", actuate::by_hand(intent->change)},
-                   {"undo_by_hand", actuate::undo_by_hand(intent->change)}});
+    all.push_back(change_json(*intent));
   }
   return all;
 }
 
 json preview_json(const std::vector<actuate::IntentRecord>& pending) {
-  return {{"changes", changes_json(actuate::in_force(pending))},
-          {"left_alone", changes_json(actuate::not_in_force(pending))}};
+  const actuate::Preview preview = actuate::preview(pending);
+  json left_alone = json::array();
+  for (const actuate::LeftAlone& one : preview.left_alone) {
+    left_alone.push_back({{"seq", one.intent.seq},
+                          {"change", actuate::describe(one.intent.change)},
+                          {"why", one.why}});
+  }
+  return {{"changes", changes_json(preview.undone)}, {"left_alone", std::move(left_alone)}};
 }
 
 json outcomes_json(const std::vector<actuate::Outcome>& outcomes) {

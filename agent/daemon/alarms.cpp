@@ -104,6 +104,11 @@ void Alarms::take_over(Alarms& before, const std::string& why) {
     return true;
   });
   before.tell(before.engine_.end(why), {});
+  if (!same_sink && same_receiver && alertmanager_ && before.alertmanager_) {
+    for (const alerts::Alarm& alarm : before.alertmanager_->take_unsaid()) {
+      if (!alarm.fires()) alertmanager_->put(alarm);  // what fires was put above
+    }
+  }
   if (same_program && before.exec_) {
     exec_ = std::move(before.exec_);
     exec_->set_timeout(config_.exec.timeout_s * 1000);

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "agent/config/usable.hpp"
 #include "agent/control/state_dir.hpp"
 #include "agent/daemon/answers.hpp"
 #include "agent/daemon/observations.hpp"
@@ -76,6 +77,7 @@ Daemon::Daemon(const Options& options)
   kept_ = capabilities_needed(options.config, tuning_.mode(), sampler_.has_bpf(),
                               sampler_.is_bundled_server());
   keep_capabilities(kept_);
+  config::require_usable(options.config);  // with what is left
   if (socket) open_socket(*socket);
   alarms_ = make_alarms();
   start_ticking();

@@ -13,7 +13,6 @@
 #include <utility>
 
 #include "agent/error.hpp"
-#include "common/unique_fd.hpp"
 
 namespace epulse::daemon {
 namespace {
@@ -79,8 +78,8 @@ std::string FlightRecorder::capture(const std::string& why) {
   remove_oldest(config_.files_max - 1);  // first: it may be what fills the disk
   path_.clear();
   try {
-    path_ = new_file();
-    writer_ = std::make_unique<record::RecordWriter>(path_);
+    UniqueFd file = new_file();
+    writer_ = std::make_unique<record::RecordWriter>(path_, std::move(file));
     record::Meta meta = meta_;
     meta["alarm"] = why;
     writer_->meta(meta);
@@ -99,13 +98,14 @@ std::string FlightRecorder::capture(const std::string& why) {
 
 // In the order of time when sorted by name. What somebody else has put in its place, a link say, is
 // not written through.
-std::string FlightRecorder::new_file() {
+UniqueFd FlightRecorder::new_file() {
   const std::string path =
       fmt::format("{}/{}{:%Y%m%dT%H%M%SZ}-{}-{:04}{}", config_.dir, prefix_,
                   fmt::gmtime(std::chrono::system_clock::now()), getpid(), ++made_, kSuffix);
-  const UniqueFd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  UniqueFd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!fd) fail("cannot create {}: {}", path, errno_text(errno));
-  return path;
+  path_ = path;
+  return fd;
 }
 
 void FlightRecorder::write(const Moment& moment) {

@@ -9,6 +9,7 @@
 #include "agent/config/config.hpp"
 #include "agent/daemon/target_sampler.hpp"
 #include "agent/export/record_writer.hpp"
+#include "common/unique_fd.hpp"
 
 namespace epulse::daemon {
 
@@ -41,7 +42,7 @@ class FlightRecorder {
 
   void write(const Moment& moment);
   void remove_oldest(size_t keep) const;
-  std::string new_file();
+  UniqueFd new_file();
 
   config::Capture config_;
   std::string prefix_;  // of its files' names; the time follows

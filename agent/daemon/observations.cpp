@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdio>
 
 #include "agent/config/keys.hpp"
 #include "agent/model/text.hpp"
@@ -141,20 +142,14 @@ std::vector<alerts::Observation> observations(const std::vector<MetricRule>& rul
 
 alerts::Texts subject_labels(const TargetSample& sample, const std::string& subject) {
   alerts::Texts labels;
-  const auto name_thread = [&](uint32_t tid) {
-    labels["tid"] = std::to_string(tid);
-    for (const auto& thread : sample.sched.threads) {
-      if (thread.tid == static_cast<pid_t>(tid)) labels["thread"] = thread.name;
-    }
-  };
+  unsigned tid = 0;
+  int epfd = -1;
+  const int read = std::sscanf(subject.c_str(), "thread %u epfd %d", &tid, &epfd);
+  if (read < 1) return labels;
+  labels["tid"] = std::to_string(tid);
+  if (read == 2) labels["epfd"] = std::to_string(epfd);
   for (const auto& thread : sample.sched.threads) {
-    if (subject_of(thread) == subject) name_thread(static_cast<uint32_t>(thread.tid));
-  }
-  if (!sample.epoll) return labels;
-  for (const auto& worker : sample.epoll->workers) {
-    if (subject_of(worker) != subject) continue;
-    name_thread(worker.key.tid);
-    labels["epfd"] = std::to_string(worker.key.epfd);
+    if (thread.tid == static_cast<pid_t>(tid)) labels["thread"] = thread.name;
   }
   return labels;
 }

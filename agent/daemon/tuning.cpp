@@ -74,6 +74,7 @@ Tuning::Tuning(pid_t pid, bool is_bundled_server, const config::Config& config, 
 // the journal, and its lock, to others.
 void Tuning::open_journal() {
   const bool applies = mode_ == config::Mode::kApply;
+  next_try_ns_ = 0;
   try {
     const actuate::JournalState left = actuate::Journal::read(config_.agent.state_dir);
     if (!applies && left.pending.empty() && left.complaints.empty()) return;
@@ -82,7 +83,7 @@ void Tuning::open_journal() {
     if (!actuator_->pending().empty()) {
       spdlog::warn("an epulsed before this one died with {} changes in force; undoing them",
                    actuator_->pending().size());
-      log_.undone(actuator_->recover());
+      note_undone(actuator_->recover());
     }
     if (applies) actuator_->require_writable();
   } catch (const Error& error) {
@@ -95,13 +96,13 @@ void Tuning::open_journal() {
       spdlog::warn("changes of another epulsed are in force: {}", error.what());
     }
   }
-  if (!applies) actuator_.reset();
+  release_journal();
 }
 
 void Tuning::step(const TargetSample& sample, uint64_t now_ns) {
+  try_again(now_ns);
   if (mode_ == config::Mode::kObserve) return update_advice(now_ns);
   forget_settled();
-  try_again(now_ns);
   tell(causes_.step(sample, now_ns), now_ns);
   if (config_.host_advice.enabled) tell(host_.step(sample, now_ns), now_ns);
   // None while the change of another is judged, which it would disturb.
@@ -214,6 +215,7 @@ std::optional<uint64_t> Tuning::carry_out(const tuners::Proposal& proposal,
     log_.not_changed(proposal, error.what());
   } catch (const Error& error) {
     log_.not_changed(proposal, error.what());
+    for (const uint64_t seq : actuator_->take_half_made()) not_restored_.push_back(seq);
   }
   return std::nullopt;
 }
@@ -237,17 +239,31 @@ bool Tuning::holds(uint64_t change) const {
 void Tuning::undo_change(std::optional<uint64_t>& change, std::string_view tuner) {
   if (!change) return;
   try {
-    if (!log_.undone({actuator_->undo(*change)})) not_restored_.push_back(*change);
+    note_undone({actuator_->undo(*change)});
   } catch (const Error& error) {
     spdlog::error("{}: {}", tuner, error.what());
   }
   change.reset();
 }
 
+// False when one failed, which is tried again.
+bool Tuning::note_undone(const std::vector<actuate::Outcome>& outcomes) {
+  for (const actuate::Outcome& outcome : outcomes) {
+    if (outcome.result == actuate::UndoResult::kFailed) not_restored_.push_back(outcome.seq);
+  }
+  return log_.undone(outcomes);
+}
+
+// Who changes nothing, and has nothing left to undo, leaves the journal and its lock to others.
+void Tuning::release_journal() {
+  if (actuator_ && mode_ != config::Mode::kApply && actuator_->pending().empty()) actuator_.reset();
+}
+
 // What could not be undone when it was to be, is as soon as it can be; said when it was.
 void Tuning::try_again(uint64_t now_ns) {
-  if (not_restored_.empty() || !actuator_ || now_ns < next_try_ns_) return;
+  if (!actuator_ || now_ns < next_try_ns_) return;
   next_try_ns_ = now_ns + kTryAgain;
+  if (!journal_error_.empty()) look_for_room();
   for (const uint64_t change : std::exchange(not_restored_, {})) {
     try {
       const actuate::Outcome outcome = actuator_->undo(change);
@@ -257,8 +273,20 @@ void Tuning::try_again(uint64_t now_ns) {
         log_.undone({outcome});
       }
     } catch (const Error&) {
-      // It is no longer pending, or beneath a later one, which is undone first when all are.
+      // It is no longer pending, or beneath a later one, which has to be undone first.
+      if (actuator_->is_pending(change)) not_restored_.push_back(change);
     }
+  }
+  release_journal();
+}
+
+void Tuning::look_for_room() {
+  try {
+    actuator_->require_room();
+    journal_error_.clear();
+    spdlog::info("the journal can be written again");
+  } catch (const Error& error) {
+    journal_error_ = error.what();
   }
 }
 
@@ -341,7 +369,8 @@ void Tuning::undo_socket_changes() {
 bool Tuning::restore() {
   if (!actuator_) return true;
   try {
-    return log_.undone(actuator_->undo_all());
+    not_restored_.clear();
+    return note_undone(actuator_->undo_all());
   } catch (const std::exception& error) {
     spdlog::error("cannot restore: {}; `epulse undo --state-dir {}` tries again", error.what(),
                   config_.agent.state_dir);
@@ -358,7 +387,8 @@ std::vector<actuate::Outcome> Tuning::undo_and_stand_down() {
   sockets_.abandon();
   if (!actuator_) return {};
   std::vector<actuate::Outcome> outcomes = actuator_->undo_all();
-  log_.undone(outcomes);
+  note_undone(outcomes);
+  release_journal();
   return outcomes;
 }
 
@@ -372,8 +402,7 @@ void Tuning::reconfigure(const config::Config& config, config::Mode mode) {
   batch_ = tuners::ServerBatchTuner(batch_limits(config.server_buffers), batch_control());
   if (mode_ != config::Mode::kApply) {
     restore();
-    not_restored_.clear();
-    actuator_.reset();
+    release_journal();
   } else if (!actuator_) {
     open_journal();
   }

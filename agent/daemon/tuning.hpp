@@ -69,7 +69,10 @@ class Tuning {
   void undo_change(std::optional<uint64_t>& change, std::string_view tuner);
   void undo_unjudged();
   bool holds(uint64_t change) const;
+  bool note_undone(const std::vector<actuate::Outcome>& outcomes);
+  void release_journal();
   void try_again(uint64_t now_ns);
+  void look_for_room();
   void tune_sockets(uint64_t now_ns);
   void propose_sockets(const tuners::SocketBufferTuner::Proposals& proposals, uint64_t now_ns);
   void undo_socket_changes();

@@ -63,6 +63,14 @@ RecordWriter::RecordWriter(std::string path, uint64_t ring_bytes)
   unlink(before_path_.c_str());  // of a recorder that crashed
 }
 
+RecordWriter::RecordWriter(std::string path, UniqueFd file)
+    : path_(std::move(path)),
+      before_path_(path_before(path_)),
+      fd_(file.release()),
+      ring_bytes_(0) {
+  begin_file();
+}
+
 RecordWriter::~RecordWriter() {
   close(fd_);
 }
@@ -71,6 +79,10 @@ void RecordWriter::open_file() {
   // Who was served and when is nobody else's business; as perf has it.
   fd_ = open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (fd_ < 0) fail("cannot create {}: {}", path_, errno_text(errno));
+  begin_file();
+}
+
+void RecordWriter::begin_file() {
   bytes_ = 0;
   ++files_;
   try {

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "agent/export/record_format.hpp"
+#include "common/unique_fd.hpp"
 
 namespace epulse::record {
 
@@ -17,6 +18,8 @@ namespace epulse::record {
 class RecordWriter {
  public:
   explicit RecordWriter(std::string path, uint64_t ring_bytes = 0);
+  // Into a file that is open, and empty; `path` is for messages.
+  RecordWriter(std::string path, UniqueFd file);
   ~RecordWriter();
   RecordWriter(const RecordWriter&) = delete;
   RecordWriter& operator=(const RecordWriter&) = delete;
@@ -33,6 +36,7 @@ class RecordWriter {
 
  private:
   void open_file();
+  void begin_file();
   void block(BlockType type, std::string_view payload);
   void write_all(std::string_view data);
   void start_next_file();

@@ -61,6 +61,11 @@ void AlertmanagerSink::put(const alerts::Alarm& alarm) {
   changed_.notify_one();
 }
 
+std::vector<alerts::Alarm> AlertmanagerSink::take_unsaid() {
+  const std::lock_guard lock(mutex_);
+  return outbox_.take_unsaid();
+}
+
 DeliveryState AlertmanagerSink::state() const {
   const std::lock_guard lock(mutex_);
   DeliveryState state = state_;
@@ -68,6 +73,7 @@ DeliveryState AlertmanagerSink::state() const {
   state.lost = outbox_.lost();
   state.refused = outbox_.refused();
   state.failures = outbox_.failures();
+  if (state.error.empty() && state.refused > 0) state.error = refusal_;
   return state;
 }
 
@@ -114,8 +120,7 @@ void AlertmanagerSink::post(std::unique_lock<std::mutex>& lock, double timeout_s
     outbox_.delivered(batch, monotonic_ms());
     ++state_.posts;
   } else if (is_refusal(result.status)) {
-    outbox_.refused(batch, monotonic_ms());
-    if (batch.size() == 1) note_refusal(batch[0], result.error);
+    if (outbox_.refused(batch, monotonic_ms())) note_refusal(batch[0], result.error);
     return;
   } else {
     outbox_.failed(monotonic_ms());
@@ -123,14 +128,14 @@ void AlertmanagerSink::post(std::unique_lock<std::mutex>& lock, double timeout_s
   note(result.error);
 }
 
-// Once for each, not each time.
+// Once for each alarm in its present state, not each time.
 void AlertmanagerSink::note_refusal(const alerts::Alarm& alarm, const std::string& error) {
-  state_.error = error;
-  if (alarm.id <= refusal_said_) return;
-  refusal_said_ = alarm.id;
+  refusal_ = error;
   const auto name = alarm.labels.find("alertname");
-  spdlog::error("alertmanager: {} refuses the alarm {}: {}; others go on, and it is tried again",
-                options_.url, name == alarm.labels.end() ? "" : name->second, error);
+  spdlog::error("alertmanager: {} refuses the alarm {}: {}; {}", options_.url,
+                name == alarm.labels.end() ? "" : name->second, error,
+                state_.posts > 0 ? "others go on, and it is tried again"
+                                 : "it has taken none so far: see alerts.alertmanager.url");
 }
 
 // Said when it begins and when it is over, not each time.

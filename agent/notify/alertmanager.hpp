@@ -6,6 +6,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "agent/alerts/outbox.hpp"
 
@@ -24,7 +25,7 @@ struct DeliveryState {
   size_t refused = 0;     // of those kept: that it will not have, although it takes others
   uint64_t posts = 0;     // that were accepted
   uint64_t failures = 0;  // in a row
-  std::string error;      // of the last; empty when it was accepted
+  std::string error;  // of the last post, or why one of those kept was refused; empty: all is well
 };
 
 // Tells an Alertmanager (API v2) of alarms, in a thread of its own: put() never waits. What the
@@ -39,6 +40,9 @@ class AlertmanagerSink {
   ~AlertmanagerSink();
 
   void put(const alerts::Alarm& alarm);
+
+  // What the receiver has not heard yet, for another sink to tell: nothing is left to this one.
+  std::vector<alerts::Alarm> take_unsaid();
 
   DeliveryState state() const;
 
@@ -55,7 +59,7 @@ class AlertmanagerSink {
   alerts::Outbox outbox_;
   DeliveryState state_;
   uint64_t lost_said_ = 0;
-  uint64_t refusal_said_ = 0;  // the alarm's id
+  std::string refusal_;  // the last one, while there are any
   bool stop_ = false;
   std::atomic<bool> cancel_{false};  // the post that is under way
   std::thread thread_;

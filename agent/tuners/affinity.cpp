@@ -101,7 +101,7 @@ AffinityTuner::Decision AffinityTuner::step(const SchedInterval& interval, const
     return !std::isfinite(cpu.busy_share) || !std::isfinite(cpu.target_share);
   });
   remember(interval, usable, now_ns);
-  if (watch_) return verify(interval, now_ns);
+  if (watch_) return verify(interval, usable, now_ns);
   if (now_ns < not_before_ns_) return {};
   return propose(interval, usable, now_ns);
 }
@@ -301,7 +301,8 @@ void AffinityTuner::explain(AffinityProposal& proposal, const ThreadSched& threa
                   limits_.improvement_min * 100);
 }
 
-AffinityTuner::Decision AffinityTuner::verify(const SchedInterval& interval, uint64_t now_ns) {
+AffinityTuner::Decision AffinityTuner::verify(const SchedInterval& interval, const CpuSet& usable,
+                                              uint64_t now_ns) {
   const AffinityProposal& change = watch_->proposal;
   const auto thread =
       std::find_if(interval.threads.begin(), interval.threads.end(), [&](const ThreadSched& t) {
@@ -311,9 +312,13 @@ AffinityTuner::Decision AffinityTuner::verify(const SchedInterval& interval, uin
     return conclude(AffinityVerdict::Kind::kLost, "the thread has ended", now_ns);
   }
   if (thread->allowed != change.to) {
+    const bool cut = (change.to & usable) != change.to;
     return conclude(
         AffinityVerdict::Kind::kLost,
-        fmt::format("somebody else set its CPU mask to {}", thread->allowed.to_string()), now_ns);
+        cut ? fmt::format("its cpuset has only CPU {} now, so it may use {}", usable.to_string(),
+                          thread->allowed.to_string())
+            : fmt::format("somebody else set its CPU mask to {}", thread->allowed.to_string()),
+        now_ns);
   }
   // An interval that began before the change is half a measurement of it.
   const auto interval_ns = static_cast<uint64_t>(interval.seconds * 1e9);

@@ -112,7 +112,8 @@ class AffinityTuner {
   void explain(AffinityProposal& proposal, const model::ThreadSched& thread,
                const model::SchedInterval& interval, const model::CpuSched& present,
                const model::CpuSched& to) const;
-  Decision verify(const model::SchedInterval& interval, uint64_t now_ns);
+  Decision verify(const model::SchedInterval& interval, const model::CpuSet& usable,
+                  uint64_t now_ns);
   Decision judge(uint64_t now_ns);
   Decision judge_medians(uint64_t now_ns);
   bool is_patient(uint64_t now_ns) const;

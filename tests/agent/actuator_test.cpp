@@ -7,6 +7,8 @@
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -15,6 +17,7 @@
 
 #include "agent/actuate/origin.hpp"
 #include "agent/actuate/thread_affinity.hpp"
+#include "agent/kernel/process.hpp"
 #include "common/unique_fd.hpp"
 #include "tests/agent/child.hpp"
 #include "tests/agent/cpuset_group.hpp"
@@ -190,12 +193,50 @@ TEST_F(ActuatorTest, WhatSomebodyElseChangedIsForgotten) {
   EXPECT_TRUE(actuator.forget_settled({}, 10).empty()) << "both hold";
   set_mask(child_.pid(), first_);
   EXPECT_TRUE(actuator.forget_settled(std::vector<uint64_t>{1, 2}, 10).empty()) << "spared";
+  EXPECT_TRUE(actuator.forget_settled({}, 10).empty()) << "a cpuset may be being changed";
+  set_mask(child_.pid(), both_);
+  EXPECT_TRUE(actuator.forget_settled({}, 10).empty()) << "so it was";
+  set_mask(child_.pid(), first_);
+  EXPECT_TRUE(actuator.forget_settled({}, 10).empty());
   const auto outcomes = actuator.forget_settled({}, 10);
   ASSERT_EQ(outcomes.size(), 2U);
   for (const Outcome& outcome : outcomes) EXPECT_EQ(outcome.result, UndoResult::kStoodDown);
   EXPECT_EQ(mask_of(child_.pid()), first_);
   EXPECT_TRUE(actuator.pending().empty());
   EXPECT_THROW(actuator.apply(change_, "three"), Overruled);
+}
+
+// By the command that `epulse diff` shows.
+TEST_F(ActuatorTest, WhatSomebodyElseSetBackIsForgotten) {
+  Actuator actuator(dir_.path());
+  actuator.apply(change_, "one");
+  set_mask(child_.pid(), first_);
+  actuator.forget_settled({}, 10);
+  ASSERT_EQ(actuator.forget_settled({}, 10).size(), 1U);
+  set_mask(child_.pid(), second_);
+  EXPECT_TRUE(actuator.undo_all().empty());
+  EXPECT_EQ(mask_of(child_.pid()), second_) << "their newest value";
+}
+
+TEST_F(ActuatorTest, APreviewTellsWhatAndWhyNot) {
+  const auto change_to = [&](const CpuSet& mask, bool made) {
+    ThreadAffinity change = change_;
+    change.new_mask = mask;
+    return IntentRecord{1, change, 0, "", "", made};
+  };
+  const auto why = [&](const IntentRecord& intent) {
+    const Preview one = preview({intent});
+    return one.left_alone.empty() ? "" : one.left_alone[0].why;
+  };
+  EXPECT_EQ(why(change_to(second_, true)), "it was set back since");
+  EXPECT_EQ(why(change_to(second_, false)), "it is as it was");
+  IntentRecord there = change_to(second_, true);
+  there.origin = "another/1";
+  EXPECT_EQ(why(there), "it has ended");
+  set_mask(child_.pid(), both_);
+  EXPECT_EQ(why(change_to(second_, true)), "somebody else has set it since");
+  set_mask(child_.pid(), second_);
+  EXPECT_EQ(preview({change_to(second_, true)}).undone.size(), 1U);
 }
 
 TEST_F(ActuatorTest, AJournalThatCanOnlyBeReadIsStillUndone) {
@@ -371,17 +412,58 @@ TEST_F(ActuatorTest, AChangeOfAnotherBootIsGone) {
   EXPECT_TRUE(next.pending().empty());
 }
 
-TEST_F(ActuatorTest, AChangeOfAnotherPidNamespaceIsLeftForWhoLivesThere) {
+// A namespace that nobody is in any more has taken its threads with it.
+TEST_F(ActuatorTest, AChangeOfAPidNamespaceThatEndedIsGone) {
+  if (!kernel::in_host_pid_namespace()) GTEST_SKIP() << "sees this pid namespace alone";
   set_mask(child_.pid(), second_);
-  std::string there = origin();
-  there += '0';
-  write_text(dir_.file("journal"), encode(IntentRecord{1, change_, 0, "in a container", there}));
+  write_text(dir_.file("journal"),
+             encode(IntentRecord{1, change_, 0, "in a container", origin() + "0"}));
   Actuator next(dir_.path());
   const auto outcomes = next.recover();
   ASSERT_EQ(outcomes.size(), 1U);
+  EXPECT_EQ(outcomes[0].result, UndoResult::kGone) << outcomes[0].text;
+  EXPECT_EQ(mask_of(child_.pid()), second_);
+}
+
+TEST_F(ActuatorTest, AChangeOfAnotherPidNamespaceIsLeftForWhoLivesThere) {
+  const int pid = fork();
+  ASSERT_GE(pid, 0);
+  if (pid == 0) {  // the next child of this one lives in a namespace of its own
+    if (unshare(CLONE_NEWPID) != 0) _exit(77);
+    const pid_t inside = fork();
+    if (inside == 0) {
+      pause();
+      _exit(0);
+    }
+    write_text(dir_.file("inside"), std::to_string(inside));
+    std::filesystem::rename(dir_.file("inside"), dir_.file("pid"));
+    pause();
+    _exit(0);
+  }
+  const auto is_there = [&] { return std::filesystem::exists(dir_.file("pid")); };
+  bool ended = false;
+  ASSERT_TRUE(eventually([&] {
+    ended = ended || waitpid(pid, nullptr, WNOHANG) == pid;
+    return ended || is_there();
+  }));
+  if (!is_there()) GTEST_SKIP() << "needs root, for a pid namespace";
+  const pid_t inside = std::stoi(read_text(dir_.file("pid")));
+  struct stat space {};
+  ASSERT_EQ(stat(fmt::format("/proc/{}/ns/pid", inside).c_str(), &space), 0);
+  const std::string here = origin();
+  const std::string other = here.substr(0, here.find('/') + 1) + std::to_string(space.st_ino);
+
+  set_mask(child_.pid(), second_);
+  write_text(dir_.file("journal"), encode(IntentRecord{1, change_, 0, "in a container", other}));
+  Actuator next(dir_.path());
+  const auto outcomes = next.recover();
+  kill(inside, SIGKILL);
+  kill(pid, SIGKILL);
+  waitpid(pid, nullptr, 0);
+  ASSERT_EQ(outcomes.size(), 1U);
   EXPECT_EQ(outcomes[0].result, UndoResult::kFailed) << outcomes[0].text;
   EXPECT_EQ(mask_of(child_.pid()), second_);
-  EXPECT_EQ(in_force(next.pending()).size(), 1U);
+  EXPECT_TRUE(next.is_pending(1));
 }
 
 TEST_F(ActuatorTest, AChangeSaysWhereItWasMade) {

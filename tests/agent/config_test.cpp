@@ -279,10 +279,12 @@ TEST(Config, WhatItNamesMustBeThere) {
   EXPECT_TRUE(has(error(dir.file("gone"), ""), "No such file")) << error(dir.file("gone"), "");
   EXPECT_TRUE(has(error(dir.file("plain"), ""), "chmod +x")) << error(dir.file("plain"), "");
   EXPECT_TRUE(has(error(dir.path(), ""), "it is no file"));
+  std::filesystem::permissions(dir.file("plain"), std::filesystem::perms::all);
+  EXPECT_TRUE(has(error(dir.file("plain"), ""), "others may change"));
   EXPECT_TRUE(has(error("", dir.file("gone")), "alerts.capture.dir: "));
   EXPECT_TRUE(has(error("", dir.file("plain")), "is no directory"));
   std::filesystem::permissions(dir.path(), std::filesystem::perms::all);
-  EXPECT_TRUE(has(error("", dir.path()), "everybody may write"));
+  EXPECT_TRUE(has(error("", dir.path()), "others may write in"));
 }
 
 }  // namespace

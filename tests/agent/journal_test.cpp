@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <filesystem>
 
 #include "agent/actuate/crc32.hpp"
 #include "agent/actuate/origin.hpp"
@@ -272,6 +273,27 @@ TEST(Journal, ASymbolicLinkIsNotFollowed) {
 
 // RLIMIT_FSIZE stands for the full disk: writes come up short, then fail. In a child, for it
 // sticks.
+// One change stays in force while thousands come and go.
+TEST(Journal, DoesNotGrowWithoutEnd) {
+  const TempDir dir;
+  Journal journal(dir.path());
+  const uint64_t kept = journal.append_intent(affinity(1), "kept", 1);
+  journal.mark(kept, true);
+  const std::string reason(3000, 'x');
+  for (int i = 0; i < 1000; ++i) {
+    journal.append_settled(journal.append_intent(affinity(2), reason, 2), Kind::kUndone, "");
+  }
+  EXPECT_LT(std::filesystem::file_size(dir.file("journal")), 2'000'000U);
+  EXPECT_FALSE(std::filesystem::exists(dir.file("journal.new")));
+  const JournalState state = Journal::read(dir.path());
+  ASSERT_EQ(state.pending.size(), 1U);
+  EXPECT_EQ(state.pending[0], journal.pending()[0]);
+  EXPECT_TRUE(state.pending[0].made);
+  EXPECT_TRUE(state.complaints.empty());
+  const uint64_t next = journal.append_intent(affinity(3), "next", 3);
+  EXPECT_EQ(Journal::read(dir.path()).pending.back().seq, next) << "into the file of that name";
+}
+
 TEST(Journal, AFullDiskThrowsAndSpoilsNothing) {
   const TempDir dir;
   const std::string whole = encode(IntentRecord{1, affinity(1), 0, "fits", origin()});

@@ -60,7 +60,11 @@ TEST(Outbox, OneThatIsRefusedHoldsUpNoOther) {
     const auto batch = box.batch(now_ms);
     ASSERT_FALSE(batch.empty());
     const bool has_bad = std::find(batch.begin(), batch.end(), alarm(3)) != batch.end();
-    has_bad ? box.refused(batch, now_ms) : box.delivered(batch, now_ms);
+    if (has_bad) {
+      EXPECT_EQ(box.refused(batch, now_ms), batch.size() == 1) << "news of one by itself";
+    } else {
+      box.delivered(batch, now_ms);
+    }
   }
   EXPECT_EQ(box.unsaid(), 1U);
   EXPECT_EQ(box.refused(), 1U);
@@ -73,6 +77,35 @@ TEST(Outbox, OneThatIsRefusedHoldsUpNoOther) {
   box.put(over(3));
   EXPECT_EQ(box.refused(), 0U) << "in its new state it has not been refused";
   ASSERT_EQ(box.batch(again_ms).size(), 1U);
+}
+
+// Those wait for all others, however many they are.
+TEST(Outbox, ManyThatAreRefusedHoldUpNoOther) {
+  Outbox box(OutboxLimits{});
+  constexpr uint64_t kBad = 40;
+  for (uint64_t id = 1; id <= kBad; ++id) box.put(alarm(id));
+  uint64_t now_ms = 0;
+  int posts = 0;
+  const auto say = [&](uint64_t until_ms) {
+    std::vector<Alarm> said;
+    for (now_ms = std::max(now_ms, *box.due_ms()); now_ms < until_ms;
+         now_ms = std::max(now_ms, *box.due_ms())) {
+      const auto batch = box.batch(now_ms);
+      const bool bad =
+          std::any_of(batch.begin(), batch.end(), [](const Alarm& one) { return one.id <= kBad; });
+      bad ? static_cast<void>(box.refused(batch, now_ms)) : box.delivered(batch, now_ms);
+      if (!bad) said.insert(said.end(), batch.begin(), batch.end());
+      if (++posts == 10'000) break;
+    }
+    return said;
+  };
+  EXPECT_TRUE(say(300'000).empty());
+  EXPECT_EQ(box.refused(), kBad);
+  EXPECT_LE(posts, 500) << "it is not asked without end";
+  box.put(alarm(100));
+  now_ms = 300'000;
+  EXPECT_EQ(say(300'001).size(), 1U) << "at once";
+  EXPECT_GE(say(421'000).size(), 2U) << "and again every minute";
 }
 
 // Resolved while "it fires" was under way: that must still be said.

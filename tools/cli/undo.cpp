@@ -22,8 +22,7 @@ void print_preview(const json& answer) {
                text_at(change, "undo_by_hand"));
   }
   for (const json& change : answer.value("left_alone", json::array())) {
-    fmt::print("would leave alone {}: it has ended, or somebody else has set it since\n",
-               text_at(change, "change"));
+    fmt::print("would leave alone {}: {}\n", text_at(change, "change"), text_at(change, "why"));
   }
 }
 
@@ -93,7 +92,7 @@ void check_state_dir(const DaemonOptions& options) {
 
 int run_undo(const DaemonOptions& options) {
   check_state_dir(options);
-  const DaemonAnswers daemons =
+  DaemonAnswers daemons =
       ask_daemons(options.state_dir, control::Request{"undo", options.dry_run}.to_line());
   const std::vector<std::string> dirs = journals_left_behind(options.state_dir);
   if (daemons.answers.empty() && daemons.errors.empty() && dirs.empty()) {
@@ -104,7 +103,13 @@ int run_undo(const DaemonOptions& options) {
                  options.dry_run ? control::preview_json({}) : json{{"outcomes", json::array()}});
   }
   int status = undo_by_daemons(options, daemons.answers);
-  for (const std::string& dir : dirs) status = std::max(status, undo_left_behind(options, dir));
+  for (const std::string& dir : dirs) {
+    try {
+      status = std::max(status, undo_left_behind(options, dir));
+    } catch (const Error& error) {
+      daemons.errors.emplace_back(error.what());
+    }
+  }
   return tell_errors(daemons, status);
 }
 
