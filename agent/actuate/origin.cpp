@@ -41,6 +41,7 @@ bool has_ended(std::string_view space) {
   if (!kernel::in_host_pid_namespace() || inode == 0) return false;
   const std::vector<pid_t> pids = kernel::all_pids();
   return !pids.empty() && std::none_of(pids.begin(), pids.end(), [&](pid_t pid) {
+    if (pid == 1) return false;  // of the first, whether it may be looked at or not
     const auto theirs = pid_namespace_of(std::to_string(pid));
     // One that may not be looked at may be of it; a zombie is of none any more.
     const auto stat = theirs ? std::nullopt : kernel::thread_stat(pid, pid);
