@@ -2,7 +2,10 @@
 
 #include <bpf/bpf.h>
 
+#include <algorithm>
+#include <map>
 #include <numeric>
+#include <string_view>
 
 namespace epulse::probes {
 
@@ -20,10 +23,17 @@ std::vector<ProgramCost> program_costs(const bpf_object* object) {
   return costs;
 }
 
-uint64_t missed_runs(const bpf_object* object) {
-  const std::vector<ProgramCost> costs = program_costs(object);
-  return std::accumulate(costs.begin(), costs.end(), uint64_t{0},
-                         [](uint64_t sum, const ProgramCost& cost) { return sum + cost.missed; });
+uint64_t missed_runs(const std::vector<ProgramCost>& costs) {
+  std::map<std::string_view, uint64_t> missed;  // by the name without its suffix
+  constexpr std::string_view kAgain = "_again";
+  for (const ProgramCost& cost : costs) {
+    std::string_view name = cost.name;
+    if (name.ends_with(kAgain)) name.remove_suffix(kAgain.size());
+    const auto [other, first] = missed.emplace(name, cost.missed);
+    if (!first) other->second = std::min(other->second, cost.missed);
+  }
+  return std::accumulate(missed.begin(), missed.end(), uint64_t{0},
+                         [](uint64_t sum, const auto& each) { return sum + each.second; });
 }
 
 }  // namespace epulse::probes

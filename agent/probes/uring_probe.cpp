@@ -69,6 +69,11 @@ class UserSlots {
 
 struct UringProbe::State {
   void load(pid_t process);
+  struct SyscallProgram {
+    bpf_program* program;
+    bpf_link** link;
+  };
+  std::array<SyscallProgram, 4> syscall_programs() const;
   void watch_syscalls();
   std::set<uint64_t> list_rings() const;
   void forget_closed_rings(const std::set<uint64_t>& open);
@@ -85,8 +90,9 @@ UringProbe::UringProbe(const UringProbeOptions& options) : state_(std::make_uniq
   auto& object = state_->object;
   state_->load(options.tgid);
 
-  bpf_program__set_autoattach(object->progs.on_syscall_enter, false);
-  bpf_program__set_autoattach(object->progs.on_syscall_exit, false);
+  for (const auto& [program, link] : state_->syscall_programs()) {
+    bpf_program__set_autoattach(program, false);
+  }
   state_->attached_ns = kernel::monotonic_ns();
   object.attach();
   if (!options.wait_for_rings || kernel::has_ring(options.tgid)) state_->watch_syscalls();
@@ -114,6 +120,7 @@ void UringProbe::State::load(pid_t process) {
   constants.target_tgid = static_cast<uint32_t>(process);
   constants.complete_names_request = variants.complete_names_request;
   constants.complete_precedes_tail = variants.complete_precedes_tail;
+  constants.syscalls_twice = variants.syscalls_twice;
   tgid = process;
 
   constexpr std::array<std::string_view, 3> kAlways{"list_rings", "on_syscall_enter",
@@ -140,12 +147,22 @@ void UringProbe::State::load(pid_t process) {
   fill_with_indices(object->maps.free_rings);
 }
 
-void UringProbe::State::watch_syscalls() {
+// Those that see every system call of the host; returns first, since a return without its call is
+// nothing.
+std::array<UringProbe::State::SyscallProgram, 4> UringProbe::State::syscall_programs() const {
+  auto& progs = object->progs;
   auto& links = object->links;
-  links.on_syscall_exit = bpf_program__attach(object->progs.on_syscall_exit);
-  links.on_syscall_enter = bpf_program__attach(object->progs.on_syscall_enter);
-  if (links.on_syscall_enter == nullptr || links.on_syscall_exit == nullptr) {
-    refuse("attach to system calls", errno);
+  return {{{progs.on_syscall_exit, &links.on_syscall_exit},
+           {progs.on_syscall_exit_again, &links.on_syscall_exit_again},
+           {progs.on_syscall_enter, &links.on_syscall_enter},
+           {progs.on_syscall_enter_again, &links.on_syscall_enter_again}}};
+}
+
+void UringProbe::State::watch_syscalls() {
+  for (const auto& [program, link] : syscall_programs()) {
+    if (!bpf_program__autoload(program)) continue;
+    *link = bpf_program__attach(program);
+    if (*link == nullptr) refuse("attach to system calls", errno);
   }
 }
 

@@ -59,6 +59,12 @@ UringVariants uring_variants(const UringTracepoints& has) {
   }
   if (has.cqe_overflow != 0) choose("on_overflow");
   if (has.req_failed == 3) choose("on_rejected");
+
+  if (has.syscalls_preemptible) {
+    choose("on_syscall_enter_again");
+    choose("on_syscall_exit_again");
+    chosen.syscalls_twice = true;
+  }
   return chosen;
 }
 
@@ -84,6 +90,9 @@ UringTracepoints detect_uring_tracepoints() {
     found.complete_second_is_pointer = btf_is_ptr(complete[1]);
     found.complete_third_is_pointer = btf_is_ptr(complete[2]);
   }
+  // Came with 7.2, and with it that programs of these tracepoints are run preemptibly.
+  found.syscalls_preemptible =
+      btf__find_by_name_kind(kernel.get(), "trace_call_bpf_faultable", BTF_KIND_FUNC) > 0;
   return found;
 }
 

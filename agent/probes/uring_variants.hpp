@@ -19,6 +19,7 @@ struct UringTracepoints {
   bool complete_third_is_pointer = false;   // the CQE
   int cqe_overflow = 0;
   int req_failed = 0;
+  bool syscalls_preemptible = false;  // programs of sys_enter and sys_exit may be preempted
 };
 
 // Which programs of uring.bpf.c fit, and how they have to read what they get.
@@ -26,7 +27,8 @@ struct UringVariants {
   std::vector<std::string> programs;
   bool complete_names_request = true;
   bool complete_precedes_tail = false;
-  std::string missing;  // what the probe cannot do without; empty when it can be loaded
+  bool syscalls_twice = false;  // by two programs each (bpf/uring/syscalls.h)
+  std::string missing;          // what the probe cannot do without; empty when it can be loaded
 };
 
 // Pure.

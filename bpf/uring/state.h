@@ -9,6 +9,8 @@
 const volatile __u8 complete_precedes_tail = 0;
 /* io_uring_complete has the request's address, not just its user_data. */
 const volatile __u8 complete_names_request = 1;
+/* Each system call is told to two programs (syscalls.h). */
+const volatile __u8 syscalls_twice = 0;
 
 #define NO_SLOT (~0U)
 

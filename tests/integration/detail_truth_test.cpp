@@ -82,6 +82,62 @@ TEST(Detail, WithoutItWaitsAreCountedAndNothingOfThemIsMeasured) {
   EXPECT_EQ(sum.counters[EPOLL_COUNTER_INVALID], 0U);
 }
 
+// Two level-triggered sockets, one event a wait. In the first round both are delivered and read, so
+// that both stay listed and idle. In the last the first signals again, and its delivery leaves the
+// second: idle, not waiting since the first round.
+void leave_an_idle_socket(Rounds& rounds) {
+  const int epoll = epoll_create1(0);
+  const Pair first = unix_pair();
+  const Pair second = unix_pair();
+  watch(epoll, first.near, EPOLLIN);
+  watch(epoll, second.near, EPOLLIN);
+  epoll_event event;
+  const auto take = [&](const Pair& pair) {
+    require(epoll_wait(epoll, &event, 1, 1000) == 1);
+    read_byte(pair.near);
+  };
+  while (rounds.allowed <= 0) sleep_ns(1'000'000);
+  require(epoll_wait(epoll, &event, 1, 0) == 0);  // what is signalled from here on is seen
+  write_byte(first.far);
+  write_byte(second.far);
+  take(first);
+  take(second);
+  ++rounds.done;
+  while (rounds.allowed <= 1) sleep_ns(1'000'000);
+  write_byte(first.far);
+  take(first);
+  write_byte(second.far);
+  take(second);
+  ++rounds.done;
+}
+
+TEST(Detail, WhatIsListedAndIdleSinceAnEarlierRoundHasNotWaitedSince) {
+  constexpr uint64_t kGapNs = 500'000'000;
+  Child<Rounds> child(leave_an_idle_socket);
+  ATTACH_OR_SKIP(probe, child.pid());
+  auto& rounds = *static_cast<Rounds*>(child.shared());
+  std::atomic<bool> ended{false};
+  std::thread running([&] {
+    EXPECT_TRUE(child.work());
+    ended = true;
+  });
+  ++rounds.allowed;
+  while (rounds.done < 1 && !ended) sleep_ns(1'000'000);
+  probe->set_detail(false);
+  sleep_ns(kGapNs);
+  probe->set_detail(true);
+  ++rounds.allowed;
+  running.join();
+  const model::WorkerStats sum = total(*probe);
+  EXPECT_EQ(sum.counters[EPOLL_COUNTER_DELIVERIES], 4U);
+  EXPECT_EQ(sum.items[EPOLL_ITEMS_LISTED].count(), 4U);
+  EXPECT_EQ(sum.counters[EPOLL_COUNTER_UNTIMED], 1U) << "the first of a round, not seen to signal";
+  const model::Histogram& age = sum.stages[EPOLL_STAGE_READY_TO_DELIVERED];
+  EXPECT_EQ(age.count(), 3U);
+  EXPECT_LT(age.max(), kGapNs / 2) << "an age of before the detail was back";
+  EXPECT_EQ(sum.counters[EPOLL_COUNTER_INVALID], 0U);
+}
+
 // A thread that never sleeps, in turn on many instances, whose level-triggered sockets are always
 // listed: nothing that was seen in one round must be taken for the next one's.
 TEST(Detail, OfABusyThreadOnManyInstancesHasNoAgeOfAnEarlierRound) {

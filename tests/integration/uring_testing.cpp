@@ -3,6 +3,8 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+#include <fmt/format.h>
+
 #include "agent/error.hpp"
 
 namespace epulse::test {
@@ -51,7 +53,13 @@ model::RingUserStats total(const model::UringSnapshot& snapshot) {
 }
 
 model::RingUserStats total(probes::UringProbe& probe) {
-  return total(probe.read());
+  const model::UringSnapshot snapshot = probe.read();
+  std::string missed;
+  for (const probes::ProgramCost& cost : probe.costs()) {
+    if (cost.missed != 0) missed += fmt::format("; {} missed {}", cost.name, cost.missed);
+  }
+  SCOPED_TRACE("programs" + missed);
+  return total(snapshot);
 }
 
 void expect_counter(const model::RingUserStats& stats, uring_counter which, uint64_t expected) {

@@ -19,7 +19,8 @@ UringTracepoints linux_6_18() {
           .complete_second_is_pointer = true,
           .complete_third_is_pointer = true,
           .cqe_overflow = 5,
-          .req_failed = 3};
+          .req_failed = 3,
+          .syscalls_preemptible = false};
 }
 
 UringTracepoints linux_6_12() {
@@ -47,7 +48,8 @@ UringTracepoints linux_5_10() {
           .complete_second_is_pointer = false,
           .complete_third_is_pointer = false,
           .cqe_overflow = 0,
-          .req_failed = 0};
+          .req_failed = 0,
+          .syscalls_preemptible = false};
 }
 
 void expect_programs(const UringTracepoints& has, std::vector<std::string> expected) {
@@ -66,6 +68,17 @@ TEST(UringVariants, OfEachKernel) {
                                 "on_complete_by_value", "on_overflow", "on_rejected"});
   expect_programs(linux_5_10(), {"on_create", "on_wait", "on_submit_sqe_of_ring", "on_punt_of_ring",
                                  "on_complete_by_name"});
+}
+
+// Since 7.2.
+TEST(UringVariants, WhereProgramsArePreemptedSystemCallsAreToldTwice) {
+  UringTracepoints has = linux_6_18();
+  EXPECT_FALSE(uring_variants(has).syscalls_twice);
+  has.syscalls_preemptible = true;
+  EXPECT_TRUE(uring_variants(has).syscalls_twice);
+  expect_programs(has,
+                  {"on_create", "on_wait", "on_submit_req", "on_punt", "on_complete", "on_overflow",
+                   "on_rejected", "on_syscall_enter_again", "on_syscall_exit_again"});
 }
 
 TEST(UringVariants, OnlyTheOldestCompletesWithoutNamingTheRequest) {
