@@ -38,6 +38,7 @@ class UringEngine final : public Engine {
   // Throws Error. `stats` is written by the thread that runs the engine, and nobody else. The
   // thread that makes it is the one that runs it.
   UringEngine(const UringOptions& options, Handler& handler, epulse_stats_worker& stats);
+  ~UringEngine() override;
 
   void run() override;
   void stop() override { running_ = false; }

@@ -18,6 +18,20 @@ namespace epulse::server {
 using uring::Completion;
 using uring::Kind;
 
+// The kernel keeps a ring, and with it all files of its table, until it has done with all memory
+// that was lent to it: nobody is to learn of our end only when the slowest has read.
+UringEngine::~UringEngine() {
+  if (zero_copies_.bytes() == 0) return;
+  try {
+    for (const Conn& conn : conns_) {
+      if (conn.open) uring::close(ring_.next(), conn.id());
+    }
+    ring_.submit();
+  } catch (const Error&) {  // The ring has failed before, which is why we end.
+    return;
+  }
+}
+
 bool UringEngine::is_zero_copy(const Conn& conn, std::size_t bytes) const {
   const uring::ZeroCopyOptions& options = options_.zero_copy;
   return options.from_bytes != 0 && bytes >= options.from_bytes && !conn.copying &&
