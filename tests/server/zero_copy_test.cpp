@@ -39,8 +39,7 @@ SharedBytes shared(const std::string& text) {
 
 // Takes what was freed, in the sizes that it had, and writes to it.
 void scribble(std::size_t size) {
-  std::vector<Bytes> scribbled;
-  for (int i = 0; i < 20; ++i) scribbled.emplace_back(size, 0xAA);
+  const std::vector<Bytes> scribbled(20, Bytes(size, 0xAA));
 }
 
 class ZeroCopy : public ::testing::Test {
@@ -283,7 +282,7 @@ TEST_F(ZeroCopy, WithoutLockedMemoryItIsCopied) {
   std::thread([] {
     without_lock_capability();
     Scene scene;
-    const LockedMemory limit(64 * 1024);
+    const LockedMemory limit(std::size_t{64} * 1024);
     const std::string text = pattern(1'000'000);
     say(scene.engine(), scene.conn(), text);
     ASSERT_TRUE(scene.read(text.size()));
