@@ -27,6 +27,18 @@ std::string check_subprotocol(const std::string& name) {
   return ws::is_token(name) ? "" : "sub-protocol '" + name + "' is no token (RFC 9110, 5.6.2)";
 }
 
+// A page: to pin less costs more than to copy it.
+constexpr std::size_t kZeroCopyLeast = 4096;
+constexpr std::size_t kZeroCopyMost = std::size_t{1} << 30U;
+
+std::string read_zero_copy(std::string& value) {
+  if (value == "off") value = "0";
+  std::size_t bytes = 0;
+  const bool number = CLI::detail::lexical_cast(value, bytes);
+  if (number && (bytes == 0 || (bytes >= kZeroCopyLeast && bytes <= kZeroCopyMost))) return "";
+  return fmt::format("takes bytes from {} to {}, or off", kZeroCopyLeast, kZeroCopyMost);
+}
+
 void add_compression_options(CLI::App& app, ws::CompressionOptions& options) {
   using Mode = ws::CompressionOptions::Mode;
   const std::map<std::string, Mode> modes = {
@@ -105,7 +117,11 @@ void add_tls_options(CLI::App& app, tls::Options& options, std::string& minimum)
 }
 
 // Memory for a message doubles as it arrives.
-std::string contradiction(const SessionOptions& session) {
+std::string contradiction(const ServerOptions& options) {
+  if (options.engine.zero_copy.from_bytes != 0 && options.engine.kind != EngineKind::kUring) {
+    return "--zerocopy-from is for io_uring alone: give --engine io_uring, too, or leave it out";
+  }
+  const SessionOptions& session = options.session;
   const std::size_t least = std::size_t{2} * session.max_message_bytes;
   if (session.gathering_cap_bytes == 0 || session.gathering_cap_bytes >= least) return {};
   return fmt::format(
@@ -160,6 +176,13 @@ ParsedOptions parse_options(int argc, char** argv) {
   app.add_option("--engine", options.server.engine.kind, "Falls back to epoll without io_uring")
       ->transform(CLI::CheckedTransformer(engines).description("{epoll,io_uring}"))
       ->default_str(engine_name(options.server.engine.kind));
+  app.add_option(
+         "--zerocopy-from", options.server.engine.zero_copy.from_bytes,
+         "io_uring: messages of so many bytes are sent without a copy (SEND_ZC); off: none. "
+         "Gains over a network card alone: docs/server.md says when")
+      ->type_name("BYTES")
+      ->transform(CLI::Validator(read_zero_copy, ""))
+      ->default_str("off");
   app.add_option("--epoll-batch", options.server.engine.epoll_batch, "Events taken per epoll_wait")
       ->check(CLI::Range(1, 65536));
   const std::map<std::string, EpollMode> modes = {
@@ -224,7 +247,7 @@ ParsedOptions parse_options(int argc, char** argv) {
     fmt::print(stderr, "epulse-ws: {}; see epulse-ws --help\n", error.what());
     return {std::nullopt, kUsageStatus};
   }
-  if (const std::string why = contradiction(options.server.session); !why.empty()) {
+  if (const std::string why = contradiction(options.server); !why.empty()) {
     fmt::print(stderr, "epulse-ws: {}; see epulse-ws --help\n", why);
     return {std::nullopt, kUsageStatus};
   }

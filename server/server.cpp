@@ -19,7 +19,8 @@ EngineOptions choose_engine(const EngineOptions& wanted) {
   EngineOptions chosen = wanted;
   const std::string reason = why_unavailable(wanted);
   if (!reason.empty()) {
-    spdlog::warn("{}; using epoll", reason);
+    spdlog::warn("{}; using epoll{}", reason,
+                 wanted.zero_copy.from_bytes != 0 ? ", which always copies (--zerocopy-from)" : "");
     chosen.kind = EngineKind::kEpoll;
   }
   return chosen;

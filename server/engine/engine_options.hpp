@@ -26,6 +26,7 @@ struct EngineOptions {
   EpollMode epoll_mode = EpollMode::kLevel;
   uring::RingOptions ring{};
   uring::BufferOptions buffers{};
+  uring::ZeroCopyOptions zero_copy{};  // io_uring
 };
 
 }  // namespace epulse::server

@@ -14,7 +14,8 @@ std::unique_ptr<Engine> make_engine(const EngineOptions& options, Handler& handl
     const UringOptions uring{.listen_fd = options.listen_fd,
                              .wake_fd = options.wake_fd,
                              .ring = options.ring,
-                             .buffers = options.buffers};
+                             .buffers = options.buffers,
+                             .zero_copy = options.zero_copy};
     return std::make_unique<UringEngine>(uring, handler, stats);
   }
   const EpollOptions epoll{.listen_fd = options.listen_fd,

@@ -44,6 +44,15 @@ std::size_t OutputQueue::gather(std::span<iovec> out) const {
   return filled;
 }
 
+void OutputQueue::share(std::size_t parts, std::vector<SharedBytes>& out) {
+  for (std::size_t i = head_; i < head_ + parts; ++i) {
+    Chunk& chunk = chunks_[i];
+    if (!chunk.shared) chunk.shared = std::make_shared<const Bytes>(std::move(chunk.own));
+    chunk.own = {};
+    out.push_back(chunk.shared);
+  }
+}
+
 void OutputQueue::consume(std::size_t bytes) {
   bytes_ -= bytes;
   while (bytes > 0) {

@@ -24,6 +24,10 @@ class OutputQueue {
   // Fills `out` with the front of the queue; how many entries were filled.
   std::size_t gather(std::span<iovec> out) const;
 
+  // The memory of the first `parts` of them, which then stays as it is for as long as whoever has
+  // it.
+  void share(std::size_t parts, std::vector<SharedBytes>& out);
+
   // Drops what was sent from the front.
   void consume(std::size_t bytes);
 

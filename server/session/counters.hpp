@@ -17,7 +17,7 @@ struct Counter {
   double unit = 1;  // what one of the field's is in the metric's unit
 };
 
-constexpr std::array<Counter, 19> kCounters = {{
+constexpr std::array<Counter, 22> kCounters = {{
     {"connections", "connections", "gauge", "WebSocket connections open now",
      &epulse_stats_worker::connections},
     {"accepted", "handshakes_total", "counter", "Opening handshakes completed",
@@ -54,6 +54,14 @@ constexpr std::array<Counter, 19> kCounters = {{
     {"gathering_closed", "gathering_closed_total", "counter",
      "Connections closed because unfinished messages passed --gathering-cap",
      &epulse_stats_worker::gathering_closed},
+    {"zero_copy_sends", "zero_copy_sends_total", "counter",
+     "Sends without a copy (--zerocopy-from)", &epulse_stats_worker::zero_copy_sends},
+    {"zero_copy_copied", "zero_copy_copied_total", "counter",
+     "Sends without a copy that the kernel copied after all",
+     &epulse_stats_worker::zero_copy_copied},
+    {"zero_copy_held_bytes", "zero_copy_held_bytes", "gauge",
+     "Bytes of sends without a copy that the kernel has not done with",
+     &epulse_stats_worker::zero_copy_held_bytes},
     {"published", "published_total", "counter", "Topic messages taken from clients",
      &epulse_stats_worker::published},
     {"delivered", "delivered_total", "counter", "Topic messages queued to subscribers",

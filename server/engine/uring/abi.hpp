@@ -6,6 +6,10 @@
 // in the kernel's own header stand beside.
 namespace epulse::server::uring::abi {
 
+constexpr std::uint8_t kSendmsgZeroCopy = 48;         // IORING_OP_SENDMSG_ZC, 6.1
+constexpr std::uint16_t kReportUsage = 1U << 3U;      // IORING_SEND_ZC_REPORT_USAGE, 6.2
+constexpr std::uint32_t kZeroCopyCopied = 1U << 31U;  // IORING_NOTIF_USAGE_ZC_COPIED, 6.2
+
 constexpr unsigned kTimeoutMultishot = 1U << 6U;  // IORING_TIMEOUT_MULTISHOT, 6.4
 
 // Operations of IORING_OP_URING_CMD on a socket, 6.7.

@@ -22,4 +22,12 @@ struct BufferOptions {
   BufferShape whole{256, std::size_t{4} * 1024};
 };
 
+struct ZeroCopyOptions {
+  std::size_t from_bytes =
+      0;  // what is sent from one buffer of so many, without a copy; 0: nothing
+  // Bytes that the kernel may hold at once; more are copied.
+  std::size_t held_max_bytes = std::size_t{256} * 1024 * 1024;
+  bool although_copied = false;  // Goes on where the kernel copied all the same: to try it out.
+};
+
 }  // namespace epulse::server::uring

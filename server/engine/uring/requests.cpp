@@ -12,6 +12,9 @@ namespace {
 // io_uring/: REQ_F_NOWAIT fails the request, and the result is what was sent).
 constexpr int kSendFlags = MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGNAL;
 
+// A completion always comes (io_send_zc_prep() takes no IOSQE_CQE_SKIP_SUCCESS).
+constexpr int kZeroCopyFlags = MSG_DONTWAIT | MSG_NOSIGNAL;
+
 constexpr linger kReset{1, 0};
 
 int file(ConnId id) {
@@ -75,6 +78,14 @@ void send(io_uring_sqe& entry, ConnId id, const msghdr& message, bool skip_succe
   io_uring_prep_sendmsg(&entry, file(id), &message, kSendFlags);
   on_connection(entry, Kind::kSend, id);
   if (skip_success) quiet(entry);
+}
+
+void send_zero_copy(io_uring_sqe& entry, ConnId id, const msghdr& message, std::uint32_t number) {
+  io_uring_prep_sendmsg(&entry, file(id), &message, kZeroCopyFlags);
+  entry.opcode = abi::kSendmsgZeroCopy;
+  entry.ioprio = abi::kReportUsage;
+  on_connection(entry, Kind::kZeroCopy, id);
+  entry.user_data = zero_copy_tag(number);
 }
 
 void await_writable(io_uring_sqe& entry, ConnId id) {

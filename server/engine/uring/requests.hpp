@@ -19,6 +19,7 @@ enum class Kind : std::uint8_t {
   kTick,      //
   kReceive,   //
   kSend,      // completes when the kernel did not take all, or when that was asked for
+  kZeroCopy,  // completes, and then again when the memory is free
   kWritable,  // the socket takes more
   kShutDown,  // here is a descriptor to shut the connection down with
   kPeerName,  // here is one to ask for the peer's address with
@@ -52,6 +53,16 @@ void receive(io_uring_sqe& entry, ConnId id, std::uint16_t buffer_group);
 // completion when all was taken.
 void send(io_uring_sqe& entry, ConnId id, Part bytes, bool quiet);
 void send(io_uring_sqe& entry, ConnId id, const msghdr& message, bool quiet);
+
+// Likewise, but the kernel reads the parts, not the message, until it notifies. Its tag has a
+// number instead of the connection's, which may be closed by then.
+constexpr std::uint64_t zero_copy_tag(std::uint32_t number) {
+  return tag(Kind::kZeroCopy, {number, 0});
+}
+constexpr std::uint32_t zero_copy_of(std::uint64_t tag) {
+  return conn_of(tag).slot;
+}
+void send_zero_copy(io_uring_sqe& entry, ConnId id, const msghdr& message, std::uint32_t number);
 
 // Again and again, whenever the socket takes more after it took no more.
 void await_writable(io_uring_sqe& entry, ConnId id);

@@ -16,6 +16,8 @@ struct Completion {
 
   // Whether the request goes on.
   bool more() const { return (flags & IORING_CQE_F_MORE) != 0; }
+  // Of a zero-copy send that has completed: the kernel has done with its memory.
+  bool notifies() const { return (flags & IORING_CQE_F_NOTIF) != 0; }
   bool has_buffer() const { return (flags & IORING_CQE_F_BUFFER) != 0; }
   std::uint32_t buffer() const { return flags >> IORING_CQE_BUFFER_SHIFT; }
 };

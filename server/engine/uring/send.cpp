@@ -16,6 +16,21 @@ namespace {
 constexpr std::size_t kPartsPerSend = 64;
 // No further part from here on: they are counted in 32 bits.
 constexpr std::size_t kBytesPerSend = std::size_t{1} << 30U;
+// Of zero-copy sends, all of which the kernel counts as locked, whatever the socket takes.
+constexpr std::size_t kBytesPerZeroCopy = std::size_t{1} << 20U;
+
+std::size_t total(std::span<const Part> parts) {
+  std::size_t bytes = 0;
+  for (const Part part : parts) bytes += part.size();
+  return bytes;
+}
+
+SharedBytes joined(std::span<const Part> parts) {
+  Bytes bytes;
+  bytes.reserve(total(parts));
+  for (const Part part : parts) bytes.insert(bytes.end(), part.begin(), part.end());
+  return std::make_shared<const Bytes>(std::move(bytes));
+}
 
 }  // namespace
 
@@ -26,6 +41,10 @@ void UringEngine::send(ConnId id, std::span<const Part> parts) {
   Conn* conn = find(id);
   if (conn == nullptr || conn->finishing) return;
   mark_dirty(*conn);
+  if (is_zero_copy(*conn, total(parts))) {
+    spill(*conn);
+    return output_of(*conn).append_shared(joined(parts));
+  }
   if (!conn->output && arena_.append(conn->run, parts)) return;
   spill(*conn);
   for (const Part part : parts) output_of(*conn).append(part);
@@ -85,10 +104,20 @@ bool UringEngine::offer_output(Conn& conn) {
   const auto gathered = room.first(conn.output->gather(room));
   std::size_t bytes = 0;
   std::size_t used = 0;
-  while (used < gathered.size() && bytes < kBytesPerSend) bytes += gathered[used++].iov_len;
+  // All with a copy or all without, to keep their order.
+  const bool zero_copy = !gathered.empty() && is_zero_copy(conn, gathered[0].iov_len);
+  const std::size_t most = zero_copy ? kBytesPerZeroCopy : kBytesPerSend;
+  while (used < gathered.size() && bytes < most &&
+         is_zero_copy(conn, gathered[used].iov_len) == zero_copy) {
+    bytes += gathered[used++].iov_len;
+  }
   const auto parts = gathered.first(used);
   const bool all = bytes == conn.output->bytes();
   conn.offered = static_cast<std::uint32_t>(bytes);
+  if (zero_copy) {
+    offer_zero_copy(conn, parts);
+    return all;
+  }
   offered_.push_back(conn.id());
   const bool quiet = all && may_be_quiet(conn);
   if (parts.size() == 1) {
@@ -96,12 +125,17 @@ bool UringEngine::offer_output(Conn& conn) {
     uring::send(ring_.next(), conn.id(), part, quiet);
     return all;
   }
+  uring::send(ring_.next(), conn.id(), message_of(parts), quiet);
+  return all;
+}
+
+// Of the first of the parts that are not used.
+const msghdr& UringEngine::message_of(std::span<iovec> parts) {
   parts_used_ += parts.size();
   msghdr& message = messages_[messages_used_++];
   message.msg_iov = parts.data();
   message.msg_iovlen = parts.size();
-  uring::send(ring_.next(), conn.id(), message, quiet);
-  return all;
+  return message;
 }
 
 // Not when something is to follow as soon as all was taken: without a completion the loop would

@@ -85,6 +85,8 @@ void UringEngine::collect() {
   ring_.collect([this](const Completion& done) {
     if (uring::kind_of(done.tag) == Kind::kSend) {
       settle(done);
+    } else if (uring::kind_of(done.tag) == Kind::kZeroCopy) {
+      zero_copied(done);
     } else {
       batch_.push_back(done);
     }
@@ -116,6 +118,9 @@ std::size_t UringEngine::dispatch(std::size_t index) {
       break;
     case Kind::kShutDown:
       shut_down(done);
+      break;
+    case Kind::kZeroCopy:  // A notification that came with an answer.
+      zero_copied(done);
       break;
     case Kind::kPeerName: {  // answer_now() takes it; one that comes later is nobody's.
       const UniqueFd late(done.result);

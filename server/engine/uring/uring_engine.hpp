@@ -13,6 +13,7 @@
 #include "server/engine/uring/receive_buffers.hpp"
 #include "server/engine/uring/ring.hpp"
 #include "server/engine/uring/send_arena.hpp"
+#include "server/engine/uring/zero_copy_sends.hpp"
 
 namespace epulse::server {
 
@@ -21,6 +22,7 @@ struct UringOptions {
   int wake_fd = -1;    // an eventfd, not owned
   uring::RingOptions ring{};
   uring::BufferOptions buffers{};
+  uring::ZeroCopyOptions zero_copy{};
 };
 
 // io_uring, one call per turn of the loop. Each connection has a receive that goes on by itself;
@@ -36,6 +38,7 @@ class UringEngine final : public Engine {
   // Throws Error. `stats` is written by the thread that runs the engine, and nobody else. The
   // thread that makes it is the one that runs it.
   UringEngine(const UringOptions& options, Handler& handler, epulse_stats_worker& stats);
+  ~UringEngine() override;
 
   void run() override;
   void stop() override { running_ = false; }
@@ -75,6 +78,7 @@ class UringEngine final : public Engine {
     bool finishing : 1 = false;   // FIN is to follow the output
     bool installing : 1 = false;  // a descriptor to send FIN with
     bool fin_sent : 1 = false;
+    bool copying : 1 = false;  // zero-copy sends are refused, or were copied after all
 
     ConnId id() const { return {slot, generation}; }
   };
@@ -119,6 +123,7 @@ class UringEngine final : public Engine {
   void offer(Conn& conn);
   bool offer_run(Conn& conn);
   bool offer_output(Conn& conn);
+  const msghdr& message_of(std::span<iovec> parts);
   bool may_be_quiet(const Conn& conn) const;
   void settle(const uring::Completion& done);
   void settle_rest();
@@ -129,6 +134,14 @@ class UringEngine final : public Engine {
   void spill(Conn& conn);
   OutputQueue& output_of(Conn& conn);
   void writable(const uring::Completion& done);
+
+  // Sending without a copy.
+  bool is_zero_copy(const Conn& conn, std::size_t bytes) const;
+  void offer_zero_copy(Conn& conn, std::span<iovec> parts);
+  void zero_copied(const uring::Completion& done);
+  void settle_zero_copy(ConnId id, int result);
+  void zero_copy_refused(ConnId id, int code);
+  void copied_after_all(ConnId id, std::size_t bytes);
 
   // Ending.
   void shut_down(const uring::Completion& done);
@@ -155,11 +168,13 @@ class UringEngine final : public Engine {
   std::vector<msghdr> messages_;
   std::size_t messages_used_ = 0;
   OutputPool outputs_;
+  uring::ZeroCopySends zero_copies_;
   std::uint64_t overflows_seen_ = 0;
   std::uint64_t now_ns_ = 0;
   AcceptPause accept_pause_;
   Accepting accept_state_ = Accepting::kNot;
   bool accept_cancelled_ = false;
+  bool zero_copy_refusal_told_ = false;
   bool accepting_ = true;
   bool running_ = true;
 };
