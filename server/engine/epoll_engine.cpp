@@ -45,6 +45,14 @@ iovec iovec_of(Part part) {
   return {const_cast<std::uint8_t*>(part.data()), part.size()};
 }
 
+// Why a socket could not be connected.
+int error_of(int fd) {
+  int code = 0;
+  socklen_t size = sizeof code;
+  getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &size);
+  return code;
+}
+
 std::size_t total(std::span<const Part> parts) {
   std::size_t bytes = 0;
   for (const Part part : parts) bytes += part.size();
@@ -137,8 +145,7 @@ void EpollEngine::dispatch(const epoll_event& event) {
 void EpollEngine::handle_conn(Conn& conn, std::uint32_t events) {
   if (options_.mode == EpollMode::kOneShot) conn.armed = false;
   if (std::exchange(conn.connecting, false) && (events & (EPOLLERR | EPOLLHUP)) != 0) {
-    receive(conn);  // It says why.
-    return close_conn(conn, CloseReason::kError);
+    return close_conn(conn, CloseReason::kError, error_of(conn.fd));
   }
   if ((events & EPOLLOUT) != 0) {
     flush_output(conn);

@@ -259,24 +259,25 @@ TEST_P(Adopted, ClosesWhatIsNotConnectedYet) {
 
 TEST_P(Adopted, TurnsEndInTime) {
   connect();
-  for (int tries = 0;; ++tries) {  // Others may be busy.
+  bool in_time = false;
+  // Others may be busy, and a tick ends a turn early.
+  for (int tries = 0; tries < 10 && !in_time; ++tries) {
     const std::uint64_t start = clock_ns();
     for (int i = 0; i < 10; ++i) engine().turn(1'000'000);
     const std::uint64_t passed = clock_ns() - start;
-    EXPECT_GE(passed, 10'000'000U);
-    if (passed < 40'000'000) break;
-    ASSERT_LT(tries, 10);
+    in_time = passed >= 10'000'000 && passed < 40'000'000;
   }
+  EXPECT_TRUE(in_time);
 }
 
 // More than one turn has entries for.
 TEST_P(Adopted, ManyOneAfterTheOther) {
-  for (int i = 0; i < 3'000; ++i) {
+  for (int i = 0; i < 1'000; ++i) {
     const ConnId conn = engine().adopt(Peer::connect_to(peer.address()));
     engine().close(conn);
-    if (i % 100 == 0) engine().turn(0);
+    if (i % 50 == 0) engine().turn(0);
   }
-  EXPECT_TRUE(caller->turn_until([&] { return caller->closed.size() == 3'000; }));
+  EXPECT_TRUE(caller->turn_until([&] { return caller->closed.size() == 1'000; }));
 }
 
 TEST(AdoptedByUring, SaysWhenThereIsNoPlace) {

@@ -6,12 +6,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/engine/engines.hpp"
 #include "tools/load/clock.hpp"
+#include "tools/load/engine_choice.hpp"
 
 namespace epulse::load {
 namespace {
 
-constexpr std::size_t kBatch = 256;
 constexpr std::size_t kConnectsAtOnce = 128;
 constexpr std::uint64_t kAnswerTimeoutNs = 2 * kSecondNs;
 constexpr std::uint64_t kCloseTimeoutNs = kSecondNs / 2;
@@ -20,6 +21,8 @@ constexpr std::uint64_t kOthersDeliverNs = 50'000;
 constexpr std::uint64_t kNsPerMs = 1'000'000;
 constexpr std::size_t kRecordedOfAll = 2'000'000;
 constexpr int kSendsPerTurn = 256;  // before answers are looked at again
+// With io_uring they leave at its end, so that each message makes those before it later.
+constexpr int kSendsPerSubmission = 32;
 
 }  // namespace
 
@@ -30,6 +33,8 @@ LoadThread::LoadThread(std::uint32_t index, const Options& options, const Target
       course_(course),
       schedule_(options.rates, options.step_ns(), options.senders()),
       counters_(counters.front()),
+      sends_per_turn_(options.engine == server::EngineKind::kUring ? kSendsPerSubmission
+                                                                   : kSendsPerTurn),
       context_{options, target, tls, {counters, options.step_ns()}} {
   context_.first_failure = &course.first_failure;
   if (!options.record_file.empty()) {
@@ -64,9 +69,7 @@ void LoadThread::run() {
 
 // The thread that makes an engine has to be the one that runs it.
 void LoadThread::take_engine() {
-  server::EngineOptions options;
-  options.epoll_batch = kBatch;
-  engine_ = server::make_engine(options, events_, stats_);
+  engine_ = server::make_engine(engine_options(options_), events_, stats_);
   context_.engine = engine_.get();
 }
 
@@ -136,7 +139,7 @@ std::uint64_t LoadThread::send_due(std::uint64_t now) {
   for (int sends = 0;; ++sends) {
     const std::optional<Due> due = next_due();
     if (!due) return end_ns_;
-    if (due->ns > now || sends == kSendsPerTurn) return due->ns;
+    if (due->ns > now || sends == sends_per_turn_) return due->ns;
     ++next_message_;
     Counters& counters = context_.counters.at(due->ns);
     if (due->client->state() != Client::State::kOpen) {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "server/contract/stats_page.h"
-#include "server/engine/engines.hpp"
+#include "server/engine/socket_engine.hpp"
 #include "tools/load/broadcast.hpp"
 #include "tools/load/client.hpp"
 #include "tools/load/client_events.hpp"
@@ -63,6 +63,7 @@ class LoadThread {
   Course& course_;
   Schedule schedule_;
   Counters& counters_;  // of no step
+  int sends_per_turn_;  // open loop
   std::optional<Recording> recording_;
   std::optional<TlsSessions> sessions_;
   ClientContext context_;
