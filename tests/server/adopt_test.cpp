@@ -270,7 +270,7 @@ TEST_P(Adopted, TurnsEndInTime) {
   EXPECT_TRUE(in_time);
 }
 
-// More than one turn has entries for.
+// Their places are used again and again.
 TEST_P(Adopted, ManyOneAfterTheOther) {
   for (int i = 0; i < 1'000; ++i) {
     const ConnId conn = engine().adopt(Peer::connect_to(peer.address()));
