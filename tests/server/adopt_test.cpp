@@ -157,12 +157,17 @@ TEST_P(Adopted, TalksInBothDirections) {
 }
 
 TEST_P(Adopted, WhatIsSaidBeforeItIsConnectedWaits) {
+  Peer other;
+  const ConnId beside = engine().adopt(other.connect());
+  ASSERT_TRUE(caller->turn_until([&] { return caller->drained.size() == 1; }));
   const ConnId conn = engine().adopt(peer.connect());
+  // Where it waits is not for others to use.
+  caller->on_connected = [&](ConnId) { say(engine(), beside, "beside it"); };
   EXPECT_TRUE(engine().blocked(conn));
   say_gathered(engine(), conn, "early ");
   say(engine(), conn, "bird");
   EXPECT_EQ(engine().queued_bytes(conn), 10U);
-  ASSERT_TRUE(caller->turn_until([&] { return caller->drained.size() == 1; }));
+  ASSERT_TRUE(caller->turn_until([&] { return caller->drained.size() == 2; }));
   peer.accept();
   engine().turn(0);
   EXPECT_EQ(engine().queued_bytes(conn), 0U);
@@ -211,8 +216,8 @@ TEST_P(Adopted, ClosesWithoutWaitingBehindWhatItHasSaid) {
 TEST_P(Adopted, ClosesFromACallbackAndIsToldNothingMore) {
   connect();
   caller->on_input = [&](ConnId conn) {
-    say(engine(), conn, "last ");
-    say_gathered(engine(), conn, "words");
+    say_gathered(engine(), conn, "last ");
+    say(engine(), conn, "words");
     engine().close(conn);
   };
   peer.say("go");
