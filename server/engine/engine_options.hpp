@@ -20,8 +20,8 @@ enum class EpollMode : std::uint8_t {
 
 struct EngineOptions {
   EngineKind kind = EngineKind::kEpoll;
-  int listen_fd = -1;             // not owned
-  int wake_fd = -1;               // an eventfd, not owned
+  int listen_fd = -1;             // not owned; -1: nobody is accepted
+  int wake_fd = -1;               // an eventfd, not owned; -1: nobody wakes
   std::size_t epoll_batch = 512;  // maxevents of epoll_wait
   EpollMode epoll_mode = EpollMode::kLevel;
   uring::RingOptions ring{};

@@ -8,8 +8,8 @@ const char* engine_name(EngineKind kind) {
   return kind == EngineKind::kUring ? "io_uring" : "epoll";
 }
 
-std::unique_ptr<Engine> make_engine(const EngineOptions& options, Handler& handler,
-                                    epulse_stats_worker& stats) {
+std::unique_ptr<SocketEngine> make_engine(const EngineOptions& options, Handler& handler,
+                                          epulse_stats_worker& stats) {
   if (options.kind == EngineKind::kUring) {
     const UringOptions uring{.listen_fd = options.listen_fd,
                              .wake_fd = options.wake_fd,

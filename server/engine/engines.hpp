@@ -11,8 +11,8 @@
 namespace epulse::server {
 
 // Throws Error. To be called by the thread that will run it.
-std::unique_ptr<Engine> make_engine(const EngineOptions& options, Handler& handler,
-                                    epulse_stats_worker& stats);
+std::unique_ptr<SocketEngine> make_engine(const EngineOptions& options, Handler& handler,
+                                          epulse_stats_worker& stats);
 
 // Why an engine of these options cannot be made on this host; "" when it can.
 std::string why_unavailable(const EngineOptions& options);

@@ -26,6 +26,7 @@ constexpr std::size_t kPartsPerSend = 64;
 constexpr int kSendFlags = MSG_NOSIGNAL | MSG_DONTWAIT;
 constexpr int kReadsPerEvent = 16;   // edge-triggered, of kInputBytes each
 constexpr int kAcceptsPerTurn = 64;  // so that a storm of connections does not starve the others
+constexpr std::uint64_t kNsPerMs = 1'000'000;
 
 // Values of epoll_data that are no connection: no slot is that high.
 constexpr std::uint64_t kListenerTag = std::numeric_limits<std::uint64_t>::max();
@@ -42,6 +43,14 @@ ConnId untag(std::uint64_t value) {
 
 iovec iovec_of(Part part) {
   return {const_cast<std::uint8_t*>(part.data()), part.size()};
+}
+
+// Why a socket could not be connected.
+int error_of(int fd) {
+  int code = 0;
+  socklen_t size = sizeof code;
+  getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &size);
+  return code;
 }
 
 std::size_t total(std::span<const Part> parts) {
@@ -65,12 +74,8 @@ EpollEngine::EpollEngine(const EpollOptions& options, Handler& handler, epulse_s
   if (!epoll_ || !timer_ || timerfd_settime(timer_.get(), 0, &ticks, nullptr) != 0) {
     fail("cannot create an epoll instance and its timer: {}; raise ulimit -n", errno_text(errno));
   }
-  epoll_event wake{EPOLLIN, {.u64 = kWakeTag}};
-  epoll_event timer{EPOLLIN, {.u64 = kTimerTag}};
-  epoll_event listener{EPOLLIN, {.u64 = kListenerTag}};
-  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, options.wake_fd, &wake) != 0 ||
-      epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, timer_.get(), &timer) != 0 ||
-      epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, options.listen_fd, &listener) != 0) {
+  if (!watch(options.wake_fd, kWakeTag) || !watch(timer_.get(), kTimerTag) ||
+      !watch(options.listen_fd, kListenerTag)) {
     fail("cannot watch the listening socket and the timer: {}; raise fs.epoll.max_user_watches",
          errno_text(errno));
   }
@@ -86,19 +91,42 @@ EpollEngine::~EpollEngine() {
 // The loop.
 
 void EpollEngine::run() {
-  for (running_ = true; running_;) {
-    // Without a timeout: to arm and disarm one in each wait costs more than a descriptor for ticks.
-    const int n = epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), -1);
-    now_ns_ = clock_ns();
-    if (n < 0 && errno != EINTR) {  // EBADF, EFAULT, EINVAL: our own mistake, nothing to wait for.
-      fail("cannot wait for events: {}", errno_text(errno));
-    }
-    const auto ready = static_cast<std::size_t>(std::max(n, 0));
-    for (const epoll_event& event : std::span(events_).first(ready)) dispatch(event);
-    end_turn();
-    count_turn(ready);
-    if (options_.batch != events_.size()) events_.resize(options_.batch);
+  for (running_ = true; running_;) turn(kForever);
+}
+
+void EpollEngine::turn(std::uint64_t timeout_ns) {
+  attend();
+  const int n = wait(timeout_ns);
+  now_ns_ = clock_ns();
+  if (n < 0 && errno != EINTR) {  // EBADF, EFAULT, EINVAL: our own mistake, nothing to wait for.
+    fail("cannot wait for events: {}", errno_text(errno));
   }
+  const auto ready = static_cast<std::size_t>(std::max(n, 0));
+  for (const epoll_event& event : std::span(events_).first(ready)) dispatch(event);
+  attend();
+  count_turn(ready);
+  if (options_.batch != events_.size()) events_.resize(options_.batch);
+}
+
+int EpollEngine::wait(std::uint64_t timeout_ns) {
+  const auto room = static_cast<int>(events_.size());
+  // A server waits without a timeout: to arm and disarm one in each wait costs more than a
+  // descriptor for ticks.
+  if (timeout_ns == kForever) return epoll_wait(epoll_.get(), events_.data(), room, -1);
+  if (timeout_ns != 0 && !coarse_timeouts_) {
+    const timespec timeout{static_cast<time_t>(timeout_ns / kSecondNs),
+                           static_cast<long>(timeout_ns % kSecondNs)};
+    const int n = epoll_pwait2(epoll_.get(), events_.data(), room, &timeout, nullptr);
+    if (n >= 0 || errno == EINTR) return n;
+    coarse_timeouts_ = true;  // before Linux 5.11, or a seccomp policy
+  }
+  // Rounded down: the rest of the time is spent in calls that do not wait, not in being late.
+  return epoll_wait(epoll_.get(), events_.data(), room, static_cast<int>(timeout_ns / kNsPerMs));
+}
+
+bool EpollEngine::watch(int fd, std::uint64_t tag) {
+  epoll_event event{EPOLLIN, {.u64 = tag}};
+  return fd < 0 || epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
 void EpollEngine::dispatch(const epoll_event& event) {
@@ -116,6 +144,9 @@ void EpollEngine::dispatch(const epoll_event& event) {
 
 void EpollEngine::handle_conn(Conn& conn, std::uint32_t events) {
   if (options_.mode == EpollMode::kOneShot) conn.armed = false;
+  if (std::exchange(conn.connecting, false) && (events & (EPOLLERR | EPOLLHUP)) != 0) {
+    return close_conn(conn, CloseReason::kError, error_of(conn.fd));
+  }
   if ((events & EPOLLOUT) != 0) {
     flush_output(conn);
     if (conn.open && !conn.blocked) handler_.on_drained(conn.id());
@@ -149,7 +180,7 @@ void EpollEngine::receive_all(Conn& conn, bool ends) {
 bool EpollEngine::receive(Conn& conn) {
   const ssize_t n = recv(conn.fd, input_.data(), input_.size(), 0);
   if (n < 0) {
-    if (errno != EAGAIN && errno != EINTR) close_conn(conn, CloseReason::kError);
+    if (errno != EAGAIN && errno != EINTR) close_conn(conn, CloseReason::kError, errno);
     return false;
   }
   if (n == 0) {
@@ -184,7 +215,7 @@ void EpollEngine::tick() {
 
 // Sends what was queued for connections other than the one handled, and lets go of the closed ones.
 // on_closed() may cause more of both.
-void EpollEngine::end_turn() {
+void EpollEngine::attend() {
   while (!dirty_.empty() || !closed_.empty()) {
     for (std::size_t i = 0; i < dirty_.size(); ++i) {
       Conn* conn = find(dirty_[i]);
@@ -211,7 +242,7 @@ void EpollEngine::accept_batch() {
   for (int i = 0; i < kAcceptsPerTurn && !accept_pause_.active(); ++i) {
     const int fd = accept4(options_.listen_fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
-      adopt(fd);
+      accepted(fd);
     } else if (!accept_failed(errno)) {
       return;
     }
@@ -230,7 +261,15 @@ void EpollEngine::back_off(int code) {
   watch_listener(false);
 }
 
-void EpollEngine::adopt(int fd) {
+void EpollEngine::accepted(int fd) {
+  Conn& conn = take(fd);
+  handler_.on_accept(conn.id());
+  // Its request may have come with it.
+  if (conn.open && !conn.paused) receive(conn);
+  if (conn.open && !conn.armed) arm(conn);
+}
+
+EpollEngine::Conn& EpollEngine::take(int fd) {
   if (free_slots_.empty()) {
     free_slots_.push_back(static_cast<std::uint32_t>(conns_.size()));
     conns_.emplace_back().slot = free_slots_.back();
@@ -239,10 +278,15 @@ void EpollEngine::adopt(int fd) {
   free_slots_.pop_back();
   conn.fd = fd;
   conn.open = true;
-  handler_.on_accept(conn.id());
-  // Its request may have come with it.
-  if (conn.open && !conn.paused) receive(conn);
-  if (conn.open && !conn.armed) arm(conn);
+  return conn;
+}
+
+// It is connected as soon as it takes output.
+ConnId EpollEngine::adopt(UniqueFd socket) {
+  Conn& conn = take(socket.release());
+  conn.connecting = true;
+  set_blocked(conn, true);
+  return conn.id();
 }
 
 void EpollEngine::watch_listener(bool on) {
@@ -284,6 +328,15 @@ void EpollEngine::send(ConnId id, std::span<const Part> parts) {
     std::copy(part.begin(), part.end(), cork_.begin() + static_cast<std::ptrdiff_t>(corked_));
     corked_ += part.size();
   }
+}
+
+// Unless it would overtake something, or somebody else is being called.
+void EpollEngine::send_gathered(ConnId id, Part bytes) {
+  Conn* conn = find(id);
+  if (conn == nullptr || conn->finishing) return;
+  const bool ours = current_ == nullptr || current_ == conn;
+  if (!ours || conn->output || conn->blocked) return send(id, {&bytes, 1});
+  send_now(*conn, {&bytes, 1});
 }
 
 void EpollEngine::send_shared(ConnId id, SharedBytes bytes) {
@@ -379,7 +432,7 @@ std::size_t EpollEngine::write_some(Conn& conn, std::span<iovec> parts) {
     if (errno == EAGAIN) {
       set_blocked(conn, true);
     } else {  // EPIPE, ECONNRESET, ETIMEDOUT, ...: nobody is there any more.
-      close_conn(conn, CloseReason::kError);
+      close_conn(conn, CloseReason::kError, errno);
     }
     return 0;
   }
@@ -416,6 +469,11 @@ Address EpollEngine::peer_address(ConnId id) {
   return conn == nullptr ? Address{} : remote_address(conn->fd);
 }
 
+Address EpollEngine::own_address(ConnId id) {
+  const Conn* conn = find(id);
+  return conn == nullptr ? Address{} : local_address(conn->fd);
+}
+
 bool EpollEngine::blocked(ConnId id) const {
   const Conn* conn = find(id);
   return conn != nullptr && conn->blocked;
@@ -439,8 +497,9 @@ void EpollEngine::arm(Conn& conn) {
   const int operation = conn.watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
   if (epoll_ctl(epoll_.get(), operation, conn.fd, &event) != 0) {
     // ENOSPC: fs.epoll.max_user_watches; ENOMEM. Unwatched it would hang for ever.
-    if (!conn.watched) back_off(errno);
-    return close_conn(conn, CloseReason::kError);
+    const int code = errno;
+    if (!conn.watched && options_.listen_fd >= 0) back_off(code);
+    return close_conn(conn, CloseReason::kError, code);
   }
   conn.watched = true;
   conn.armed = true;
@@ -478,24 +537,31 @@ void EpollEngine::abort(ConnId id) {
   close_conn(*conn, CloseReason::kAborted);
 }
 
-void EpollEngine::close_conn(Conn& conn, CloseReason reason) {
+void EpollEngine::close(ConnId id) {
+  Conn* conn = find(id);
+  if (conn == nullptr) return;
+  if (conn == current_) flush_cork(*conn);
+  if (conn->open && !conn->blocked) flush_output(*conn);
+  close_conn(*conn, CloseReason::kFinished);
+}
+
+void EpollEngine::close_conn(Conn& conn, CloseReason reason, int code) {
   if (!conn.open) return;
   conn.open = false;
-  conn.reason = reason;
-  closed_.push_back(conn.slot);
+  closed_.push_back({conn.slot, reason, code});
 }
 
 void EpollEngine::release_closed() {
-  const std::vector<std::uint32_t> closed = std::exchange(closed_, {});
-  for (const std::uint32_t slot : closed) {
+  const std::vector<Closed> closed = std::exchange(closed_, {});
+  for (const auto& [slot, reason, code] : closed) {
     Conn& conn = conns_[slot];
     const ConnId id = conn.id();
-    const CloseReason reason = conn.reason;
     ::close(conn.fd);  // epoll forgets it by itself.
     conn = Conn{};
     conn.slot = slot;
     conn.generation = id.generation + 1;
     free_slots_.push_back(slot);
+    close_errno_ = code;
     handler_.on_closed(id, reason);
   }
 }

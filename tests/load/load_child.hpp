@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -13,9 +14,13 @@
 // What tests of the load generator share: its command line, its result, a server to misbehave.
 namespace epulse::testing {
 
+// With the engine that EPULSE_LOAD_ENGINE names, for tests that run with each.
 inline std::vector<std::string> load_command(const std::string& url,
                                              const std::vector<std::string>& options) {
   std::vector<std::string> command = {EPULSE_LOAD_PATH, url};
+  if (const char* engine = std::getenv("EPULSE_LOAD_ENGINE")) {
+    command.insert(command.end(), {"--engine", engine});
+  }
   command.insert(command.end(), options.begin(), options.end());
   return command;
 }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <cmath>
 #include <csignal>
 #include <optional>
@@ -16,6 +17,7 @@
 #include "tests/load/load_child.hpp"
 #include "tests/load/server_counts.hpp"
 #include "tests/server/child.hpp"
+#include "tests/server/forbid_uring.hpp"
 #include "tests/server/test_client.hpp"
 
 namespace epulse::testing {
@@ -56,6 +58,26 @@ TEST(Load, ClosedLoopCountsAgreeWithTheServer) {
     EXPECT_GT(sent, 5) << size;
     EXPECT_EQ(number(load.out(), "received"), sent) << size;
     EXPECT_EQ(static_cast<double>(messages_in(server.port()) - before), sent) << size;
+  }
+}
+
+TEST(Load, SaysItsEngine) {
+  ServerChild server;
+  for (const std::string engine : {"epoll", "io_uring"}) {
+    const std::vector<std::string> command = {EPULSE_LOAD_PATH, server.url(), "-d",       "0.1",
+                                              "--progress",     "0",          "--engine", engine};
+    Child text(command);
+    const int status = text.wait();
+    if (status == 2 && text.err().find("no io_uring") != std::string::npos) {
+      GTEST_SKIP() << text.err();
+    }
+    ASSERT_EQ(status, 0) << text.err();
+    EXPECT_NE(text.out().find("\ngenerator    " + engine + "; "), std::string::npos) << text.out();
+    std::vector<std::string> json = command;
+    json.emplace_back("-j");
+    Child line(json);
+    ASSERT_EQ(line.wait(), 0) << line.err();
+    EXPECT_NE(line.out().find("\"engine\":\"" + engine + "\""), std::string::npos) << line.out();
   }
 }
 
@@ -251,11 +273,24 @@ TEST(LoadProgram, RefusedUpgradeSaysTheStatus) {
   EXPECT_EQ(std::count(load.err().begin(), load.err().end(), '\n'), 1);
 }
 
+// Another engine would be another load.
+TEST(LoadProgram, AnEngineThatIsForbiddenIsOneLineAndStatus2) {
+  std::thread([] {
+    ASSERT_TRUE(forbid_uring(ENOSYS));
+    Child load({EPULSE_LOAD_PATH, "ws://127.0.0.1:1/", "--engine", "io_uring"});
+    EXPECT_EQ(load.wait(), 2);
+    EXPECT_EQ(load.err(),
+              "epulse-load: cannot use --engine io_uring: no io_uring: this kernel has none, or a "
+              "seccomp filter hides it; use --engine epoll\n");
+  }).join();
+}
+
 TEST(LoadProgram, UsageErrorsAreOneLineAndStatus2) {
   for (const std::vector<std::string>& options : {std::vector<std::string>{"--bogus"},
                                                   {"-c", "0"},
                                                   {"-r", "-5"},
                                                   {"-d", "x"},
+                                                  {"--engine", "kqueue"},
                                                   {"-r", "5", "--pipeline", "2"},
                                                   {"--broadcast", "--handshakes"},
                                                   {"--broadcast", "--pipeline", "2"},

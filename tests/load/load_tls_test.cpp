@@ -21,9 +21,9 @@ struct Result {
 };
 
 Result load(const std::string& url, const std::vector<std::string>& options) {
-  std::vector<std::string> command = {EPULSE_LOAD_PATH, url, "-d", "0.3", "-j"};
-  command.insert(command.end(), options.begin(), options.end());
-  Child child(command);
+  std::vector<std::string> all = {"-d", "0.3", "-j"};
+  all.insert(all.end(), options.begin(), options.end());
+  Child child(load_command(url, all));
   const int status = child.wait();
   return {status, child.out(), child.err()};
 }
@@ -109,7 +109,7 @@ TEST_F(LoadTls, SessionsAreResumed) {
   const std::string resumed = handshakes(url(), {"--tls-resume"});
   EXPECT_EQ(number(resumed, "tls_resumed"), number(resumed, "received")) << resumed;
 
-  Child text({EPULSE_LOAD_PATH, url(), "--tls-insecure", "--tls-resume", "-c", "1", "-d", "0.1"});
+  Child text(load_command(url(), {"--tls-insecure", "--tls-resume", "-c", "1", "-d", "0.1"}));
   ASSERT_EQ(text.wait(), 0) << text.err();
   EXPECT_THAT(text.out(), HasSubstr("\ntls          0 of 1 handshakes resumed a session\n"));
 }

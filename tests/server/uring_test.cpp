@@ -1,7 +1,5 @@
 // Where an io_uring server that is not finished breaks.
 #include <gtest/gtest.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -19,6 +17,7 @@
 
 #include "server/engine/uring/send_arena.hpp"
 #include "tests/server/child.hpp"
+#include "tests/server/forbid_uring.hpp"
 #include "tests/server/recorder.hpp"
 
 namespace epulse::server {
@@ -310,24 +309,11 @@ TEST(SendArena, RefusesWhatDoesNotFitOrIsTooLongToMove) {
   EXPECT_TRUE(arena.append(b, {&large_part, 1}));
 }
 
-// Makes io_uring_setup(2) fail with `code` for this thread and what it starts.
-void forbid_uring(unsigned code) {
-  std::array<sock_filter, 4> filter = {{
-      {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, nr)},
-      {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, __NR_io_uring_setup},
-      {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | code},
-      {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW},
-  }};
-  const sock_fprog program{filter.size(), filter.data()};
-  prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-  ASSERT_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
-}
-
 // In a thread of its own, with which the filter goes.
 std::string reason_under(unsigned code) {
   std::string reason;
   std::thread([&] {
-    forbid_uring(code);
+    ASSERT_TRUE(testing::forbid_uring(code));
     reason = why_unavailable(uring_options());
   }).join();
   return reason;
@@ -347,7 +333,7 @@ TEST(UringProbe, EpollNeedsNone) {
 
 TEST(UringProbe, TheServerFallsBackAndSaysWhy) {
   std::thread([] {
-    forbid_uring(ENOSYS);
+    ASSERT_TRUE(testing::forbid_uring(ENOSYS));
     testing::ServerChild server({"--engine", "io_uring", "--workers", "1"});
     EXPECT_NE(server.start_line().find(", epoll, pid "), std::string::npos) << server.start_line();
     TestClient client = TestClient::open(server.port());

@@ -1,9 +1,5 @@
 #include "tools/load/client.hpp"
 
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <bit>
 #include <cerrno>
@@ -37,14 +33,9 @@ std::size_t ClientContext::most_in_flight(const Options& options) {
   return std::max<std::size_t>(options.window, kMaxInFlightOfAll / options.connections);
 }
 
-Client::Client(std::uint32_t index, std::uint32_t tag, std::uint32_t max_bytes, bool raw)
+Client::Client(std::uint32_t index, std::uint32_t max_bytes, bool raw)
     : parser_(raw ? ws::Role::kServer : ws::Role::kClient, std::max(max_bytes, kMinMaxMessage)),
-      index_(index),
-      tag_(tag) {}
-
-Client::~Client() {
-  if (fd_ >= 0) ::close(fd_);
-}
+      index_(index) {}
 
 void Client::take_part(Broadcast& broadcast) {
   subscriber_.emplace(broadcast, index_);
@@ -53,29 +44,29 @@ void Client::take_part(Broadcast& broadcast) {
 
 // Events.
 
-void Client::on_event(std::uint32_t events, ClientContext& context) {
-  if (state_ == State::kDead) return;
-  if (state_ == State::kConnecting) {
-    if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0) connected(context);
-  } else {
-    if ((events & EPOLLOUT) != 0) send_unsent(context);
-    if (state_ != State::kDead && (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0) receive(context);
-  }
+void Client::on_data(std::span<std::uint8_t> input, ClientContext& context) {
+  context.now_ns = clock_ns();
+  tls_ ? receive_tls(input, context) : take_plain(input, context);
   flush(context);
 }
 
-void Client::receive(ClientContext& context) {
-  const ssize_t n = recv(fd_, context.input.data(), context.input.size(), 0);
-  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (n <= 0) return broken_pipe(n < 0 ? errno : ECONNRESET, context);
-  context.now_ns = clock_ns();
-  const auto input = std::span(context.input).first(static_cast<std::size_t>(n));
-  tls_ ? receive_tls(input, context) : take_plain(input, context);
+void Client::on_drained(ClientContext& context) {
+  if (state_ != State::kConnecting) return;
+  connected(context);
+  flush(context);
+}
+
+void Client::on_closed(server::CloseReason reason, ClientContext& context) {
+  if (state_ == State::kReopening) return connect_again(context);
+  const bool error = reason == server::CloseReason::kError;
+  if (state_ != State::kDead) {
+    broken_pipe(error ? context.engine->close_errno() : ECONNRESET, context);
+  }
 }
 
 void Client::receive_tls(std::span<const std::uint8_t> cipher, ClientContext& context) {
   while (!cipher.empty() && state_ != State::kDead) {
-    const std::span<std::uint8_t> plain = tls_->read(cipher, *this).bytes;
+    const std::span<std::uint8_t> plain = tls_->read(cipher, context.cipher).bytes;
     const bool failed = tls_->state() == tls::Stream::State::kFailed;
     if (failed && state_ == State::kHandshake) {
       return fail_opening(ErrorKind::kTls, tls_->error(), context);
@@ -123,7 +114,7 @@ void Client::handle(const ws::Event& event, ClientContext& context) {
 
 // RFC 6455, 5.5.3: not every ping needs its pong. None is added to what a server does not take.
 void Client::answer_ping(std::span<const std::uint8_t> payload, ClientContext& context) {
-  if (!unsent_.empty()) return;
+  if (context.engine->blocked(conn_)) return;
   add_to(context.counters.first().pings);
   write(ws::encode_control(ws::Opcode::kPong, payload, context.random_mask()).view(), context);
 }
@@ -140,64 +131,28 @@ void Client::write(std::span<const std::uint8_t> bytes, ClientContext& context) 
   context.output.insert(context.output.end(), bytes.begin(), bytes.end());
 }
 
-void Client::take(std::span<const std::uint8_t> output) {
-  unsent_.insert(unsent_.end(), output.begin(), output.end());
-}
-
-// Sends what was written in this call. What the socket does not take waits for EPOLLOUT.
+// Sends what was written in this call.
 void Client::flush(ClientContext& context) {
   std::vector<std::uint8_t>& output = context.output;
+  std::vector<std::uint8_t>& cipher = context.cipher.bytes;
   if (tls_ && state_ != State::kDead) {
-    if (!output.empty()) tls_->write(output, *this);
-    if (!unsent_.empty() && !blocked_) send_unsent(context);
+    if (!output.empty()) tls_->write(output, context.cipher);
+    if (!cipher.empty()) context.engine->send_gathered(conn_, cipher);
   } else if (!output.empty() && state_ != State::kDead) {
-    const std::size_t sent = blocked_ ? 0 : send_some(output, context);
-    unsent_.insert(unsent_.end(), output.begin() + static_cast<std::ptrdiff_t>(sent), output.end());
-    set_blocked(!unsent_.empty(), context);
+    context.engine->send_gathered(conn_, output);
   }
+  cipher.clear();
   output.clear();
 }
 
-void Client::send_unsent(ClientContext& context) {
-  const std::size_t sent = send_some(unsent_, context);
-  unsent_.erase(unsent_.begin(), unsent_.begin() + static_cast<std::ptrdiff_t>(sent));
-  set_blocked(!unsent_.empty(), context);
-}
-
-// Bytes that the socket took.
-std::size_t Client::send_some(std::span<const std::uint8_t> bytes, ClientContext& context) {
-  std::size_t sent = 0;
-  while (sent < bytes.size()) {
-    const ssize_t n = ::send(fd_, bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
-    if (n >= 0) {
-      sent += static_cast<std::size_t>(n);
-    } else if (errno != EINTR) {
-      if (errno != EAGAIN) broken_pipe(errno, context);
-      break;
-    }
-  }
-  return sent;
-}
-
-void Client::set_blocked(bool blocked, ClientContext& context) {
-  if (blocked_ == blocked || state_ == State::kDead) return;
-  blocked_ = blocked;
-  watch(EPOLL_CTL_MOD, blocked, context);
-}
-
 void Client::broken_pipe(int code, ClientContext& context) {
+  if (state_ == State::kConnecting) {
+    return fail_opening(ErrorKind::kConnect, errno_text(code), context);
+  }
   if (state_ == State::kHandshake) {
     return fail_opening(handshake_error(), errno_text(code), context);
   }
   return state_ == State::kClosing ? die(context) : lose(ErrorKind::kClosed, context);
-}
-
-void Client::watch(int operation, bool output, ClientContext& context) const {
-  epoll_event event{EPOLLIN, {.u32 = tag_}};
-  if (output) event.events |= EPOLLOUT;
-  if (epoll_ctl(context.epoll_fd, operation, fd_, &event) != 0) {
-    fail("cannot watch a connection: {}; raise fs.epoll.max_user_watches", errno_text(errno));
-  }
 }
 
 // Ending.
@@ -231,8 +186,7 @@ void Client::die(ClientContext& context) {
   if (subscriber_) subscriber_->leave();
   in_flight_.clear();
   state_ = State::kDead;
-  if (fd_ >= 0) ::close(fd_);
-  fd_ = -1;
+  context.engine->close(conn_);
 }
 
 }  // namespace epulse::load

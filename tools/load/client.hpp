@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -8,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "server/engine/socket_engine.hpp"
 #include "server/tls/stream.hpp"
 #include "server/ws/client_handshake.hpp"
 #include "server/ws/compression.hpp"
@@ -27,25 +29,34 @@
 
 namespace epulse::load {
 
+class Client;
+
+// Ciphertext of the client being called: leaves in one piece, too.
+struct Cipher final : tls::Sink {
+  void take(tls::Part output) override { bytes.insert(bytes.end(), output.begin(), output.end()); }
+  std::vector<std::uint8_t> bytes;
+};
+
 // What the clients of one thread share.
 struct ClientContext {
   const Options& options;
   const Target& target;
   SSL_CTX* tls;  // none: plain connections
   StepCounters counters;
-  int epoll_fd;
-  bool counting = true;             // false from the end on
+  server::SocketEngine* engine = nullptr;  // while the thread runs
+  std::vector<Client*> owners{};           // of the engine's connections, by slot
+  bool counting = true;                    // false from the end on
   std::uint64_t send_until_ns = 0;  // closed loop: answers call for the next messages until then
   std::uint64_t now_ns = 0;         // when the input being handled was received
   FirstFailure* first_failure = nullptr;
-  Recording* recording = nullptr;  // none unless asked for
-  std::vector<std::uint8_t> input = std::vector<std::uint8_t>(std::size_t{64} * 1024);
+  Recording* recording = nullptr;       // none unless asked for
   std::vector<std::uint8_t> message{};  // being sent
   // Messages of any size, with context where the server allows it.
   ws::Compression compression{
       ws::CompressionOptions{.mode = ws::CompressionOptions::Mode::kDedicated, .min_bytes = 0}};
   // Of the client being called: leaves in one piece at the end of the call.
   std::vector<std::uint8_t> output{};
+  Cipher cipher{};
   tls::Pipe pipe{};
   TlsSessions* sessions = nullptr;  // none unless they are to be resumed
   RandomBits random{};
@@ -63,22 +74,32 @@ struct ClientContext {
 };
 
 // One connection to the server under load.
-class Client final : private tls::Sink {
+class Client {
  public:
-  enum class State : std::uint8_t { kNew, kConnecting, kHandshake, kOpen, kClosing, kDead };
+  enum class State : std::uint8_t {
+    kNew,
+    kConnecting,
+    kHandshake,
+    kOpen,
+    kClosing,
+    kReopening,  // connects again when the engine has let go of the old connection
+    kDead
+  };
 
-  // `index` counts the clients of all threads; `tag` comes back with its epoll events; `max_bytes`:
-  // of a message. `raw`: the server echoes our own frames.
-  Client(std::uint32_t index, std::uint32_t tag, std::uint32_t max_bytes, bool raw);
+  // `index` counts the clients of all threads; `max_bytes`: of a message. `raw`: the server echoes
+  // our own frames.
+  Client(std::uint32_t index, std::uint32_t max_bytes, bool raw);
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
-  ~Client() override;
 
   // Before connect(): what it sends and gets is part of a broadcast instead of an echo.
   void take_part(Broadcast& broadcast);
 
   void connect(ClientContext& context);
-  void on_event(std::uint32_t events, ClientContext& context);
+  // What the engine tells of its connection.
+  void on_data(std::span<std::uint8_t> input, ClientContext& context);
+  void on_drained(ClientContext& context);
+  void on_closed(server::CloseReason reason, ClientContext& context);
   // Messages that leave together. `due_ns`: what their latency counts from.
   void send_messages(std::uint64_t due_ns, std::uint32_t count, ClientContext& context);
   // Ends the connection and opens another, again and again in a closed loop.
@@ -91,24 +112,28 @@ class Client final : private tls::Sink {
   bool opening() const { return state_ == State::kConnecting || state_ == State::kHandshake; }
   std::uint32_t index() const { return index_; }
   // Whether the socket has taken all that was sent so far.
-  bool idle() const { return state_ == State::kOpen && unsent_.empty(); }
+  bool idle(const ClientContext& context) const {
+    return state_ == State::kOpen && !context.engine->blocked(conn_);
+  }
   // The end has come: counts what is in flight as unanswered.
   void abandon_answers(ClientContext& context);
   // Messages that it sent and that are not answered, or not delivered to all.
   std::size_t in_flight() { return publication_ ? publication_->in_flight() : in_flight_.size(); }
 
  private:
-  bool bind_source(const Target& target) const;
+  bool begin_connecting(int fd, const Target& target) const;
+  bool bind_source(int fd, const Target& target) const;
+  void note_addresses(ClientContext& context) const;
   void connected(ClientContext& context);
   void tls_opened(ClientContext& context);
   void request_upgrade(ClientContext& context);
-  void receive(ClientContext& context);
   void receive_tls(std::span<const std::uint8_t> cipher, ClientContext& context);
   void take_plain(std::span<std::uint8_t> input, ClientContext& context);
   void opened(const std::optional<ws::DeflateTerms>& deflate, ClientContext& context);
   void shake_hands(std::span<std::uint8_t> input, ClientContext& context);
   ws::ResponseHead check_opening(const ClientContext& context) const;
   void opened_again(ClientContext& context);
+  void connect_again(ClientContext& context);
   void read_frames(std::span<std::uint8_t> input, ClientContext& context);
   void handle(const ws::Event& event, ClientContext& context);
   EchoFrames frames(const ClientContext& context) const;
@@ -127,18 +152,16 @@ class Client final : private tls::Sink {
   void count_lost(ClientContext& context);
   void answer_ping(std::span<const std::uint8_t> payload, ClientContext& context);
   static void write(std::span<const std::uint8_t> bytes, ClientContext& context);
-  void take(std::span<const std::uint8_t> output) override;  // ciphertext
   void flush(ClientContext& context);
-  void send_unsent(ClientContext& context);
-  std::size_t send_some(std::span<const std::uint8_t> bytes, ClientContext& context);
-  void set_blocked(bool blocked, ClientContext& context);
   void broken_pipe(int code, ClientContext& context);
-  void watch(int operation, bool output, ClientContext& context) const;
   ErrorKind handshake_error() const;
   void fail_opening(ErrorKind kind, std::string_view why, ClientContext& context);
   void close_and_lose(ws::CloseCode code, ErrorKind kind, ClientContext& context);
   void lose(ErrorKind kind, ClientContext& context);
   void die(ClientContext& context);
+
+  // No engine has such a slot.
+  static constexpr server::ConnId kNobody{std::numeric_limits<std::uint32_t>::max(), 0};
 
   ws::Parser parser_;
   ws::DeflateSender sender_;
@@ -146,16 +169,13 @@ class Client final : private tls::Sink {
   std::optional<Subscriber> subscriber_;  // broadcast
   Publication* publication_ = nullptr;    // broadcast, if it publishes: its messages
   InFlight in_flight_;
-  std::vector<std::uint8_t> unsent_;  // what the socket did not take
-  std::string key_;                   // during the handshake
-  std::string response_;              //
-  std::uint64_t next_sequence_ = 0;   // to be sent
-  std::uint64_t next_answer_ = 0;     // to come
-  int fd_ = -1;
+  std::string key_;                  // during the handshake
+  std::string response_;             //
+  std::uint64_t next_sequence_ = 0;  // to be sent
+  std::uint64_t next_answer_ = 0;    // to come
+  server::ConnId conn_ = kNobody;
   std::uint32_t index_;
-  std::uint32_t tag_;
   State state_ = State::kNew;
-  bool blocked_ = false;  // EPOLLOUT is armed
   bool counted_ = false;  // in the gauge of connections, since it was open once
 };
 

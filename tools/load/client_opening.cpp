@@ -1,14 +1,13 @@
 // How a client gets its connection: TCP, TLS, the opening handshake of WebSocket.
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "tools/load/client.hpp"
 #include "tools/load/clock.hpp"
@@ -40,39 +39,40 @@ std::string random_key(ClientContext& context) {
 void Client::connect(ClientContext& context) {
   const Target& target = context.target;
   state_ = State::kConnecting;
-  fd_ = socket(target.address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd_ < 0) return fail_opening(ErrorKind::kConnect, errno_text(errno), context);
-  const int on = 1;
-  setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  if (!bind_source(target)) return fail_opening(ErrorKind::kConnect, errno_text(errno), context);
-  watch(EPOLL_CTL_ADD, true, context);
-  const auto* address = reinterpret_cast<const sockaddr*>(&target.address);
-  if (::connect(fd_, address, target.address_size) != 0 && errno != EINPROGRESS) {
-    fail_opening(ErrorKind::kConnect, errno_text(errno), context);
+  UniqueFd fd(socket(target.address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd || !begin_connecting(fd.get(), target)) {
+    return fail_opening(ErrorKind::kConnect, errno_text(errno), context);
   }
+  conn_ = context.engine->adopt(std::move(fd));
+  if (conn_.slot >= context.owners.size()) context.owners.resize(conn_.slot + 1);
+  context.owners[conn_.slot] = this;
+}
+
+// False, with errno, when that fails at once.
+bool Client::begin_connecting(int fd, const Target& target) const {
+  const int on = 1;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (!bind_source(fd, target)) return false;
+  const auto* address = reinterpret_cast<const sockaddr*>(&target.address);
+  return ::connect(fd, address, target.address_size) == 0 || errno == EINPROGRESS;
 }
 
 // The port is chosen when it connects: then one may serve several servers (ip(7)).
-bool Client::bind_source(const Target& target) const {
+bool Client::bind_source(int fd, const Target& target) const {
   if (target.sources.empty()) return true;
   const int on = 1;
-  setsockopt(fd_, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+  setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
   const sockaddr_storage& source = target.sources[index_ % target.sources.size()];
-  return bind(fd_, reinterpret_cast<const sockaddr*>(&source), target.address_size) == 0;
+  return bind(fd, reinterpret_cast<const sockaddr*>(&source), target.address_size) == 0;
 }
 
 void Client::connected(ClientContext& context) {
-  int code = 0;
-  socklen_t size = sizeof code;
-  getsockopt(fd_, SOL_SOCKET, SO_ERROR, &code, &size);
-  if (code != 0) return fail_opening(ErrorKind::kConnect, errno_text(code), context);
   state_ = State::kHandshake;
-  watch(EPOLL_CTL_MOD, false, context);
   if (context.tls == nullptr) return request_upgrade(context);
   tls_.emplace(*context.tls, tls::Stream::Role::kClient, context.pipe);
   expect_server(tls_->ssl(), context.options, context.target);
   if (context.sessions != nullptr) context.sessions->use(tls_->ssl());
-  tls_->start(*this);
+  tls_->start(context.cipher);
 }
 
 void Client::tls_opened(ClientContext& context) {
@@ -126,12 +126,19 @@ void Client::opened(const std::optional<ws::DeflateTerms>& deflate, ClientContex
   counted_ = true;
   add_to(context.counters.first().connected);
   add_to(context.counters.first().opened);
-  if (context.recording != nullptr) context.recording->opened(index_, fd_);
+  if (context.recording != nullptr) note_addresses(context);
   if (subscriber_) subscriber_->join();
   if (!deflate) return;
   add_to(context.counters.first().compressed);
   sender_ = ws::DeflateSender(context.compression, ws::client_side(*deflate));
   parser_.expect_deflate(context.compression.inflaters(), ws::server_side(*deflate));
+}
+
+void Client::note_addresses(ClientContext& context) const {
+  const server::Address own = context.engine->own_address(conn_);
+  const server::Address peer = context.engine->peer_address(conn_);
+  if (own.size == 0 || peer.size == 0) return;  // It is gone already.
+  context.recording->connections.push_back({index_, own.text(), peer.text()});
 }
 
 void Client::opened_again(ClientContext& context) {
@@ -144,9 +151,15 @@ void Client::opened_again(ClientContext& context) {
 
 void Client::reopen(ClientContext& context) {
   if (state_ != State::kOpen) return;
-  ::close(fd_);
+  state_ = State::kReopening;
+  context.engine->close(conn_);
+}
+
+void Client::connect_again(ClientContext& context) {
   tls_.reset();
-  in_flight_.add({clock_ns(), 0});
+  const std::uint64_t now = clock_ns();
+  if (now >= context.send_until_ns) return die(context);
+  in_flight_.add({now, 0});
   add_to(context.counters.first().sent);
   connect(context);
 }

@@ -1,21 +1,18 @@
 #include "tools/load/load_thread.hpp"
 
-#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
 #include <utility>
 
+#include "server/engine/engines.hpp"
 #include "tools/load/clock.hpp"
-#include "tools/load/error.hpp"
+#include "tools/load/engine_choice.hpp"
 
 namespace epulse::load {
 namespace {
 
-constexpr int kBatch = 256;
 constexpr std::size_t kConnectsAtOnce = 128;
 constexpr std::uint64_t kAnswerTimeoutNs = 2 * kSecondNs;
 constexpr std::uint64_t kCloseTimeoutNs = kSecondNs / 2;
@@ -24,10 +21,8 @@ constexpr std::uint64_t kOthersDeliverNs = 50'000;
 constexpr std::uint64_t kNsPerMs = 1'000'000;
 constexpr std::size_t kRecordedOfAll = 2'000'000;
 constexpr int kSendsPerTurn = 256;  // before answers are looked at again
-
-timespec to_timespec(std::uint64_t ns) {
-  return {static_cast<time_t>(ns / kSecondNs), static_cast<long>(ns % kSecondNs)};
-}
+// With io_uring they leave at its end, so that each message makes those before it later.
+constexpr int kSendsPerSubmission = 32;
 
 }  // namespace
 
@@ -38,7 +33,9 @@ LoadThread::LoadThread(std::uint32_t index, const Options& options, const Target
       course_(course),
       schedule_(options.rates, options.step_ns(), options.senders()),
       counters_(counters.front()),
-      context_{options, target, tls, {counters, options.step_ns()}, epoll_create1(EPOLL_CLOEXEC)} {
+      sends_per_turn_(options.engine == server::EngineKind::kUring ? kSendsPerSubmission
+                                                                   : kSendsPerTurn),
+      context_{options, target, tls, {counters, options.step_ns()}} {
   context_.first_failure = &course.first_failure;
   if (!options.record_file.empty()) {
     MessageSample sample(options.record_every, kRecordedOfAll / options.all_threads());
@@ -48,25 +45,18 @@ LoadThread::LoadThread(std::uint32_t index, const Options& options, const Target
   if (options.tls_resume) {
     context_.sessions = &sessions_.emplace(options.connections / options.all_threads() + 1);
   }
-  if (context_.epoll_fd < 0) {
-    fail("cannot create an epoll instance: {}; raise ulimit -n", errno_text(errno));
-  }
   for (std::uint32_t c = index; c < options.connections; c += options.all_threads()) {
-    const auto tag = static_cast<std::uint32_t>(clients_.size());
-    clients_.push_back(std::make_unique<Client>(c, tag, options.sizes.max(), target.raw));
+    clients_.push_back(std::make_unique<Client>(c, options.sizes.max(), target.raw));
     if (broadcast != nullptr) clients_.back()->take_part(*broadcast);
     if (c < options.senders()) senders_.push_back(clients_.back().get());
   }
-}
-
-LoadThread::~LoadThread() {
-  ::close(context_.epoll_fd);
 }
 
 void LoadThread::run() {
   // The default slack of 50 us would be lateness of our own making.
   prctl(PR_SET_TIMERSLACK, 1UL);
   counters_.thread.store(gettid());
+  take_engine();
   open_all();
   course_.opened.fetch_add(1);
   wait_start();
@@ -74,25 +64,13 @@ void LoadThread::run() {
   collect_answers();
   course_.finished.fetch_add(1);
   close_all();
+  engine_.reset();
 }
 
-void LoadThread::poll(std::uint64_t timeout_ns) {
-  std::array<epoll_event, kBatch> events;
-  int n = -1;
-  if (!coarse_timeouts_) {
-    const timespec timeout = to_timespec(timeout_ns);
-    n = epoll_pwait2(context_.epoll_fd, events.data(), kBatch, &timeout, nullptr);
-    coarse_timeouts_ = n < 0 && errno != EINTR;  // before Linux 5.11, or a seccomp policy
-  }
-  if (coarse_timeouts_) {
-    // Rounded down: the rest of the time is spent in calls that do not wait, not in being late.
-    n = epoll_wait(context_.epoll_fd, events.data(), kBatch,
-                   static_cast<int>(timeout_ns / kNsPerMs));
-  }
-  for (int i = 0; i < n; ++i) {
-    const epoll_event& event = events[static_cast<std::size_t>(i)];
-    clients_[event.data.u32]->on_event(event.events, context_);
-  }
+// The thread that makes an engine has to be the one that runs it.
+void LoadThread::take_engine() {
+  engine_ = server::make_engine(engine_options(options_), events_, stats_);
+  context_.engine = engine_.get();
 }
 
 // Opening.
@@ -161,7 +139,7 @@ std::uint64_t LoadThread::send_due(std::uint64_t now) {
   for (int sends = 0;; ++sends) {
     const std::optional<Due> due = next_due();
     if (!due) return end_ns_;
-    if (due->ns > now || sends == kSendsPerTurn) return due->ns;
+    if (due->ns > now || sends == sends_per_turn_) return due->ns;
     ++next_message_;
     Counters& counters = context_.counters.at(due->ns);
     if (due->client->state() != Client::State::kOpen) {
@@ -219,7 +197,7 @@ void LoadThread::send_broadcast() {
        now = clock_ns()) {
     for (Client* publisher : senders_) {
       const std::size_t in_flight = publisher->in_flight();
-      if (in_flight < options_.window && publisher->idle()) {
+      if (in_flight < options_.window && publisher->idle(context_)) {
         const auto room = static_cast<std::uint32_t>(options_.window - in_flight);
         publisher->send_messages(clock_ns(), room, context_);
       }

@@ -7,8 +7,11 @@
 #include <span>
 #include <vector>
 
+#include "server/contract/stats_page.h"
+#include "server/engine/socket_engine.hpp"
 #include "tools/load/broadcast.hpp"
 #include "tools/load/client.hpp"
+#include "tools/load/client_events.hpp"
 #include "tools/load/course.hpp"
 #include "tools/load/recording.hpp"
 #include "tools/load/schedule.hpp"
@@ -24,7 +27,6 @@ class LoadThread {
              Course& course, std::span<Counters> counters, Broadcast* broadcast);
   LoadThread(const LoadThread&) = delete;
   LoadThread& operator=(const LoadThread&) = delete;
-  ~LoadThread();
 
   void run();
 
@@ -32,6 +34,7 @@ class LoadThread {
   Recording* recording() { return recording_ ? &*recording_ : nullptr; }
 
  private:
+  void take_engine();
   void open_all();
   std::size_t count_opening() const;
   void wait_start();
@@ -53,23 +56,26 @@ class LoadThread {
   bool anyone_open() const;
   std::size_t in_flight() const;
   bool all_threads(const std::atomic<std::uint32_t>& stage) const;
-  void poll(std::uint64_t timeout_ns);
+  void poll(std::uint64_t timeout_ns) { engine_->turn(timeout_ns); }
   bool stopped() const { return course_.stop.load(std::memory_order_relaxed); }
 
   const Options& options_;
   Course& course_;
   Schedule schedule_;
   Counters& counters_;  // of no step
+  int sends_per_turn_;  // open loop
   std::optional<Recording> recording_;
   std::optional<TlsSessions> sessions_;
   ClientContext context_;
+  ClientEvents events_{context_};
+  epulse_stats_worker stats_{};                   // which an engine keeps
+  std::unique_ptr<server::SocketEngine> engine_;  // while it runs
   std::vector<std::unique_ptr<Client>> clients_;
   std::vector<Client*> senders_;  // of these
   std::uint64_t start_ns_ = 0;
   std::uint64_t end_ns_ = 0;
   std::size_t step_ = 0;            // open loop
   std::uint64_t next_message_ = 0;  // of this thread, in that step
-  bool coarse_timeouts_ = false;    // no epoll_pwait2 here
 };
 
 }  // namespace epulse::load

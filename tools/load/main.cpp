@@ -10,6 +10,7 @@
 #include <exception>
 #include <optional>
 
+#include "tools/load/engine_choice.hpp"
 #include "tools/load/error.hpp"
 #include "tools/load/metrics_endpoint.hpp"
 #include "tools/load/options.hpp"
@@ -26,6 +27,7 @@ namespace {
 constexpr int kNotMetStatus = 1;
 constexpr int kSetUpStatus = 2;
 constexpr rlim_t kReservedFiles = 64;  // ours, besides those of connections
+constexpr rlim_t kFilesOfAThread = 2;  // its engine's
 
 // Readable when the user wants an end.
 class StopSignals {
@@ -56,7 +58,7 @@ void raise_file_limit(const Options& options) {
   setrlimit(RLIMIT_NOFILE, &limit);
   getrlimit(RLIMIT_NOFILE, &limit);
   const rlim_t most = (options.connections + options.processes - 1) / options.processes;
-  if (limit.rlim_cur < most + kReservedFiles) {
+  if (limit.rlim_cur < most + options.threads * kFilesOfAThread + kReservedFiles) {
     fail(
         "cannot open {} connections in {}: the limit of open files is {} for each; use more "
         "--processes, or raise ulimit -n",
@@ -94,6 +96,7 @@ int load(const Options& options) {
   resolve(target);
   resolve_sources(target, options.sources);
   raise_file_limit(options);
+  check_engine(options);
   const TlsContext tls = make_tls_context(options, target);
   const StopSignals signals;
   std::optional<MetricsEndpoint> metrics;

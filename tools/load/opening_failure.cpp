@@ -19,6 +19,10 @@ std::string opening_failure(ErrorKind kind, const Target& target, std::string_vi
     return fmt::format("cannot connect to {}: {}; use more --processes, or raise ulimit -n",
                        target.authority, why);
   }
+  if (kind == ErrorKind::kConnect && why == errno_text(ENOSPC)) {
+    return fmt::format("cannot watch a connection to {}: {}; raise fs.epoll.max_user_watches",
+                       target.authority, why);
+  }
   if (kind == ErrorKind::kConnect) {
     return fmt::format("cannot connect to {}: {}; is the server running?", target.authority, why);
   }

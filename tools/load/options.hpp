@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "server/engine/engine_options.hpp"
 #include "tools/load/expectation.hpp"
 #include "tools/load/message_sizes.hpp"
 #include "tools/load/rate_search.hpp"
@@ -31,6 +32,7 @@ struct Options {
   std::uint32_t window = 1;      // closed loop: messages in flight for each sender
   std::uint32_t threads = 1;     // of each process
   std::uint32_t processes = 1;
+  server::EngineKind engine = server::EngineKind::kEpoll;
   std::vector<std::string> sources;  // addresses to connect from, in turn; empty: any
   double open_timeout_s = 10;        // for a connection to be up
   double progress_s = 1;             // 0: off

@@ -46,9 +46,6 @@ struct RecordedConnection {
 struct Recording {
   MessageSample sample;
   std::vector<RecordedConnection> connections;
-
-  // Notes between which ports connection `index` runs.
-  void opened(std::uint32_t index, int fd);
 };
 
 }  // namespace epulse::load

@@ -57,8 +57,8 @@ std::string traffic_text(const Options& options, const Result& result) {
 }
 
 // The generator's own share.
-std::string generator_text(const Result& result) {
-  std::string out = "generator    ";
+std::string generator_text(const Options& options, const Result& result) {
+  std::string out = fmt::format("generator    {}; ", server::engine_name(options.engine));
   if (!result.threads.empty()) {
     const ThreadUse most = result.busiest();
     out += fmt::format("busiest thread {:.0f} % of a CPU, waiting for one {:.1f} % of the time; ",
@@ -186,7 +186,7 @@ std::string summary_text(const Options& options, const Result& result) {
     if (!result.ramp) out += "step         " + step_text(step) + '\n';
   }
   fmt::format_to(append, "errors       {}{}\n", totals.error_total(), kinds_text(totals.errors));
-  out += generator_text(result);
+  out += generator_text(options, result);
   for (const std::string& reason : unsound_reasons(result)) {
     fmt::format_to(append,
                    "unsound      {}; these figures are not the server's alone: use more --threads, "
@@ -201,6 +201,7 @@ std::string summary_json(const Options& options, const Result& result) {
   const Distribution& latency = totals.latency;
   JsonLine line("summary");
   line.member("mode", mode_name(options)).member("processes", options.processes);
+  line.member("engine", server::engine_name(options.engine));
   line.member("connections", options.connections);
   line.member("opened", totals.opened).member("compressed", totals.compressed);
   line.member("tls_handshakes", totals.tls_handshakes).member("tls_resumed", totals.tls_resumed);

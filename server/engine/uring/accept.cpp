@@ -14,7 +14,11 @@ using uring::Kind;
 
 void UringEngine::accepted(const Completion& done) {
   if (!done.more()) accept_state_ = Accepting::kNot;
-  if (done.result >= 0) return adopt(static_cast<std::uint32_t>(done.result));
+  if (done.result >= 0) {
+    Conn& conn = take(static_cast<std::uint32_t>(done.result));
+    mark_dirty(conn);
+    return handler_.on_accept(conn.id());
+  }
   if (done.result == -ECANCELED) return;  // That was us.
   if (judge_accept_error(-done.result) == AcceptVerdict::kBackOff) {
     accept_pause_.begin(-done.result, now_ns_);
@@ -28,20 +32,20 @@ void UringEngine::knocked(const Completion& done) {
   if (in_use_ >= ring_.files()) accept_pause_.begin(EMFILE, now_ns_);
 }
 
-void UringEngine::adopt(std::uint32_t slot) {
+UringEngine::Conn& UringEngine::take(std::uint32_t slot) {
   if (slot >= conns_.size()) conns_.resize(slot + 1);
   Conn& conn = conns_[slot];
   conn.slot = slot;
   conn.open = true;
   ++in_use_;
-  mark_dirty(conn);
-  handler_.on_accept(conn.id());
+  return conn;
 }
 
 // One request that accepts all who come is cheapest, but where the table fills up the kernel would
 // close those for whom there is no place (io_fixed_fd_install()). So it serves while all that can
 // be waiting fit in; then each is asked for, and when the table is full nobody is, and they wait.
 void UringEngine::update_accepting() {
+  if (options_.listen_fd < 0) return;
   const std::size_t places = ring_.files() - in_use_;
   const bool many = places > static_cast<std::size_t>(kAcceptQueue);
   const bool stop = !accepting_ || (accept_state_ == Accepting::kMany && !many);

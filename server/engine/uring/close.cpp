@@ -24,6 +24,13 @@ void UringEngine::abort(ConnId id) {
   if (Conn* conn = find(id)) close_conn(*conn, CloseReason::kAborted);
 }
 
+void UringEngine::close(ConnId id) {
+  Conn* conn = find(id);
+  if (conn == nullptr) return;
+  conn->closing = true;
+  mark_dirty(*conn);
+}
+
 // IORING_OP_SHUTDOWN always goes through a thread of the kernel's pool (io_shutdown_prep()); a
 // descriptor for as long as shutdown(2) takes is cheaper. The sends before it are settled.
 void UringEngine::shut_down(const Completion& done) {
@@ -41,29 +48,30 @@ void UringEngine::shut_down(const Completion& done) {
   if (conn->ended) close_conn(*conn, CloseReason::kFinished);
 }
 
-void UringEngine::close_conn(Conn& conn, CloseReason reason) {
+void UringEngine::close_conn(Conn& conn, CloseReason reason, int code) {
   if (!conn.open) return;
   conn.open = false;
-  conn.reason = reason;
-  closed_.push_back(conn.slot);
+  closed_.push_back({conn.slot, reason, code});
 }
 
 void UringEngine::release_closed() {
-  for (const std::uint32_t slot : std::exchange(closed_, {})) {
+  const std::vector<Closed> closed = std::exchange(closed_, {});
+  for (const auto& [slot, reason, code] : closed) {
     const ConnId id = conns_[slot].id();
-    const CloseReason reason = conns_[slot].reason;
-    let_go(conns_[slot]);
+    let_go(conns_[slot], reason);
+    close_errno_ = code;
     handler_.on_closed(id, reason);
   }
 }
 
 // The requests that are under way hold the file until they have ended. What they still complete
 // with names a generation that is gone.
-void UringEngine::let_go(Conn& conn) {
+void UringEngine::let_go(Conn& conn, CloseReason reason) {
   const ConnId id = conn.id();
   if (conn.output) outputs_.give_back(std::move(conn.output));
-  if (conn.reason == CloseReason::kAborted) uring::reset_on_close(ring_.next(), id);
+  if (reason == CloseReason::kAborted) uring::reset_on_close(ring_.next(), id);
   if (conn.receiving) uring::cancel(ring_.next(), uring::tag(Kind::kReceive, id));
+  if (conn.connecting) uring::cancel(ring_.next(), uring::tag(Kind::kConnected, id));
   if (conn.polling) uring::cancel(ring_.next(), uring::tag(Kind::kWritable, id));
   uring::close(ring_.next(), id);
   conn = Conn{};

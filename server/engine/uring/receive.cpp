@@ -36,7 +36,7 @@ std::size_t UringEngine::received(std::size_t index) {
 
 void UringEngine::take_input(std::uint64_t tag, std::span<std::uint8_t> input) {
   Conn* conn = find(uring::conn_of(tag));
-  if (conn == nullptr) return;
+  if (conn == nullptr || conn->closing) return;
   stat_add(stats_.bytes_in, input.size());
   if (!conn->paused && !conn->held) return handler_.on_data(conn->id(), input);
   // The buffer goes back to the kernel.
@@ -59,7 +59,7 @@ void UringEngine::receive_ended(Conn& conn, int result) {
     case ENOMEM:     // No memory for the moment.
       break;
     default:  // ECONNRESET, ETIMEDOUT, EPIPE, EHOSTUNREACH, ...: nobody is there any more.
-      return close_conn(conn, CloseReason::kError);
+      return close_conn(conn, CloseReason::kError, -result);
   }
   mark_dirty(conn);
 }
@@ -102,7 +102,7 @@ void UringEngine::update_receiving(Conn& conn) {
     if (!conn.paused || conn.cancelling) return;
     conn.cancelling = true;
     uring::cancel(ring_.next(), uring::tag(Kind::kReceive, conn.id()));
-  } else if (conn.open && !conn.paused && !conn.ended) {
+  } else if (conn.open && !conn.connecting && !conn.paused && !conn.ended) {
     conn.receiving = true;
     uring::receive(ring_.next(), conn.id(), uring::ReceiveBuffers::kGroup);
   }

@@ -22,7 +22,7 @@ Mapping map(std::size_t bytes, int protection) {
 
 // The same memory twice, one behind the other.
 Mapping map_twice(std::size_t bytes) {
-  const UniqueFd memory(memfd_create("epulse-ws receive buffers", MFD_CLOEXEC));
+  const UniqueFd memory(memfd_create("epulse receive buffers", MFD_CLOEXEC));
   if (!memory || ftruncate(memory.get(), static_cast<off_t>(bytes)) != 0) {
     fail("cannot create memory for receive buffers: {}", errno_text(errno));
   }

@@ -61,6 +61,16 @@ void tick(io_uring_sqe& entry, const __kernel_timespec& interval) {
   entry.user_data = tag(Kind::kTick);
 }
 
+void place(io_uring_sqe& entry, int& socket) {
+  io_uring_prep_files_update(&entry, &socket, 1, static_cast<int>(IORING_FILE_INDEX_ALLOC));
+  entry.user_data = tag(Kind::kPlaced);
+}
+
+void await_connected(io_uring_sqe& entry, ConnId id) {
+  io_uring_prep_poll_add(&entry, file(id), POLLOUT);
+  on_connection(entry, Kind::kConnected, id);
+}
+
 void receive(io_uring_sqe& entry, ConnId id, std::uint16_t buffer_group) {
   io_uring_prep_recv_multishot(&entry, file(id), nullptr, 0, 0);
   entry.flags |= IOSQE_BUFFER_SELECT;

@@ -12,18 +12,20 @@
 namespace epulse::server::uring {
 
 enum class Kind : std::uint8_t {
-  kQuiet,     // completes only when it fails, and nothing is to be done then
-  kAccept,    //
-  kKnock,     // somebody waits to be accepted
-  kWake,      // the wake descriptor was written to
-  kTick,      //
-  kReceive,   //
-  kSend,      // completes when the kernel did not take all, or when that was asked for
-  kZeroCopy,  // completes, and then again when the memory is free
-  kWritable,  // the socket takes more
-  kShutDown,  // here is a descriptor to shut the connection down with
-  kPeerName,  // here is one to ask for the peer's address with
-  kUnsent,    // how much the socket has not delivered
+  kQuiet,      // completes only when it fails, and nothing is to be done then
+  kAccept,     //
+  kKnock,      // somebody waits to be accepted
+  kWake,       // the wake descriptor was written to
+  kTick,       //
+  kPlaced,     // the caller's socket is in the table
+  kConnected,  // it is connected, or will never be
+  kReceive,    //
+  kSend,       // completes when the kernel did not take all, or when that was asked for
+  kZeroCopy,   // completes, and then again when the memory is free
+  kWritable,   // the socket takes more
+  kShutDown,   // here is a descriptor to shut the connection down with
+  kAddress,    // here is one to ask for its addresses with
+  kUnsent,     // how much the socket has not delivered
 };
 
 // Kind, slot and generation, as user_data. A completion that comes after its connection was closed
@@ -45,6 +47,11 @@ void accept(io_uring_sqe& entry, int listen_fd, bool many);
 void poll(io_uring_sqe& entry, Kind kind, int fd, short events, bool many);
 // Every `interval`, which must outlive the submission.
 void tick(io_uring_sqe& entry, const __kernel_timespec& interval);
+
+// Puts a descriptor into a free place of the table; the number of that place replaces it.
+void place(io_uring_sqe& entry, int& socket);
+// Once, as soon as it takes output.
+void await_connected(io_uring_sqe& entry, ConnId id);
 
 // Again and again, into buffers of the group.
 void receive(io_uring_sqe& entry, ConnId id, std::uint16_t buffer_group);

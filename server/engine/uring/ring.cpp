@@ -122,19 +122,30 @@ io_uring_sqe& Ring::next() {
   return *entry;
 }
 
-void Ring::enter(unsigned wanted, unsigned flags) {
+void Ring::submit_and_wait(unsigned completions, std::uint64_t timeout_ns) {
+  constexpr std::uint64_t kSecondNs = 1'000'000'000;
+  __kernel_timespec timeout{static_cast<std::int64_t>(timeout_ns / kSecondNs),
+                            static_cast<std::int64_t>(timeout_ns % kSecondNs)};
+  io_uring_getevents_arg argument{};
+  argument.ts = reinterpret_cast<std::uint64_t>(&timeout);
+  enter(completions, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, {&argument, sizeof argument});
+}
+
+void Ring::enter(unsigned wanted, unsigned flags, Argument argument) {
   io_uring_smp_store_release(ring_.sq.ktail, ring_.sq.sqe_tail);
   while (true) {
     const unsigned pending = ring_.sq.sqe_tail - io_uring_smp_load_acquire(ring_.sq.khead);
     if (pending == 0 && (flags & IORING_ENTER_GETEVENTS) == 0) return;
     const int result = io_uring_enter2(static_cast<unsigned>(ring_.enter_ring_fd), pending, wanted,
-                                       flags | enter_flags_, nullptr, _NSIG / 8);
+                                       flags | enter_flags_,
+                                       static_cast<sigset_t*>(argument.pointer), argument.bytes);
     // Fewer than there were: no memory for more of them, and the kernel has not waited, either.
     if (*ring_.cq.koverflow != 0) fail_lost();
     if (result >= 0 && static_cast<unsigned>(result) < pending) continue;
     if (result >= 0) return;
     switch (-result) {
       case EINTR:  // A signal while it waited; what was to be submitted would have been returned.
+      case ETIME:  // The time has passed; likewise.
         return;
       case EAGAIN:
       case ENOMEM:  // No memory for a request: without it nothing can be done, so try again.

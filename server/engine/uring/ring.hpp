@@ -2,6 +2,8 @@
 
 #include <liburing.h>
 
+#include <csignal>
+#include <cstddef>
 #include <cstdint>
 
 #include "server/engine/uring/options.hpp"
@@ -40,10 +42,12 @@ class Ring {
   io_uring_sqe& next();
 
   // Returns when the kernel has taken all entries. What cannot wait is done by then.
-  void submit() { enter(0, 0); }
+  void submit() { enter(0, 0, {}); }
 
   // Likewise, and waits for so many completions; a signal cuts the wait short.
-  void submit_and_wait(unsigned completions) { enter(completions, IORING_ENTER_GETEVENTS); }
+  void submit_and_wait(unsigned completions) { enter(completions, IORING_ENTER_GETEVENTS, {}); }
+  // At most so long.
+  void submit_and_wait(unsigned completions, std::uint64_t timeout_ns);
 
   // Hands out every completion there is, in the order in which the kernel made them, also those
   // that did not fit into the queue.
@@ -72,7 +76,12 @@ class Ring {
   }
 
   void set_up(const RingOptions& options);
-  void enter(unsigned wanted, unsigned flags);
+  // What io_uring_enter() takes in its last two places.
+  struct Argument {
+    void* pointer = nullptr;
+    std::size_t bytes = _NSIG / 8;
+  };
+  void enter(unsigned wanted, unsigned flags, Argument argument);
   bool overflowed() const;
   void flush_overflow();
 

@@ -39,20 +39,20 @@ using uring::Kind;
 
 void UringEngine::send(ConnId id, std::span<const Part> parts) {
   Conn* conn = find(id);
-  if (conn == nullptr || conn->finishing) return;
+  if (conn == nullptr || conn->finishing || conn->closing) return;
   mark_dirty(*conn);
   if (is_zero_copy(*conn, total(parts))) {
     spill(*conn);
     return output_of(*conn).append_shared(joined(parts));
   }
-  if (!conn->output && arena_.append(conn->run, parts)) return;
+  if (!conn->output && !conn->waiting && arena_.append(conn->run, parts)) return;
   spill(*conn);
   for (const Part part : parts) output_of(*conn).append(part);
 }
 
 void UringEngine::send_shared(ConnId id, SharedBytes bytes) {
   Conn* conn = find(id);
-  if (conn == nullptr || conn->finishing) return;
+  if (conn == nullptr || conn->finishing || conn->closing) return;
   mark_dirty(*conn);
   spill(*conn);
   output_of(*conn).append_shared(std::move(bytes));
@@ -166,7 +166,7 @@ void UringEngine::refused(Conn& conn, int code) {
     default:                    // EPIPE, ECONNRESET, ETIMEDOUT, ...: nobody is there any more.
       conn.offered = 0;
       conn.run = {};
-      close_conn(conn, CloseReason::kError);
+      close_conn(conn, CloseReason::kError, code);
   }
 }
 
@@ -222,7 +222,8 @@ void UringEngine::writable(const Completion& done) {
   if (conn == nullptr) return;
   if (!done.more()) conn->polling = false;
   if (!conn->open || !conn->blocked) return;
-  if (done.result < 0) return close_conn(*conn, CloseReason::kError);  // ENOMEM: no way to wait.
+  // ENOMEM: no way to wait.
+  if (done.result < 0) return close_conn(*conn, CloseReason::kError, -done.result);
   if ((done.result & (POLLOUT | POLLERR | POLLHUP)) != 0) {
     conn->waiting = false;
     mark_dirty(*conn);  // Errors are what the send will say.

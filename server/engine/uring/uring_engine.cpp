@@ -34,8 +34,9 @@ UringEngine::UringEngine(const UringOptions& options, Handler& handler, epulse_s
       now_ns_(clock_ns()) {
   batch_.reserve(options.ring.completions);
   uring::tick(ring_.next(), kTick);
-  uring::poll(ring_.next(), Kind::kWake, options_.wake_fd, POLLIN, true);
-  update_accepting();
+  if (options.wake_fd >= 0) {
+    uring::poll(ring_.next(), Kind::kWake, options_.wake_fd, POLLIN, true);
+  }
 }
 
 UringEngine::Conn* UringEngine::find(ConnId id) {
@@ -59,29 +60,39 @@ UringEngine::Conn* UringEngine::named(std::uint64_t tag) {
 // The loop.
 
 void UringEngine::run() {
-  for (running_ = true; running_;) {
-    ring_.submit_and_wait(nothing_to_do() ? 1 : 0);
-    now_ns_ = clock_ns();
-    collect();
-    call_drained();
-    std::size_t done = 0;
-    while (done < batch_.size()) done += dispatch(done);
-    batch_.clear();
-    end_turn();
-    count_turn(done);
-  }
+  now_ns_ = clock_ns();
+  for (running_ = true; running_;) turn(kForever);
+  attend_all();
   ring_.submit();  // What the last turn has said still leaves.
   collect();
+}
+
+void UringEngine::turn(std::uint64_t timeout_ns) {
+  attend_all();
+  stat_add(stats_.handler_ns, clock_ns() - now_ns_);
+  wait(timeout_ns);
+  now_ns_ = clock_ns();
+  collect();
+  call_drained();
+  std::size_t done = 0;
+  while (done < batch_.size()) done += dispatch(done);
+  batch_.clear();
+  let_go_of_closed();
+  count_turn(done);
+}
+
+void UringEngine::wait(std::uint64_t timeout_ns) {
+  if (timeout_ns == 0 || !nothing_to_do()) return ring_.submit_and_wait(0);
+  if (timeout_ns == kForever) return ring_.submit_and_wait(1);
+  ring_.submit_and_wait(1, timeout_ns);
 }
 
 bool UringEngine::nothing_to_do() const {
   return batch_.empty() && drained_.empty() && closed_.empty() && resumed_.empty();
 }
 
-// Settles the sends, whose memory is used again from here on, unless something was said between two
-// runs; keeps the other completions.
+// Settles the sends, whose memory is used again from here on; keeps the other completions.
 void UringEngine::collect() {
-  const bool nothing_new = dirty_.empty();
   ring_.collect([this](const Completion& done) {
     if (uring::kind_of(done.tag) == Kind::kSend) {
       settle(done);
@@ -92,7 +103,7 @@ void UringEngine::collect() {
     }
   });
   settle_rest();
-  if (nothing_new) arena_.clear();
+  arena_.clear();
 }
 
 // How many completions were handled.
@@ -103,6 +114,9 @@ std::size_t UringEngine::dispatch(std::size_t index) {
       return received(index);
     case Kind::kAccept:
       accepted(done);
+      break;
+    case Kind::kConnected:
+      connected(done);
       break;
     case Kind::kKnock:
       knocked(done);
@@ -122,13 +136,14 @@ std::size_t UringEngine::dispatch(std::size_t index) {
     case Kind::kZeroCopy:  // A notification that came with an answer.
       zero_copied(done);
       break;
-    case Kind::kPeerName: {  // answer_now() takes it; one that comes later is nobody's.
+    case Kind::kAddress: {  // answer_now() takes it; one that comes later is nobody's.
       const UniqueFd late(done.result);
       break;
     }
     case Kind::kQuiet:   // What was to be ended had ended by itself.
     case Kind::kSend:    // collect() has settled it.
-    case Kind::kUnsent:  // answer_now() has taken it.
+    case Kind::kUnsent:  // answer_now() has taken it,
+    case Kind::kPlaced:  // likewise.
       break;
   }
   return 1;
@@ -149,11 +164,20 @@ int UringEngine::answer_now(std::uint64_t tag) {
   return answer;
 }
 
-Address UringEngine::peer_address(ConnId id) {
+UniqueFd UringEngine::descriptor_of(ConnId id) {
   if (find(id) == nullptr) return {};
-  uring::install(ring_.next(), Kind::kPeerName, id);
-  const UniqueFd fd(answer_now(uring::tag(Kind::kPeerName, id)));
+  uring::install(ring_.next(), Kind::kAddress, id);
+  return UniqueFd(answer_now(uring::tag(Kind::kAddress, id)));
+}
+
+Address UringEngine::peer_address(ConnId id) {
+  const UniqueFd fd = descriptor_of(id);
   return fd ? remote_address(fd.get()) : Address{};
+}
+
+Address UringEngine::own_address(ConnId id) {
+  const UniqueFd fd = descriptor_of(id);
+  return fd ? local_address(fd.get()) : Address{};
 }
 
 // The counter of the eventfd is never read: each write to it wakes anew, whatever its value.
@@ -175,13 +199,16 @@ void UringEngine::call_drained() {
   }
 }
 
-void UringEngine::end_turn() {
+void UringEngine::let_go_of_closed() {
   while (!closed_.empty() || !resumed_.empty()) {
     deliver_held();
     release_closed();
   }
   buffers_.give_back();
-  // No handler is called from here on until the sends are settled.
+}
+
+// No handler is called from here on until the sends are settled.
+void UringEngine::attend_all() {
   parts_used_ = 0;
   messages_used_ = 0;
   for (const ConnId id : dirty_) {
@@ -194,6 +221,7 @@ void UringEngine::end_turn() {
 void UringEngine::attend(Conn& conn) {
   conn.dirty = false;
   offer(conn);
+  if (conn.closing) return close_conn(conn, CloseReason::kFinished);
   update_receiving(conn);
 }
 
@@ -209,7 +237,6 @@ void UringEngine::count_turn(std::size_t events) {
   stat_max(stats_.batch_max, events);
   if (ring_.overflows() != overflows_seen_) stat_add(stats_.saturated, 1);
   overflows_seen_ = ring_.overflows();
-  stat_add(stats_.handler_ns, clock_ns() - now_ns_);
 }
 
 }  // namespace epulse::server

@@ -8,8 +8,8 @@
 
 #include "server/contract/stats_page.h"
 #include "server/engine/accept_errors.hpp"
-#include "server/engine/engine.hpp"
 #include "server/engine/output_queue.hpp"
+#include "server/engine/socket_engine.hpp"
 #include "server/engine/uring/receive_buffers.hpp"
 #include "server/engine/uring/ring.hpp"
 #include "server/engine/uring/send_arena.hpp"
@@ -18,22 +18,23 @@
 namespace epulse::server {
 
 struct UringOptions {
-  int listen_fd = -1;  // not owned
-  int wake_fd = -1;    // an eventfd, not owned
+  int listen_fd = -1;  // not owned; -1: nobody is accepted
+  int wake_fd = -1;    // an eventfd, not owned; -1: nobody wakes
   uring::RingOptions ring{};
   uring::BufferOptions buffers{};
   uring::ZeroCopyOptions zero_copy{};
 };
 
 // io_uring, one call per turn of the loop. Each connection has a receive that goes on by itself;
-// what a turn has to send is submitted at its end, and of that only what fails completes. An idle
+// what a turn has to send is submitted after it, and of that only what fails completes. An idle
 // connection owns no buffer. A connection is a file in the ring's own table (a direct descriptor)
 // and so takes none of the process's descriptors.
 //
-// A turn: submit and wait | settle the sends of the last turn | dispatch the completions | close |
-// attend to the connections that have something to send, or are to be read or no more.
-// Handlers run while they are dispatched and closed, so no send is under way then.
-class UringEngine final : public Engine {
+// A turn: attend to the connections that have something to send, or are to be read or no more |
+// submit and wait | settle the sends | dispatch the completions | close.
+// Handlers run while they are dispatched and closed, so no send is under way then, nor between two
+// turns.
+class UringEngine final : public SocketEngine {
  public:
   // Throws Error. `stats` is written by the thread that runs the engine, and nobody else. The
   // thread that makes it is the one that runs it.
@@ -41,20 +42,24 @@ class UringEngine final : public Engine {
   ~UringEngine() override;
 
   void run() override;
+  void turn(std::uint64_t timeout_ns) override;
   void stop() override { running_ = false; }
   void stop_accepting() override;
   std::uint64_t now_ns() const override { return now_ns_; }
 
+  ConnId adopt(UniqueFd socket) override;
   void send(ConnId id, std::span<const Part> parts) override;
   void send_shared(ConnId id, SharedBytes bytes) override;
   std::size_t queued_bytes(ConnId id) const override;
   bool blocked(ConnId id) const override;
   std::size_t unacknowledged_bytes(ConnId id) override;
   Address peer_address(ConnId id) override;
+  Address own_address(ConnId id) override;
   void pause_reading(ConnId id) override;
   void resume_reading(ConnId id) override;
   void finish(ConnId id) override;
   void abort(ConnId id) override;
+  void close(ConnId id) override;
 
  private:
   struct Conn {
@@ -65,8 +70,8 @@ class UringEngine final : public Engine {
     std::uint32_t slot = 0;
     std::uint32_t generation = 0;
     std::uint32_t offered = 0;  // bytes of the send that is not settled
-    CloseReason reason = CloseReason::kPeer;
     bool open : 1 = false;
+    bool connecting : 1 = false;  // the poll for its end is under way; blocked, and waiting
     bool dirty : 1 = false;       // in dirty_
     bool paused : 1 = false;      // not to be read
     bool receiving : 1 = false;   // the receive is under way,
@@ -78,6 +83,7 @@ class UringEngine final : public Engine {
     bool finishing : 1 = false;   // FIN is to follow the output
     bool installing : 1 = false;  // a descriptor to send FIN with
     bool fin_sent : 1 = false;
+    bool closing : 1 = false;  // once its output was offered
     bool copying : 1 = false;  // zero-copy sends are refused, or were copied after all
 
     ConnId id() const { return {slot, generation}; }
@@ -97,16 +103,20 @@ class UringEngine final : public Engine {
   void woken(const uring::Completion& done);
   void ticked(const uring::Completion& done);
   void call_drained();
-  void end_turn();
+  void wait(std::uint64_t timeout_ns);
+  void let_go_of_closed();
+  void attend_all();
   void attend(Conn& conn);
   void mark_dirty(Conn& conn);
   void count_turn(std::size_t events);
   int answer_now(std::uint64_t tag);
+  UniqueFd descriptor_of(ConnId id);
 
   // Accepting.
   void accepted(const uring::Completion& done);
   void knocked(const uring::Completion& done);
-  void adopt(std::uint32_t slot);
+  Conn& take(std::uint32_t slot);
+  void connected(const uring::Completion& done);
   void update_accepting();
   void cancel_accepting();
   void look_for_forgotten();
@@ -145,9 +155,9 @@ class UringEngine final : public Engine {
 
   // Ending.
   void shut_down(const uring::Completion& done);
-  void close_conn(Conn& conn, CloseReason reason);
+  void close_conn(Conn& conn, CloseReason reason, int code = 0);
   void release_closed();
-  void let_go(Conn& conn);
+  void let_go(Conn& conn, CloseReason reason);
 
   UringOptions options_;
   Handler& handler_;
@@ -158,12 +168,12 @@ class UringEngine final : public Engine {
   std::vector<Conn> conns_;  // by slot, which the kernel chooses
   std::size_t in_use_ = 0;   // slots
   std::vector<uring::Completion> batch_;
-  std::vector<ConnId> dirty_;          // to be attended to at the end of the turn
-  std::vector<ConnId> offered_;        // with a send that is not settled
-  std::vector<ConnId> drained_;        // to be told
-  std::vector<ConnId> resumed_;        // with input from while they were paused
-  std::vector<std::uint32_t> closed_;  // to be released at the end of the turn
-  std::vector<iovec> parts_;           // of this turn's submissions
+  std::vector<ConnId> dirty_;    // to be attended to in the next turn
+  std::vector<ConnId> offered_;  // with a send that is not settled
+  std::vector<ConnId> drained_;  // to be told
+  std::vector<ConnId> resumed_;  // with input from while they were paused
+  std::vector<Closed> closed_;   // to be released at the end of the turn
+  std::vector<iovec> parts_;     // of this turn's submissions
   std::size_t parts_used_ = 0;
   std::vector<msghdr> messages_;
   std::size_t messages_used_ = 0;
