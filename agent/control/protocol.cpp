@@ -68,6 +68,12 @@ std::variant<Request, Refusal> parse_request(std::string_view line) {
       std::find(kRequests.begin(), kRequests.end(), *name) == kRequests.end()) {
     return Refusal{fmt::format("unknown request; there are {}", fmt::join(kRequests, ", "))};
   }
+  for (const auto& [key, value] : object.items()) {
+    // A slip of the pen in "dry_run" must not undo everything.
+    if (key != "version" && key != "request" && key != "dry_run") {
+      return Refusal{fmt::format("unknown key {}; there are version, request, dry_run", key)};
+    }
+  }
   if (dry_run != object.end() && !dry_run->is_boolean()) {
     return Refusal{"dry_run is true or false"};
   }

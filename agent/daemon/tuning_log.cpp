@@ -24,6 +24,21 @@ std::string title(std::string_view tuner) {
   return text;
 }
 
+// In the history.
+const char* kind_of(actuate::UndoResult result) {
+  switch (result) {
+    case actuate::UndoResult::kRestored:
+      return "undone";
+    case actuate::UndoResult::kGone:
+      return "gone";
+    case actuate::UndoResult::kStoodDown:
+      return "stood down";
+    case actuate::UndoResult::kFailed:
+      break;
+  }
+  return "undo failed";
+}
+
 bool same_case(const tuners::Proposal& a, const tuners::Proposal& b) {
   return a.scenario == b.scenario && a.target == b.target;
 }
@@ -92,7 +107,7 @@ void TuningLog::undoing(std::string_view tuner, std::string_view evidence) {
 bool TuningLog::undone(const std::vector<actuate::Outcome>& outcomes) {
   bool all = true;
   for (const actuate::Outcome& outcome : outcomes) {
-    note("undone", outcome.text);
+    note(kind_of(outcome.result), outcome.text);
     switch (outcome.result) {
       case actuate::UndoResult::kRestored:
         spdlog::info("undo: {}", outcome.text);

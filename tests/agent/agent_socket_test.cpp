@@ -55,6 +55,8 @@ TEST(Protocol, RefusesEverythingElseAndSaysWhatIsRight) {
   EXPECT_NE(refusal_of(R"({"version":1,"request":7})"), "");
   EXPECT_EQ(refusal_of(R"({"version":1,"request":"undo","dry_run":1})"),
             "dry_run is true or false");
+  EXPECT_EQ(refusal_of(R"({"version":1,"request":"undo","dryrun":true})"),
+            "unknown key dryrun; there are version, request, dry_run");
 }
 
 // A socket whose loop runs in a thread of its own; `pause` makes the loop slow.

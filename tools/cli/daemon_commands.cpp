@@ -78,11 +78,22 @@ int tell_errors(const DaemonAnswers& daemons, int status) {
   return daemons.errors.empty() ? status : kErrorStatus;
 }
 
+void check_state_dir(const DaemonOptions& options) {
+  const bool is_given = options.state_dir != DaemonOptions{}.state_dir;
+  std::error_code error;
+  if (is_given && !std::filesystem::is_directory(options.state_dir, error)) {
+    fail("there is no state directory {}; give the --state-dir that epulsed had",
+         options.state_dir);
+  }
+}
+
 DaemonAnswers ask_running_daemons(const std::string& state_dir, const std::string& request) {
   DaemonAnswers daemons = ask_daemons(state_dir, request);
   if (daemons.answers.empty() && daemons.errors.empty()) {
-    fail("no epulsed runs with the state directory {}; start one, or name another --state-dir",
-         state_dir);
+    const size_t left = journals_left_behind(state_dir).size();
+    fail("no epulsed runs with the state directory {}; {}", state_dir,
+         left == 0 ? "start one, or name another --state-dir"
+                   : "one that died has left changes behind: see epulse diff, and epulse undo");
   }
   return daemons;
 }

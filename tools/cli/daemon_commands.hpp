@@ -47,6 +47,10 @@ DaemonAnswers ask_running_daemons(const std::string& state_dir, const std::strin
 // As one line of standard output, as all of ours are (docs/schemas).
 void print_json(const char* type, nlohmann::json object);
 
+// Throws Error when a state directory was named that is not there: a slip of the pen is no
+// all-clear.
+void check_state_dir(const DaemonOptions& options);
+
 // The state directory, and those in it: the units of packaging/ have one each.
 std::vector<std::string> state_dirs(const std::string& state_dir);
 

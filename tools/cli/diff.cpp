@@ -37,6 +37,7 @@ void print_changes(const json& answer, const json& changes) {
 }  // namespace
 
 int run_diff(const DaemonOptions& options) {
+  check_state_dir(options);
   const DaemonAnswers daemons = ask_daemons(options.state_dir, control::Request{"diff"}.to_line());
   std::vector<json> answers = daemons.answers;
   bool damaged = false;

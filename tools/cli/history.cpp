@@ -50,6 +50,7 @@ json events(const DaemonOptions& options) {
 }  // namespace
 
 int run_history(const DaemonOptions& options) {
+  check_state_dir(options);
   const json all = events(options);
   if (options.json) {
     for (const json& event : all) print_json("event", event);

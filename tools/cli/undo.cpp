@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "agent/actuate/actuator.hpp"
@@ -78,14 +77,6 @@ int undo_left_behind(const DaemonOptions& options, const std::string& dir) {
   control::History history(dir);
   for (const actuate::Outcome& outcome : outcomes) history.add("undone", outcome.text);
   return std::max(damage, print(options, {{"outcomes", control::outcomes_json(outcomes)}}));
-}
-
-void check_state_dir(const DaemonOptions& options) {
-  const bool is_given = options.state_dir != DaemonOptions{}.state_dir;
-  if (is_given && !std::filesystem::exists(options.state_dir)) {
-    fail("there is no state directory {}; give the --state-dir that epulsed had",
-         options.state_dir);
-  }
 }
 
 }  // namespace
