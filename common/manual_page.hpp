@@ -15,7 +15,7 @@ struct ManualPage {
   std::string synopsis;  // "epulse stat"
   std::string brief;     // for apropos; empty: from the command's description
   CommandEntry command;
-  std::vector<CommandEntry> commands = {};                      // its own, listed with their pages
+  std::vector<CommandEntry> commands = {};  // its own, listed with their pages
   std::string more = {};  // paragraphs for the description, after the command's own footer
   std::vector<std::pair<std::string, std::string>> environment = {};  // with what each is for
   std::vector<std::pair<std::string, std::string>> files = {};

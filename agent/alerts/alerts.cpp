@@ -92,6 +92,10 @@ void AlertEngine::drop_unseen(const std::string& why, std::vector<AlertEvent>& e
 void AlertEngine::observe(const Observation& observation, std::vector<AlertEvent>& events) {
   const AlertRule& rule = rules_.at(observation.rule);
   State& state = states_[{observation.rule, observation.subject}];
+  if (!observation.judged) {
+    state.seen = true;
+    return;
+  }
   const bool enough = observation.samples >= rule.min_samples;
   const bool beyond = enough && rule.is_beyond(observation.value);
   const bool well = !enough || rule.is_well(observation.value);

@@ -43,8 +43,9 @@ struct Observation {
   std::string subject;  // whose it is, for as long as that lives: "thread 4711 epfd 5"
   double value = 0;
   uint64_t samples = 0;
-  std::string name =
-      {};  // what people call it now, "ws-worker-1[4711] epfd 5"; empty: as `subject`
+  // What people call it now, "ws-worker-1[4711] epfd 5"; empty: as `subject`.
+  std::string name = {};
+  bool judged = true;  // false: it is there, and nothing is known of it this time
 };
 
 struct AlertEvent {

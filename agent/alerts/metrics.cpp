@@ -34,6 +34,7 @@ constexpr std::array kMetrics = {
            false},
     Metric{"errors", "waits that failed", "/s", Source::kCounter, EPOLL_COUNTER_ERRORS, false},
     Metric{"empty_wakeups", "empty wake-ups", "/s", Source::kCounter, EPOLL_COUNTER_EMPTY_WAKEUPS},
+    Metric{"stalled", "time without a wait while items are ready", "s", Source::kLoop, 0, false},
     Metric{"run_queue_delay", "run-queue delay per time slice", "us", Source::kThread,
            kRunQueueDelay, false},
     Metric{"delay_share", "share of time kept from running", "", Source::kThread, kDelayShare,
@@ -95,6 +96,8 @@ std::vector<Statistic> statistics_of(const Metric& metric) {
               Statistic::kP90, Statistic::kP99,  Statistic::kP999};
     case Source::kCounter:
       return {Statistic::kRate};
+    case Source::kLoop:
+      return {Statistic::kMax};
     case Source::kThread:
       break;
   }

@@ -24,6 +24,7 @@ struct Metric {
     kItems,    // a histogram of items of a worker; index: EPOLL_ITEMS_*
     kCounter,  // of a worker, per second; index: EPOLL_COUNTER_*
     kThread,   // the scheduler's figures of a thread; the only ones there are without BPF
+    kLoop,     // of an epoll instance: whether anybody serves it
   };
   std::string_view name;  // as configurations write it: "woken_to_running"
   std::string_view text;  // as people read it: "wake-up latency (woken to running)"
@@ -47,7 +48,7 @@ struct Figure {
   uint64_t samples = 0;
 };
 
-// Of a worker over `seconds`. `metric` is not of a thread, `statistic` is one of its own.
+// Of a worker over `seconds`. `metric` is not of a thread or a loop, `statistic` is one of its own.
 Figure figure(const Metric& metric, Statistic statistic, const model::WorkerStats& worker,
               double seconds);
 

@@ -24,7 +24,7 @@ namespace {
 constexpr std::string_view kOwnLabels[] = {"alertname", "severity", "host",   "process",
                                            "pid",       "tid",      "thread", "epfd"};
 
-constexpr std::string_view kBuiltInRules[] = {kDepthRule, kWakeupRule};
+constexpr std::string_view kBuiltInRules[] = {kDepthRule, kWakeupRule, kStalledRule};
 
 constexpr size_t kFileBytesMax = 1 << 20;  // a configuration, not a mistaken device or log file
 
@@ -205,7 +205,7 @@ class Loader {
     if (std::find(std::begin(kBuiltInRules), std::end(kBuiltInRules), rule.name) !=
         std::end(kBuiltInRules)) {
       report(line, fmt::format("rule \"{}\": so a built-in one is called (alerts.depth_max, "
-                               "alerts.wakeup_p99_us); choose another name",
+                               "alerts.wakeup_p99_us, alerts.stalled_s); choose another name",
                                rule.name));
     }
     for (const auto& [label, text] : rule.labels) {

@@ -42,6 +42,7 @@ struct Probes {
 // The rules that are always there, as receivers know them.
 inline constexpr std::string_view kDepthRule = "EpulseReadyQueueDeep";
 inline constexpr std::string_view kWakeupRule = "EpulseWakeupLate";
+inline constexpr std::string_view kStalledRule = "EpulseLoopStalled";
 
 // One table of [[alerts.rule]].
 struct AlertRule {
@@ -92,10 +93,11 @@ struct Capture {
 struct Alerts {
   uint64_t depth_max = 500;
   uint64_t wakeup_p99_us = 100;
+  uint64_t stalled_s = 5;
   uint64_t for_intervals = 2;
   uint64_t clear_intervals = 3;
   uint64_t min_samples = 20;
-  std::vector<AlertRule> rules;  // beside the two built-in ones above
+  std::vector<AlertRule> rules;  // beside the three built-in ones above
   ExecHook exec;
   Alertmanager alertmanager;
   Capture capture;

@@ -78,7 +78,7 @@ std::vector<Key> rule_keys() {
       {kRuleTable, "metric",
        "What is looked at: times in us, queues and batches in items, counters per second, shares\n"
        "as 0 to 1. run_queue_delay, delay_share and run_share are of every worker thread and need\n"
-       "no BPF; the others are of every worker on every epoll instance.",
+       "no BPF; stalled is of every epoll instance, the others are of every worker on one.",
        ChoiceKey{alerts::metric_names(),
                  [](const Config& c) {
                    return index_of(alerts::metric_names(), c.alerts.rules.back().metric);
@@ -216,6 +216,11 @@ std::vector<Key> fixed_keys() {
       {"alerts", "wakeup_p99_us",
        "Alert when 1 % of the wake-ups of a worker take longer than this from woken to running.",
        IntegerKey{field<&Config::alerts, &Alerts::wakeup_p99_us>, 1, 60000000}},
+      {"alerts", "stalled_s",
+       "Alert when items have been ready on an epoll instance for so long while nobody waits for "
+       "them\n"
+       "and no wait has returned: the loop is stuck, or stopped.",
+       IntegerKey{field<&Config::alerts, &Alerts::stalled_s>, 1, 3600}},
       {"alerts", "for_intervals", "Consecutive intervals above the limit before an alert fires.",
        IntegerKey{field<&Config::alerts, &Alerts::for_intervals>, 1, 1000}},
       {"alerts", "clear_intervals",

@@ -30,8 +30,30 @@ std::string subject_of(const model::WorkerStats& worker) {
   return fmt::format("thread {} epfd {}", worker.key.tid, worker.key.epfd);
 }
 
-bool is_of_threads(const MetricRule& rule) {
-  return rule.metric->source == Metric::Source::kThread;
+bool is_of(const MetricRule& rule, Metric::Source source) {
+  return rule.metric->source == source;
+}
+
+bool is_of_workers(const MetricRule& rule) {
+  return !is_of(rule, Metric::Source::kThread) && !is_of(rule, Metric::Source::kLoop);
+}
+
+// "ws-worker-1[4711], ws-worker-2[4712] epfd 5 (801 items ready)"; of who waits on it, where that
+// is known.
+std::string name_of(const model::LoopStall& loop, const TargetSample& sample) {
+  std::string name;
+  for (const auto& worker : sample.epoll->workers) {
+    if (worker.key.epoll_id != loop.epoll_id) continue;
+    name += (name.empty() ? "" : ", ") + thread_name(sample.sched, worker.key.tid);
+  }
+  name += fmt::format("{}epfd {}", name.empty() ? "" : " ", loop.epfd);
+  return loop.seconds > 0 ? fmt::format("{} ({} items ready)", name, loop.depth) : name;
+}
+
+bool is_stalled(const model::WorkerStats& worker, const TargetSample& sample) {
+  return std::any_of(sample.stalls.begin(), sample.stalls.end(), [&](const auto& loop) {
+    return loop.epoll_id == worker.key.epoll_id && loop.seconds > 0;
+  });
 }
 
 // Few samples say little of a quantile or a mean; a maximum or a count of them is what it is.
@@ -93,7 +115,14 @@ std::vector<MetricRule> metric_rules(const config::Alerts& config, uint64_t inte
   wakeup.rule.name = "alerts.wakeup_p99_us";
   wakeup.rule.alert_name = config::kWakeupRule;
   wakeup.rule.threshold = static_cast<double>(config.wakeup_p99_us);
-  std::vector<MetricRule> rules = {std::move(depth), std::move(wakeup)};
+  MetricRule stalled = built_in(config, "stalled", Statistic::kMax);
+  stalled.rule.name = "alerts.stalled_s";
+  stalled.rule.alert_name = config::kStalledRule;
+  stalled.rule.severity = "critical";
+  stalled.rule.threshold = static_cast<double>(config.stalled_s);
+  stalled.rule.for_intervals = 1;  // it is a time by itself
+  stalled.rule.clear_intervals = 1;
+  std::vector<MetricRule> rules = {std::move(depth), std::move(wakeup), std::move(stalled)};
   for (const auto& rule : config.rules) rules.push_back(configured(rule, interval_ms));
   return rules;
 }
@@ -111,9 +140,9 @@ std::vector<alerts::Observation> observations(const std::vector<MetricRule>& rul
   std::vector<alerts::Observation> all;
   const std::set<size_t> unjudged = unjudged_rules(rules, sample);
   const auto observe = [&](size_t rule, const std::string& subject, const std::string& name,
-                           const alerts::Figure& figure) {
+                           const alerts::Figure& figure, bool judged = true) {
     if (!unjudged.contains(rule)) {
-      all.push_back({rule, subject, figure.value, figure.samples, name});
+      all.push_back({rule, subject, figure.value, figure.samples, name, judged});
     }
   };
   for (const auto& thread : sample.sched.threads) {
@@ -121,7 +150,7 @@ std::vector<alerts::Observation> observations(const std::vector<MetricRule>& rul
     const std::string subject = subject_of(thread);
     const std::string name = fmt::format("{}[{}]", thread.name, thread.tid);
     for (size_t i = 0; i < rules.size(); ++i) {
-      if (!is_of_threads(rules[i])) continue;
+      if (!is_of(rules[i], Metric::Source::kThread)) continue;
       observe(i, subject, name, alerts::figure(*rules[i].metric, thread, sample.sched.seconds));
     }
   }
@@ -131,10 +160,20 @@ std::vector<alerts::Observation> observations(const std::vector<MetricRule>& rul
     const std::string subject = subject_of(worker);
     const std::string name =
         fmt::format("{} epfd {}", thread_name(sample.sched, worker.key.tid), worker.key.epfd);
+    // No wait has returned, which is no news of how long waits take, and not good news.
+    const bool known = !is_stalled(worker, sample);
     for (size_t i = 0; i < rules.size(); ++i) {
-      if (is_of_threads(rules[i])) continue;
+      if (!is_of_workers(rules[i])) continue;
+      const bool judged = known || is_of(rules[i], Metric::Source::kCounter);
       observe(i, subject, name,
-              alerts::figure(*rules[i].metric, rules[i].statistic, worker, seconds));
+              alerts::figure(*rules[i].metric, rules[i].statistic, worker, seconds), judged);
+    }
+  }
+  for (const model::LoopStall& loop : sample.stalls) {
+    const std::string subject = fmt::format("epfd {}", loop.epfd);
+    const std::string name = name_of(loop, sample);
+    for (size_t i = 0; i < rules.size(); ++i) {
+      if (is_of(rules[i], Metric::Source::kLoop)) observe(i, subject, name, {loop.seconds, 1});
     }
   }
   return all;
@@ -144,6 +183,10 @@ alerts::Texts subject_labels(const TargetSample& sample, const std::string& subj
   alerts::Texts labels;
   unsigned tid = 0;
   int epfd = -1;
+  if (std::sscanf(subject.c_str(), "epfd %d", &epfd) == 1) {
+    labels["epfd"] = std::to_string(epfd);
+    return labels;
+  }
   const int read = std::sscanf(subject.c_str(), "thread %u epfd %d", &tid, &epfd);
   if (read < 1) return labels;
   labels["tid"] = std::to_string(tid);

@@ -45,6 +45,7 @@ TargetSample TargetSampler::sample() {
     sample.exceptions.swap(exceptions_);
     sample.blames = blames_.advance(attached_.probe->blames());
     control_->interval_ends(sample.epoll->time_ns);
+    look_for_stalls(sample);
   }
   if (page_) sample.pages = page_->read();
   mark_workers(sample);
@@ -52,6 +53,22 @@ TargetSample TargetSampler::sample() {
     sched_.count_runnable(sample.sched);
   }
   return sample;
+}
+
+void TargetSampler::look_for_stalls(TargetSample& sample) {
+  std::set<uint64_t> active;
+  for (const auto& worker : sample.epoll->workers) {
+    if (worker.waits() > 0) active.insert(worker.key.epoll_id);
+  }
+  const uint64_t now_ns = sample.epoll->time_ns;
+  if (stalls_.wants_look(active, now_ns)) {
+    std::vector<model::LoopLook> found;
+    for (const epoll_list_record& one : attached_.probe->instances()) {
+      found.push_back({one.epoll_id, one.epfd, one.depth, one.waiters});
+    }
+    stalls_.look(found, active, now_ns);
+  }
+  sample.stalls = stalls_.stalls(active, now_ns);
 }
 
 void TargetSampler::mark_workers(TargetSample& sample) const {

@@ -13,6 +13,7 @@
 #include "agent/model/blame.hpp"
 #include "agent/model/epoll_stats.hpp"
 #include "agent/model/sched.hpp"
+#include "agent/model/stall_watch.hpp"
 #include "agent/probes/attach.hpp"
 #include "agent/probes/overhead_control.hpp"
 
@@ -23,6 +24,7 @@ struct TargetSample {
   std::optional<model::EpollSnapshot> epoll;  // absent without BPF
   std::vector<epoll_wait_record> exceptions;  // deep and late waits of the interval
   std::vector<model::Blame> blames;           // of the interval
+  std::vector<model::LoopStall> stalls;       // of each epoll instance; none without BPF
   std::vector<epulse_stats_worker> pages;     // the bundled server's counters, since its start
 };
 
@@ -49,6 +51,7 @@ class TargetSampler {
 
  private:
   void mark_workers(TargetSample& sample) const;
+  void look_for_stalls(TargetSample& sample);
 
   pid_t pid_;
   kernel::SchedSampler sched_;
@@ -57,6 +60,7 @@ class TargetSampler {
   probes::Attached attached_;
   std::optional<model::EpollIntervals> intervals_;
   model::BlameIntervals blames_;
+  model::StallWatch stalls_;
   std::optional<probes::OverheadControl> control_;
 };
 

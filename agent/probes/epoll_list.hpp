@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <memory>
 #include <vector>
 
@@ -8,11 +10,12 @@
 
 namespace epulse::probes {
 
-// Lists every epoll descriptor of the host by the kernel's task_file iterator; nothing runs between
-// two reads. Throws LoadError where BPF is refused.
+// Lists every epoll descriptor of the host, or of one process, by the kernel's task_file iterator;
+// nothing runs between two reads. Throws LoadError where BPF is refused.
 class EpollLister {
  public:
-  explicit EpollLister(const kernel::Facts& facts);
+  // `only`: a process, as we see it; 0: all. Before Linux 6.1 all are listed, and walked through.
+  explicit EpollLister(const kernel::Facts& facts, pid_t only = 0);
   ~EpollLister();
   EpollLister(const EpollLister&) = delete;
   EpollLister& operator=(const EpollLister&) = delete;

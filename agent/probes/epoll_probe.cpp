@@ -69,9 +69,9 @@ struct EpollProbe::State {
   State(const EpollProbeOptions& options, const kernel::Facts& facts, const Plan& plan,
         uint32_t slot_count, WaitHandler handler)
       : pids(facts),
-        lister(facts),
         single(single_target(options, pids)),
         user_single(single == 0 ? 0 : options.tgids[0]),
+        lister(facts, user_single),
         object(options, {single, pids.level()}, facts, plan, slot_count),
         on_wait(std::move(handler)),
         task_storage(plan.task_storage) {}
@@ -86,6 +86,7 @@ struct EpollProbe::State {
 
   Epolls epolls() const;
   // By the kernel's number: what we see.
+  std::vector<epoll_list_record> instances() const;
   std::map<uint32_t, uint32_t> targets() const;
   void add_targets(const std::vector<pid_t>& tgids);
   void know_instances();
@@ -99,9 +100,9 @@ struct EpollProbe::State {
   void measure_cost(bool wanted);
 
   PidNamespace pids;
-  EpollLister lister;
   uint32_t single;    // the one target; 0: those in the map
   pid_t user_single;  // ... as we see it
+  EpollLister lister;
   EpollObject object;
   WaitHandler on_wait;
   model::WaitDecoder decoder;
@@ -151,11 +152,19 @@ EpollProbe::~EpollProbe() = default;
 
 EpollProbe::State::Epolls EpollProbe::State::epolls() const {
   Epolls found;
-  const std::map<uint32_t, uint32_t> wanted = targets();
-  for (const epoll_list_record& epoll : lister.read()) {
-    if (wanted.contains(epoll.tgid)) found.emplace(epoll.epoll_id, epoll.epfd);
-  }
+  for (const epoll_list_record& epoll : instances()) found.emplace(epoll.epoll_id, epoll.epfd);
   return found;
+}
+
+std::vector<epoll_list_record> EpollProbe::State::instances() const {
+  std::vector<epoll_list_record> found = lister.read();
+  const std::map<uint32_t, uint32_t> wanted = targets();
+  std::erase_if(found, [&](const epoll_list_record& one) { return !wanted.contains(one.tgid); });
+  return found;
+}
+
+std::vector<epoll_list_record> EpollProbe::instances() const {
+  return state_->instances();
 }
 
 std::map<uint32_t, uint32_t> EpollProbe::State::targets() const {

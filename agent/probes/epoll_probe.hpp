@@ -13,6 +13,7 @@
 #include "agent/model/epoll_stats.hpp"
 #include "agent/probes/plan.hpp"
 #include "agent/probes/program_cost.hpp"
+#include "bpf/epoll_list.h"
 
 namespace epulse::probes {
 
@@ -45,6 +46,10 @@ class EpollProbe {
   // Cumulative since attach. A worker whose thread has ended is in one more snapshot, then its slot
   // is reused.
   model::EpollSnapshot read();
+
+  // The epoll instances that the targets have open, with what is ready on each now. Visits all of
+  // their open files. Throws Error when it is cut short.
+  std::vector<epoll_list_record> instances() const;
 
   // Who had the CPU while workers waited for it, since attach.
   std::vector<model::Blame> blames() const;

@@ -93,6 +93,17 @@ TEST(AlertEngine, RulesThatAreNotJudgedStayAsTheyAre) {
   EXPECT_EQ(engine.interval({}, {1}).size(), 1U) << "gone, by the rule that was judged";
 }
 
+// A loop that has stopped says nothing of how late its wake-ups are: no reason to be content.
+TEST(AlertEngine, WhatIsNotJudgedGoesOnFiring) {
+  AlertEngine engine({depth_rule()});
+  feed(engine, 700);
+  EXPECT_EQ(feed(engine, 700).size(), 1U);
+  const std::vector<Observation> silent = {{0, kSubject, 0, 0, "", false}};
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(engine.interval(silent).empty());
+  EXPECT_EQ(engine.firing(), 1U);
+  EXPECT_EQ(engine.interval({}).size(), 1U);
+}
+
 // A thread that takes another name is no other thread.
 TEST(AlertEngine, ASubjectMayBeRenamed) {
   AlertEngine engine({depth_rule()});

@@ -137,7 +137,8 @@ TEST(Config, UnknownNamesListWhatIsAllowed) {
   EXPECT_EQ(
       error_in("[alerts]\ndepth_mux = 3"),
       "f.toml:2: alerts.depth_mux is not known, did you mean depth_max?; allowed in [alerts]: "
-      "depth_max, wakeup_p99_us, for_intervals, clear_intervals, min_samples, rule, exec, "
+      "depth_max, wakeup_p99_us, stalled_s, for_intervals, clear_intervals, min_samples, rule, "
+      "exec, "
       "alertmanager, capture");
   EXPECT_EQ(
       error_in("[alert]\ndepth_max = 3"),

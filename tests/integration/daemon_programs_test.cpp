@@ -388,6 +388,37 @@ TEST(Daemon, ReadsItsConfigurationAgainAndKeepsTheOldOneWhenTheNewIsBad) {
   EXPECT_EQ(agent->wait(), 0);
 }
 
+// The server hangs, at first already when epulsed comes: no wait returns that anything could be
+// learnt from.
+TEST(Daemon, TellsOfALoopThatStopsTurning) {
+  SKIP_WITHOUT_BPF();
+  Scene scene("[alerts]\nstalled_s = 1\n");
+  ASSERT_TRUE(scene.start());
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  kill(scene.server(), SIGSTOP);
+  const auto agent = scene.agent("observe");
+  const auto times = [&](const std::string& what) {
+    const std::string text = "\n" + agent->err();
+    size_t count = 0;
+    for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + 1))
+      ++count;
+    return count;
+  };
+  const std::string fired = "ALERT time without a wait while items are ready of ";
+  const std::string resolved = "RESOLVED time without a wait while items are ready of ";
+  EXPECT_TRUE(eventually([&] { return times(fired) > 0; })) << agent->err();
+  EXPECT_TRUE(contains(agent->err(), " items ready)")) << agent->err();
+  const Said status = epulse(scene, {"status"});
+  EXPECT_EQ(status.status, 1) << status.out;
+  EXPECT_TRUE(contains(status.out, "time without a wait")) << status.out;
+  const size_t loops = times(fired);
+  kill(scene.server(), SIGCONT);
+  EXPECT_TRUE(eventually([&] { return times(resolved) >= loops; })) << agent->err();
+  kill(scene.server(), SIGSTOP);
+  EXPECT_TRUE(eventually([&] { return times(fired) > times(resolved); })) << agent->err();
+  kill(scene.server(), SIGCONT);
+}
+
 // The same alarm, before and after: a change of something else is no end of it.
 TEST(Daemon, AReloadKeepsWhatFiresByARuleThatIsTheSame) {
   // Nobody listens there: all that happens is still to be said.

@@ -572,7 +572,7 @@ TEST(Run, ASecondInterruptDoesNotStopTheClearingUp) {
 
 INSTANTIATE_TEST_SUITE_P(Run, Interrupted,
                          testing::Values("== server", "== load", "mode observe", "== damage",
-                                         "mode apply", "by hand: taskset"),
+                                         "by hand: taskset"),
                          [](const auto& param) {
                            std::string name;
                            for (const char c : std::string(param.param)) {
