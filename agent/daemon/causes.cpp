@@ -1,6 +1,7 @@
 #include "agent/daemon/causes.hpp"
 
 #include <fmt/format.h>
+#include <sched.h>
 
 #include <fstream>
 
@@ -43,6 +44,11 @@ tuners::Findings Causes::step(const TargetSample& sample, uint64_t now_ns) {
   observed.epoll = sample.epoll;
   observed.interference = interference_.sample({pid_});
   observed.blames = sample.blames;
+  for (const model::Blame& blame : sample.blames) {
+    const auto culprit = static_cast<pid_t>(blame.culprit);
+    const int policy = culprit == 0 ? SCHED_OTHER : sched_getscheduler(culprit);
+    if (policy == SCHED_FIFO || policy == SCHED_RR) observed.real_time.insert(culprit);
+  }
   observed.bundled = !sample.pages.empty();
   for (const epulse_stats_worker& page : sample.pages) {
     observed.workers.push_back({static_cast<pid_t>(page.tid), page.connections});

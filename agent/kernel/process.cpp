@@ -19,6 +19,8 @@
 namespace epulse::kernel {
 namespace {
 
+constexpr int kDeadline = 6;  // SCHED_DEADLINE, linux/sched.h
+
 std::optional<std::string> read_file(const std::string& path) {
   std::ifstream file(path);
   if (!file) return std::nullopt;
@@ -83,6 +85,10 @@ std::optional<ThreadStat> parse_thread_stat(const std::string& text) {
   for (int field = 23; field <= 38; ++field) fields >> skipped;
   fields >> stat.cpu;
   if (!fields) return std::nullopt;
+  int policy = 0;
+  if (fields >> skipped >> policy) {
+    stat.real_time = policy == SCHED_FIFO || policy == SCHED_RR || policy == kDeadline;
+  }
   return stat;
 }
 

@@ -20,6 +20,7 @@ struct ThreadStat {
   pid_t parent = 0;          // of the process, field 4
   uint64_t start_ticks = 0;  // since boot, field 22: with the tid, a thread's identity
   int cpu = 0;               // last run on, field 39
+  bool real_time = false;    // its policy, field 41, is FIFO, RR or DEADLINE
 };
 
 struct SchedStat {

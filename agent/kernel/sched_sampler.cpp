@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <set>
 
 #include "agent/model/text.hpp"
 
@@ -30,14 +31,20 @@ SchedSampler::SchedSampler(pid_t pid) : pid_(pid), quota_files_(throttling_files
 
 void SchedSampler::count_runnable(model::SchedInterval& interval) const {
   std::map<int, int> runnable;
+  std::set<int> real_time;
   for (const pid_t pid : all_pids()) {
     if (pid == pid_ || pid == getpid()) continue;
     for (const pid_t tid : thread_ids(pid)) {
       const auto stat = thread_stat(pid, tid);
-      if (stat && stat->state == 'R') ++runnable[stat->cpu];
+      if (!stat || stat->state != 'R') continue;
+      ++runnable[stat->cpu];
+      if (stat->real_time) real_time.insert(stat->cpu);
     }
   }
-  for (model::CpuSched& cpu : interval.cpus) cpu.foreign_runnable = runnable[cpu.cpu];
+  for (model::CpuSched& cpu : interval.cpus) {
+    cpu.foreign_runnable = runnable[cpu.cpu];
+    cpu.foreign_real_time = real_time.contains(cpu.cpu);
+  }
 }
 
 model::SchedInterval SchedSampler::sample() {

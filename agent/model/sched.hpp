@@ -37,6 +37,8 @@ struct CpuSched {
   double steal_share = 0;    // what the hypervisor gave to others
   // Other programs' threads that want the CPU, at one look; absent when nobody looked.
   std::optional<int> foreign_runnable{};
+  bool foreign_real_time =
+      false;  // one of them is of a real-time class: others wait until it sleeps
 };
 
 struct SchedInterval {

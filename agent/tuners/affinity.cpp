@@ -42,9 +42,11 @@ bool is_confined(const CpuSet& mask, const CpuSet& usable) {
   return !mask.empty() && (mask & usable) == mask && mask != usable;
 }
 
-// A busy share says whether a CPU has room; of two that have none, the queue says which is worse.
+// A busy share says whether a CPU has room; of two that have none, the queue says which is worse. A
+// real-time thread in it is worse than any number of others: they wait until it sleeps.
 bool has_shorter_queue(const CpuSched& cpu, const CpuSched& present) {
-  return cpu.foreign_runnable && present.foreign_runnable &&
+  if (!cpu.foreign_runnable || !present.foreign_runnable || cpu.foreign_real_time) return false;
+  return present.foreign_real_time ||
          *present.foreign_runnable >= kQueueFactor * std::max(1, *cpu.foreign_runnable);
 }
 
@@ -54,7 +56,8 @@ bool has_room(const CpuSched& cpu, const ThreadSched& thread) {
 
 std::string queue_text(const CpuSched& cpu) {
   if (!cpu.foreign_runnable) return "";
-  return fmt::format(" ({} other threads want it)", *cpu.foreign_runnable);
+  return fmt::format(" ({} other threads want it{})", *cpu.foreign_runnable,
+                     cpu.foreign_real_time ? ", a real-time one among them" : "");
 }
 
 // ", and other threads of its process 40 %: ws-worker-0[4712]"

@@ -259,6 +259,7 @@ void find_preemptor(const Observed& observed, std::vector<Proposal>& found) {
         observed.sched.threads.begin(), observed.sched.threads.end(),
         [&](const ThreadSched& thread) { return thread.tid == static_cast<pid_t>(blame.culprit); });
     if (is_worker) continue;
+    const bool real_time = observed.real_time.contains(static_cast<pid_t>(blame.culprit));
     const auto us = static_cast<double>(blame.ns) / 1e3 / static_cast<double>(blame.times);
     const bool idle = blame.culprit == 0;
     Proposal proposal;
@@ -270,16 +271,17 @@ void find_preemptor(const Observed& observed, std::vector<Proposal>& found) {
                    "each time: they sleep too deeply",
                    observed.process, share * 1000, us)
              : fmt::format(
-                   "{}[{}] had the CPU for {:.0f} ms/s while woken workers of {} waited for "
+                   "{}[{}]{} had the CPU for {:.0f} ms/s while woken workers of {} waited for "
                    "it, {} times, {:.0f} us each",
-                   blame.comm, blame.culprit, share * 1000, observed.process, blame.times, us);
+                   blame.comm, blame.culprit, real_time ? ", a real-time thread," : "",
+                   share * 1000, observed.process, blame.times, us);
     proposal.figures = {{"taken_share", share, kPreemptedMin},
                         {"times", static_cast<double>(blame.times)}};
     proposal.expected = idle ? "a wake-up takes some us" : "the workers run when they are woken";
     proposal.by_hand =
         idle ? "cpupower idle-set -D 20: no idle state that takes longer than 20 us to leave"
-             : fmt::format("renice 19 -p {0}; or, where other CPUs are free, taskset -apc CPUS {0}",
-                           blame.culprit);
+             : fmt::format("{0} {1}; or, where other CPUs are free, taskset -apc CPUS {1}",
+                           real_time ? "chrt -o -p 0" : "renice 19 -p", blame.culprit);
     proposal.bounds = "advice only";
     found.push_back(std::move(proposal));
   }

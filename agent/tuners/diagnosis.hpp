@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -33,6 +34,7 @@ struct Observed {
   std::optional<model::EpollSnapshot> epoll;
   model::Interference interference;
   std::vector<model::Blame> blames;  // of the interval
+  std::set<pid_t> real_time;         // of the culprits, those of a real-time class
   std::vector<Worker> workers;       // where the server tells how many connections each has
   size_t listeners_of_one_port = 0;  // SO_REUSEPORT sockets of the process on its busiest port
   std::string cgroup;                // path, for the remedy; empty: unknown

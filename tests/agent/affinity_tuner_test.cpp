@@ -355,13 +355,16 @@ TEST(AffinityTuner, LeavesAloneWhatItCannotHelp) {
 // Where no CPU has room, the queue decides; where nobody counted it, nothing does.
 TEST(AffinityTuner, OfBusyCpusTheShortestQueueIsTaken) {
   using Queues = std::vector<std::optional<int>>;
-  const auto destination = [](const Queues& queues) -> std::string {
+  const auto destination = [](const Queues& queues, int real_time = -1) -> std::string {
     Machine machine({0.99, 0.97, 0.98});
     machine.add_worker(1, cpus("0"));
     AffinityTuner tuner(AffinityLimits{});
     for (uint64_t s = 100; s < 102; ++s) {
       SchedInterval interval = machine.interval();
-      for (size_t i = 0; i < queues.size(); ++i) interval.cpus[i].foreign_runnable = queues[i];
+      for (size_t i = 0; i < queues.size(); ++i) {
+        interval.cpus[i].foreign_runnable = queues[i];
+        interval.cpus[i].foreign_real_time = static_cast<int>(i) == real_time;
+      }
       const auto decision = tuner.step(interval, cpus("0-2"), s * kSecond);
       if (const auto* const proposal = std::get_if<AffinityProposal>(&decision)) {
         EXPECT_NE(proposal->expected.find("a shorter queue"), std::string::npos);
@@ -374,6 +377,8 @@ TEST(AffinityTuner, OfBusyCpusTheShortestQueueIsTaken) {
   EXPECT_EQ(destination({8, 4, 5}), "1");
   EXPECT_EQ(destination({7, 4, 4}), "stays") << "not half as long";
   EXPECT_EQ(destination({1, 0, 0}), "stays") << "one look at one thread is no queue";
+  EXPECT_EQ(destination({8, 3, 2}, 2), "1") << "behind a real-time thread one may wait for ever";
+  EXPECT_EQ(destination({1, 4, 5}, 0), "1") << "away from one";
   EXPECT_EQ(destination({8, {}, {}}), "stays");
   EXPECT_EQ(destination({{}, 1, 1}), "stays");
 }

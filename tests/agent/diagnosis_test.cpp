@@ -156,6 +156,9 @@ TEST(Diagnosis, APreEmptorByName) {
   EXPECT_TRUE(says(proposal, "gzip[555] had the CPU for 100 ms/s")) << proposal.evidence;
   EXPECT_TRUE(says(proposal, "25 times, 4000 us each"));
   EXPECT_TRUE(says(proposal, "renice 19 -p 555"));
+  observed.real_time = {555};
+  EXPECT_TRUE(says(found(observed)[0], "gzip[555], a real-time thread, had the CPU"));
+  EXPECT_TRUE(says(found(observed)[0], "chrt -o -p 0 555")) << "nice is nothing to it";
   observed.blames = {{100, 101, "worker", 100'000'000, 25}};
   EXPECT_EQ(scenario(observed), "nothing") << "the other worker: affinity's business";
   observed.blames = {{100, 555, "gzip", 20'000'000, 25}};

@@ -1,4 +1,6 @@
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 
 #include <filesystem>
 #include <fstream>
@@ -118,6 +120,21 @@ TEST(ThreadStat, NamesMayHoldSpacesAndBrackets) {
   EXPECT_EQ(stat->state, 'R');
   EXPECT_EQ(stat->start_ticks, 987654U);
   EXPECT_EQ(stat->cpu, 3);
+  EXPECT_FALSE(stat->real_time);
+}
+
+TEST(ThreadStat, TellsTheRealTimeClasses) {
+  const auto is_real_time = [](int policy) {
+    std::string text = "4711 (sh) R";
+    for (int field = 4; field <= 38; ++field) text += " 0";
+    return parse_thread_stat(text + fmt::format(" 1 50 {} 0 0", policy))->real_time;
+  };
+  EXPECT_FALSE(is_real_time(SCHED_OTHER));
+  EXPECT_FALSE(is_real_time(SCHED_BATCH));
+  EXPECT_FALSE(is_real_time(SCHED_IDLE));
+  EXPECT_TRUE(is_real_time(SCHED_FIFO));
+  EXPECT_TRUE(is_real_time(SCHED_RR));
+  EXPECT_TRUE(is_real_time(6)) << "SCHED_DEADLINE";
 }
 
 TEST(ThreadStat, WhatIsCutShortIsRefused) {
