@@ -151,7 +151,11 @@ TEST(Daemon, AdvisesALargerBacklogWhereTheQueueOverflows) {
     Program advise({EPULSE, "advise", "--json", "--state-dir", state_dir});
     return advise.wait() == 1 && contains(out = advise.out(), "host.listen-overflow");
   })) << agent.err();
-  const auto advice = nlohmann::json::parse(out)["advice"][0];
+  nlohmann::json advice;  // there may be more, of a hypervisor that is busy beside us
+  const auto all = nlohmann::json::parse(out);
+  for (const auto& one : all["advice"]) {
+    if (one["scenario"] == "host.listen-overflow") advice = one;
+  }
   EXPECT_TRUE(contains(advice["by_hand"], "backlog of 128")) << out;
   EXPECT_TRUE(contains(advice["evidence"], "1 connections may wait to be accepted")) << out;
   EXPECT_EQ(advice["bounds"], "up to 65535; advice only");
@@ -159,7 +163,7 @@ TEST(Daemon, AdvisesALargerBacklogWhereTheQueueOverflows) {
   clients.signal(SIGTERM);
   EXPECT_TRUE(eventually([&] {
     Program advise({EPULSE, "advise", "--state-dir", state_dir});
-    return advise.wait() == 0 && contains(advise.out(), "no advice");
+    return advise.wait() < 2 && !contains(advise.out(), "host.listen-overflow");
   })) << "what is over is not shown any more";
 }
 
