@@ -16,7 +16,10 @@ namespace {
 bpf_link* attach_to(const bpf_program* program, pid_t process) {
   bpf_iter_link_info info{};
   info.task.pid = static_cast<__u32>(process);
-  LIBBPF_OPTS(bpf_iter_attach_opts, options, .link_info = &info, .link_info_len = sizeof(info));
+  bpf_iter_attach_opts options{};
+  options.sz = sizeof(options);
+  options.link_info = &info;
+  options.link_info_len = sizeof(info);
   return bpf_program__attach_iter(program, &options);
 }
 

@@ -450,7 +450,7 @@ TEST_F(ActuatorTest, AChangeOfAnotherPidNamespaceIsLeftForWhoLivesThere) {
   const pid_t inside = std::stoi(read_text(dir_.file("pid")));
   struct stat space {};
   ASSERT_EQ(stat(fmt::format("/proc/{}/ns/pid", inside).c_str(), &space), 0);
-  const std::string here = origin();
+  const std::string& here = origin();
   const std::string other = here.substr(0, here.find('/') + 1) + std::to_string(space.st_ino);
 
   set_mask(child_.pid(), second_);

@@ -158,7 +158,7 @@ TEST(LineSocket, DrippingClientsLoseTheirPlace) {
   options.line_bytes_max = 1U << 20;
   options.patience = std::chrono::milliseconds(200);
   const std::string large(4U << 20, 'x');
-  const LineSocket server(options, [&](std::string_view) { return large; });
+  const LineSocket server(options, [&](std::string_view) { return std::string(large); });
   const auto connected = [&] {
     UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_un address{};

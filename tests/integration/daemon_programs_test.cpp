@@ -522,8 +522,9 @@ TEST(Daemon, LetsAGroupAsk) {
 // A few of the instants of `make crash`.
 TEST(Daemon, KilledAtRandomInstantsLeavesNothingBehind) {
   SKIP_ON_ONE_CPU();
-  Program crash({"env", "EPULSE_BIN=" + std::filesystem::path(EPULSE).parent_path().string(),
-                 SOURCE_DIR "/tools/crash", "4", "7", "masks"});
+  const std::string tool = std::string(SOURCE_DIR) + "/tools/crash";
+  Program crash({"env", "EPULSE_BIN=" + std::filesystem::path(EPULSE).parent_path().string(), tool,
+                 "4", "7", "masks"});
   EXPECT_EQ(crash.wait(60), 0) << crash.out() << crash.err();
 }
 
