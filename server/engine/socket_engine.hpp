@@ -20,7 +20,7 @@ class SocketEngine : public Engine {
 
   // Takes over a stream socket that does not block and is connected, or about to be. on_drained()
   // follows when it is; what is sent before waits. Nobody calls on_accept(). Throws Error when
-  // there is no place for it.
+  // there is no place for it; epoll tells that by on_closed().
   virtual ConnId adopt(UniqueFd socket) = 0;
 
   // Likewise as send(), of all that the connection is given in this callback or between two turns:
@@ -28,7 +28,7 @@ class SocketEngine : public Engine {
   virtual void send_gathered(ConnId conn, Part bytes) { send(conn, {&bytes, 1}); }
 
   // Ends it without waiting for the peer, as close(2) does: of what it was given before, what the
-  // socket takes at once still leaves.
+  // socket takes of one request at once still leaves.
   virtual void close(ConnId conn) = 0;
 
   // While on_closed() tells of an error: which (errno).

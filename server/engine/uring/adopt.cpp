@@ -15,8 +15,8 @@ ConnId UringEngine::adopt(UniqueFd socket) {
   int place = socket.get();
   uring::place(ring_.next(), place);
   if (const int result = answer_now(uring::tag(Kind::kPlaced)); result != 1) {
-    fail("cannot give a connection to io_uring: {}; its table has {} places: raise ulimit -n",
-         errno_text(-result), ring_.files());
+    fail("cannot give a connection to io_uring: {}; its table has {} places", errno_text(-result),
+         ring_.files());
   }
   Conn& conn = take(static_cast<std::uint32_t>(place));
   conn.connecting = true;

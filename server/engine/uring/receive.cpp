@@ -90,7 +90,7 @@ void UringEngine::resume_reading(ConnId id) {
 void UringEngine::deliver_held() {
   for (const ConnId id : std::exchange(resumed_, {})) {
     Conn* conn = find(id);
-    if (conn == nullptr || conn->paused) continue;
+    if (conn == nullptr || conn->paused || conn->closing) continue;
     if (const std::unique_ptr<Bytes> held = std::move(conn->held)) handler_.on_data(id, *held);
     conn = find(id);
     if (conn != nullptr && conn->ended) stream_ended(*conn);

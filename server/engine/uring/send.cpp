@@ -1,5 +1,7 @@
-// Sending: everything that a connection was given in a turn is one request at the end of it, which
-// the kernel does or refuses at once, so that the bytes need to live no longer than the call.
+// Sending: what a connection was given in a turn is one request at the end of it, which the kernel
+// does or refuses at once, so that the bytes need to live no longer than the call; but for sends
+// without a copy (zero_copy.cpp). What does not fit into one request blocks the connection until
+// the next turn, as a full socket does.
 #include <poll.h>
 
 #include <algorithm>
@@ -16,7 +18,8 @@ namespace {
 constexpr std::size_t kPartsPerSend = 64;
 // No further part from here on: they are counted in 32 bits.
 constexpr std::size_t kBytesPerSend = std::size_t{1} << 30U;
-// Of zero-copy sends, all of which the kernel counts as locked, whatever the socket takes.
+// Of zero-copy sends, all of which the kernel counts as locked (since 6.15), whatever the socket
+// takes.
 constexpr std::size_t kBytesPerZeroCopy = std::size_t{1} << 20U;
 
 std::size_t total(std::span<const Part> parts) {
@@ -111,6 +114,10 @@ bool UringEngine::offer_output(Conn& conn) {
          is_zero_copy(conn, gathered[used].iov_len) == zero_copy) {
     bytes += gathered[used++].iov_len;
   }
+  if (bytes > most) {
+    gathered[used - 1].iov_len -= bytes - most;
+    bytes = most;
+  }
   const auto parts = gathered.first(used);
   const bool all = bytes == conn.output->bytes();
   conn.offered = static_cast<std::uint32_t>(bytes);
@@ -192,7 +199,8 @@ void UringEngine::taken(Conn& conn, std::size_t bytes) {
   if (!all) {
     await_writable(conn);
   } else if (conn.output && !conn.output->empty()) {
-    mark_dirty(conn);  // More than fits into one request.
+    conn.blocked = true;  // More than fits into one request.
+    mark_dirty(conn);
   } else {
     output_done(conn);
   }

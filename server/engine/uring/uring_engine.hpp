@@ -70,6 +70,7 @@ class UringEngine final : public SocketEngine {
     std::uint32_t slot = 0;
     std::uint32_t generation = 0;
     std::uint32_t offered = 0;  // bytes of the send that is not settled
+    std::uint16_t lent = 0;     // zero-copy sends whose memory the kernel still has
     bool open : 1 = false;
     bool connecting : 1 = false;  // the poll for its end is under way; blocked, and waiting
     bool dirty : 1 = false;       // in dirty_
@@ -77,7 +78,7 @@ class UringEngine final : public SocketEngine {
     bool receiving : 1 = false;   // the receive is under way,
     bool cancelling : 1 = false;  // but not for long
     bool ended : 1 = false;       // the peer's FIN was received
-    bool blocked : 1 = false;     // the socket did not take all,
+    bool blocked : 1 = false;     // not all has left: one request did not do, or the socket is full
     bool waiting : 1 = false;     // and has not told that it takes more
     bool polling : 1 = false;     // it will tell
     bool finishing : 1 = false;   // FIN is to follow the output
@@ -100,6 +101,7 @@ class UringEngine final : public SocketEngine {
   bool nothing_to_do() const;
   void collect();
   std::size_t dispatch(std::size_t index);
+  void prefetch(std::size_t index) const;
   void woken(const uring::Completion& done);
   void ticked(const uring::Completion& done);
   void call_drained();
@@ -151,7 +153,8 @@ class UringEngine final : public SocketEngine {
   void zero_copied(const uring::Completion& done);
   void settle_zero_copy(ConnId id, int result);
   void zero_copy_refused(ConnId id, int code);
-  void copied_after_all(ConnId id, std::size_t bytes);
+  void take_back(std::uint32_t number);
+  void copied_after_all(const uring::ZeroCopySends::Send& send);
 
   // Ending.
   void shut_down(const uring::Completion& done);

@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <limits>
 
+#include "common/unique_fd.hpp"
 #include "server/contract/stats_writer.hpp"
 #include "server/engine/uring/abi.hpp"
 #include "server/engine/uring/requests.hpp"
@@ -21,10 +23,19 @@ using uring::Kind;
 // The kernel keeps a ring, and with it all files of its table, until it has done with all memory
 // that was lent to it: nobody is to learn of our end only when the slowest has read.
 UringEngine::~UringEngine() {
+  for (const Completion& done : batch_) {  // of the last turn; nobody handles them any more
+    const Kind kind = uring::kind_of(done.tag);
+    if (kind == Kind::kShutDown || kind == Kind::kAddress) const UniqueFd late(done.result);
+  }
   if (zero_copies_.bytes() == 0) return;
   try {
     for (const Conn& conn : conns_) {
       if (conn.open) uring::close(ring_.next(), conn.id());
+    }
+    for (const Closed& closed : closed_) uring::close(ring_.next(), conns_[closed.slot].id());
+    for (const Completion& done : batch_) {
+      if (uring::kind_of(done.tag) != Kind::kAccept || done.result < 0) continue;
+      uring::close(ring_.next(), {static_cast<std::uint32_t>(done.result), 0});
     }
     ring_.submit();
   } catch (const Error&) {  // The ring has failed before, which is why we end.
@@ -35,12 +46,15 @@ UringEngine::~UringEngine() {
 bool UringEngine::is_zero_copy(const Conn& conn, std::size_t bytes) const {
   const uring::ZeroCopyOptions& options = options_.zero_copy;
   return options.from_bytes != 0 && bytes >= options.from_bytes && !conn.copying &&
-         zero_copies_.bytes() < options.held_max_bytes;
+         zero_copies_.bytes() < options.held_max_bytes &&
+         conn.lent < std::numeric_limits<decltype(conn.lent)>::max();
 }
 
 void UringEngine::offer_zero_copy(Conn& conn, std::span<iovec> parts) {
   const std::uint32_t number = zero_copies_.begin(conn.id(), conn.offered);
-  conn.output->share(parts.size(), zero_copies_[number].memory);
+  uring::ZeroCopySends::Send& send = zero_copies_[number];
+  send.alone = conn.lent++ == 0;
+  conn.output->share(parts.size(), send.memory);
   uring::send_zero_copy(ring_.next(), conn.id(), message_of(parts), number);
 }
 
@@ -50,12 +64,12 @@ void UringEngine::zero_copied(const Completion& done) {
   const ConnId id = zero_copies_[number].conn;
   if (done.notifies()) {
     if ((static_cast<std::uint32_t>(done.result) & uring::abi::kZeroCopyCopied) != 0) {
-      copied_after_all(id, zero_copies_[number].bytes);
+      copied_after_all(zero_copies_[number]);
     }
-    zero_copies_.end(number);
+    take_back(number);
   } else {
     zero_copies_.completed(number, static_cast<std::size_t>(std::max(done.result, 0)));
-    if (!done.more()) zero_copies_.end(number);
+    if (!done.more()) take_back(number);
     if (done.result > 0) stat_add(stats_.zero_copy_sends, 1);
     settle_zero_copy(id, done.result);
   }
@@ -65,8 +79,8 @@ void UringEngine::zero_copied(const Completion& done) {
 void UringEngine::settle_zero_copy(ConnId id, int result) {
   const std::uint64_t tag = uring::tag(Kind::kSend, id);
   switch (-result) {
-    case ENOMEM:      // More locked memory than we may have; it is free again in the end.
-    case ENOBUFS:     // Likewise, of the socket.
+    case ENOMEM:  // More locked memory than we may have; it is free again in the end.
+    case ENOBUFS:
     case EOPNOTSUPP:  // Not for this kind of socket.
       zero_copy_refused(id, -result);
       return settle({tag, -ENOBUFS, 0});  // The next turn tries it with a copy.
@@ -85,13 +99,19 @@ void UringEngine::zero_copy_refused(ConnId id, int code) {
       errno_text(code), code == ENOMEM ? "; raise ulimit -l" : "");
 }
 
+void UringEngine::take_back(std::uint32_t number) {
+  if (Conn* conn = find(zero_copies_[number].conn)) --conn->lent;
+  zero_copies_.end(number);
+}
+
 // What decides is the way to the peer: over loopback, or a device that cannot gather, the kernel
-// copies each time, and to lend it the memory first only costs.
-void UringEngine::copied_after_all(ConnId id, std::size_t bytes) {
-  if (bytes == 0) return;  // Nothing was sent.
+// copies each time, and to lend it the memory first only costs. Of a send that has joined another's
+// segment (io_link_skb(), 6.10) it says so in any case: nobody asks that one.
+void UringEngine::copied_after_all(const uring::ZeroCopySends::Send& send) {
+  if (send.bytes == 0 || !send.alone) return;
   stat_add(stats_.zero_copy_copied, 1);
   if (options_.zero_copy.although_copied) return;
-  if (Conn* conn = find(id)) conn->copying = true;
+  if (Conn* conn = find(send.conn)) conn->copying = true;
 }
 
 }  // namespace epulse::server

@@ -16,6 +16,7 @@ class ZeroCopySends {
     ConnId conn;
     std::size_t bytes = 0;            // offered; once it has completed, that the kernel took
     std::vector<SharedBytes> memory;  // in which they are
+    bool alone = false;               // when it began, the kernel had no other of its connection
   };
 
   ZeroCopySends() = default;
