@@ -118,26 +118,51 @@ TEST_F(ZeroCopy, ASlowReaderGetsEveryByteInOrder) {
   EXPECT_FALSE(scene.engine().blocked(scene.conn()));
 }
 
-// More than one request takes: whoever goes on giving it more has to be told to wait, though the
-// socket has not refused anything.
-TEST_F(ZeroCopy, WhatOneTurnCannotSendBlocks) {
-  Scene scene;
-  std::string expected;
-  for (std::size_t i = 0; i < 4; ++i) {
-    const std::string text = pattern(i % 2 == 0 ? kFrom : 700, expected.size());
-    scene.engine().send_shared(scene.conn(), shared(text));
-    expected += text;
+// Alternately with and without a copy: each has a request of its own.
+std::string give_mixed(Scene& scene, ConnId conn, std::size_t messages, std::size_t from = kFrom) {
+  std::string all;
+  for (std::size_t i = 0; i < messages; ++i) {
+    const std::string text = pattern(i % 2 == 0 ? from : 700, all.size());
+    scene.engine().send_shared(conn, shared(text));
+    all += text;
   }
-  std::size_t blocked = 0;
-  ASSERT_TRUE(scene.recorder.run_busily_until([&] {
-    if (scene.engine().queued_bytes(scene.conn()) == 0) return true;
-    if (scene.engine().blocked(scene.conn())) ++blocked;
-    return false;
-  }));
-  EXPECT_GE(blocked, 1U);
+  return all;
+}
+
+TEST_F(ZeroCopy, WhatNeedsSeveralRequestsLeavesInOneTurn) {
+  Scene scene;
+  const std::string expected = give_mixed(scene, scene.conn(), 4);
+  std::size_t looks = 0;  // One before the first turn, one in it.
+  ASSERT_TRUE(scene.recorder.run_until([&] { return ++looks >= 2; }));
+  EXPECT_EQ(scene.engine().queued_bytes(scene.conn()), 0U);
+  EXPECT_EQ(scene.sent(), 2U);
   ASSERT_TRUE(scene.read(expected.size()));
   EXPECT_TRUE(scene.received == expected);
-  EXPECT_FALSE(scene.engine().blocked(scene.conn()));
+  EXPECT_TRUE(scene.recorder.drained.empty());
+}
+
+// Whoever goes on sending has to be told to wait, though the socket has refused nothing.
+TEST_F(ZeroCopy, MoreThanATurnHasRequestsForBlocks) {
+  EngineOptions options = zero_copy_options();
+  options.zero_copy.from_bytes = 4096;
+  Scene scene(options);
+  TestClient client(scene.recorder.port());
+  ASSERT_TRUE(scene.recorder.run_until([&] { return scene.recorder.accepted.size() == 2; }));
+  const ConnId conn = scene.recorder.accepted[1];
+  const std::string expected = give_mixed(scene, conn, 40, 4096);
+  std::size_t blocked = 0;
+  ASSERT_TRUE(scene.recorder.run_busily_until([&] {
+    if (scene.engine().blocked(conn)) ++blocked;
+    return scene.engine().queued_bytes(conn) == 0;
+  }));
+  EXPECT_GE(blocked, 1U);
+  std::string received;
+  ASSERT_TRUE(scene.recorder.run_busily_until([&] {
+    read_available(client, received);
+    return received.size() >= expected.size();
+  }));
+  EXPECT_TRUE(received == expected);
+  EXPECT_FALSE(scene.engine().blocked(conn));
   EXPECT_EQ(scene.recorder.drained.size(), 1U);
 }
 

@@ -1,7 +1,7 @@
 // Sending: what a connection was given in a turn is one request at the end of it, which the kernel
 // does or refuses at once, so that the bytes need to live no longer than the call; but for sends
-// without a copy (zero_copy.cpp). What does not fit into one request blocks the connection until
-// the next turn, as a full socket does.
+// without a copy (zero_copy.cpp). What does not fit into one request leaves in those that follow,
+// still in the same turn.
 #include <poll.h>
 
 #include <algorithm>
@@ -18,6 +18,7 @@ namespace {
 constexpr std::size_t kPartsPerSend = 64;
 // No further part from here on: they are counted in 32 bits.
 constexpr std::size_t kBytesPerSend = std::size_t{1} << 30U;
+constexpr int kMoreRequests = 16;
 // Of zero-copy sends, all of which the kernel counts as locked (since 6.15), whatever the socket
 // takes.
 constexpr std::size_t kBytesPerZeroCopy = std::size_t{1} << 20U;
@@ -151,6 +152,20 @@ bool UringEngine::may_be_quiet(const Conn& conn) const {
   return !conn.blocked && !(conn.finishing && conn.ended);
 }
 
+// Each settled before the next, to keep the order. What has not left after so many is as good as
+// refused: who goes on sending has to be told.
+void UringEngine::send_the_rest() {
+  for (int i = 0; i < kMoreRequests && !dirty_.empty(); ++i) {
+    attend_all();
+    ring_.submit();
+    collect();
+  }
+  for (const ConnId id : dirty_) {
+    Conn* conn = find(id);
+    if (conn != nullptr && conn->output) conn->blocked = true;
+  }
+}
+
 // Settling.
 
 void UringEngine::settle(const Completion& done) {
@@ -199,8 +214,7 @@ void UringEngine::taken(Conn& conn, std::size_t bytes) {
   if (!all) {
     await_writable(conn);
   } else if (conn.output && !conn.output->empty()) {
-    conn.blocked = true;  // More than fits into one request.
-    mark_dirty(conn);
+    mark_dirty(conn);  // More than fits into one request.
   } else {
     output_done(conn);
   }

@@ -74,6 +74,7 @@ void UringEngine::turn(std::uint64_t timeout_ns) {
   wait(timeout_ns);
   now_ns_ = clock_ns();
   collect();
+  send_the_rest();
   call_drained();
   std::size_t done = 0;
   while (done < batch_.size()) {

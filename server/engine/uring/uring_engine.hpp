@@ -132,6 +132,7 @@ class UringEngine final : public SocketEngine {
   void update_receiving(Conn& conn);
 
   // Sending.
+  void send_the_rest();
   void offer(Conn& conn);
   bool offer_run(Conn& conn);
   bool offer_output(Conn& conn);
