@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <ctime>
-#include <limits>
 #include <string>
 #include <utility>
 
@@ -16,34 +15,11 @@
 namespace epulse::server {
 namespace {
 
-constexpr std::uint64_t kCloseCheckNs = 1'000'000'000;
-constexpr std::uint64_t kSlowCheckNs = 1'000'000'000;
-constexpr std::uint64_t kRefusedNs = 1'000'000'000;  // for whom there is only a refusal
-constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
 constexpr std::uint32_t kWheelSlots = 512;  // two minutes: longer times are looked at again
-constexpr std::size_t kGatheredBytes = std::size_t{64} * 1024;
-constexpr int kPublicationsPerTurn = 256;  // so that other workers do not starve our clients
-// A thousand that came together and never spoke are due together, and to reset one takes 20 us: few
-// in a turn, more where turns take long, so that timers keep up under any load.
-constexpr std::uint64_t kDuePerTurn = 16;
-constexpr std::uint64_t kDuePerTurnMax = 512;
-constexpr std::uint64_t kTurnPerDueNs = 100'000;
+constexpr int kPublicationsPerTurn = 256;   // so that other workers do not starve our clients
 
 std::uint64_t relaxed(const std::atomic<std::uint64_t>& value) {
   return value.load(std::memory_order_relaxed);
-}
-
-// The frames one after the other; of one publication it is its own.
-SharedBytes joined_frames(const std::vector<PublicationPtr>& publications) {
-  if (publications.size() == 1) return {publications[0], &publications[0]->frame()};
-  std::size_t bytes = 0;
-  for (const PublicationPtr& publication : publications) bytes += publication->frame().size();
-  auto joined = std::make_shared<Bytes>();
-  joined->reserve(bytes);
-  for (const PublicationPtr& publication : publications) {
-    joined->insert(joined->end(), publication->frame().begin(), publication->frame().end());
-  }
-  return joined;
 }
 
 Application::Answer refusal(int status, std::string_view why = {}) {
@@ -95,7 +71,6 @@ void Session::on_accept(ConnId id) {
   Client& client = clients_.emplace(id.slot, id, shared_.options.max_message_bytes);
   client.accepted_ns = engine_->now_ns();
   client.heard_ns = engine_->now_ns();
-  client.due_ns = kNever;
   if (!within_address_limits(client)) {
     client.refusal = 429;  // and takes no place from others
   } else if (shared_.connections.fetch_add(1) >= relaxed(shared_.tunables.max_connections)) {
@@ -324,143 +299,7 @@ SocketState* Session::state(ConnId id) {
   return client == nullptr ? nullptr : client->state.get();
 }
 
-// Topics.
-
-TopicPtr Session::subscribe(ConnId id, std::string_view topic) {
-  TopicPtr found = shared_.hub.topic(topic);
-  if (Client* client = find_open(id)) add_subscription(*client, found);
-  return found;
-}
-
-void Session::subscribe_prefix(ConnId id, std::string_view prefix) {
-  if (Client* client = find_open(id)) add_subscription(*client, shared_.hub.prefix(prefix));
-}
-
-void Session::add_subscription(Client& client, const TopicPtr& topic) {
-  deliver_gathered();
-  if (!client.subscriptions) {
-    client.subscriptions = std::make_unique<std::vector<Subscription>>();
-    client.subscriptions->reserve(1);
-  }
-  client.subscriptions->push_back({topic, topic->add(worker_, client.connection.id())});
-}
-
-void Session::unsubscribe(Client& client) {
-  if (!client.subscriptions) return;
-  // One by one: it may have subscribed to one topic twice.
-  for (std::vector<Subscription>& left = *client.subscriptions; !left.empty();) {
-    const Subscription subscription = std::move(left.back());
-    left.pop_back();
-    remove_member(subscription);
-  }
-  client.subscriptions.reset();
-}
-
-// The last member takes its place, and has to know.
-void Session::remove_member(const Subscription& subscription) {
-  const TopicPtr& topic = subscription.topic;
-  const auto last = static_cast<std::uint32_t>(topic->members(worker_).size() - 1);
-  topic->remove(worker_, subscription.index);
-  if (subscription.index == last) return;
-  const Client* moved = find(topic->members(worker_)[subscription.index]);
-  for (Subscription& other : *moved->subscriptions) {
-    if (other.topic == topic && other.index == last) other.index = subscription.index;
-  }
-}
-
-void Session::publish(ConnId id, const TopicPtr& topic, ws::Opcode opcode,
-                      std::span<const std::uint8_t> message) {
-  Client* client = find(id);
-  if (client == nullptr) return;
-  auto publication = std::make_shared<const Publication>(topic, opcode, message);
-  stat_add(stats_.published, 1);
-  outbox_.hand_over(publication);
-  gather(std::move(publication));
-  if (!outbox_.empty()) throttle(*client);
-}
-
-void Session::gather(PublicationPtr publication) {
-  if (!gathered_.empty() && &gathered_[0]->topic() != &publication->topic()) deliver_gathered();
-  gathered_bytes_ += publication->payload().size();
-  gathered_.push_back(std::move(publication));
-  if (gathered_bytes_ >= kGatheredBytes) deliver_gathered();
-}
-
-void Session::deliver_gathered() {
-  if (gathered_.empty()) return;
-  Topic& topic = gathered_[0]->topic();
-  const SharedBytes plain = joined_frames(gathered_);
-  deliver_to(topic, plain);
-  for (const TopicPtr& prefix : shared_.hub.prefixes_of(topic, worker_)) deliver_to(*prefix, plain);
-  gathered_.clear();
-  gathered_bytes_ = 0;
-}
-
-void Session::deliver_to(const Topic& topic, const SharedBytes& plain) {
-  const bool skip = shared_.options.slow_policy == SlowPolicy::kSkip;
-  for (const ConnId member : topic.members(worker_)) {
-    Client* client = find(member);
-    if (client->connection.phase() != Connection::Phase::kOpen) continue;
-    if (skip && is_slow(*client)) {
-      stat_add(stats_.slow_skipped, gathered_.size());
-      continue;
-    }
-    send_gathered(*client, plain);
-    stat_add(stats_.delivered, gathered_.size());
-    count_sent(*client, gathered_.size(), gathered_bytes_);
-    if (!skip) drop_if_slow(*client);
-  }
-}
-
-void Session::send_gathered(Client& client, const SharedBytes& plain) {
-  const ConnId id = client.connection.id();
-  const std::uint8_t window_bits = client.connection.window_bits();
-  if (window_bits == 0) return engine_->send_shared(id, plain);
-  for (const PublicationPtr& publication : gathered_) {
-    const Bytes& frame = publication->compressed_frame(*compression_, window_bits);
-    if (&frame != &publication->frame()) client.connection.forget_context();
-    engine_->send_shared(id, {publication, &frame});
-  }
-}
-
-bool Session::is_slow(const Client& client) const {
-  const ConnId id = client.connection.id();
-  return engine_->queued_bytes(id) > backlog_cap() && engine_->blocked(id);
-}
-
-// A turn may be rich; what counts is what the socket does not take, as its end tells.
-void Session::drop_if_slow(Client& client) {
-  const ConnId id = client.connection.id();
-  if (engine_->queued_bytes(id) <= backlog_cap()) return;
-  if (!engine_->blocked(id)) return schedule(client, engine_->now_ns() + kSlowCheckNs);
-  client.connection.drop(*engine_);
-  enter_phase(client);  // Its timer may be due before the engine lets go of it.
-  stat_add(stats_.slow_closed, 1);
-}
-
-// A publisher faster than another worker is not read until that one has caught up.
-void Session::throttle(Client& client) {
-  if (client.throttled) return;
-  client.throttled = true;
-  throttled_.push_back(client.connection.id());
-  engine_->pause_reading(client.connection.id());
-  shared_.hub.announce_stall(worker_);
-  shared_.hub.waker(worker_).wake();  // The second attempt that announce_stall() asks for.
-}
-
-void Session::retry_outbox() {
-  if (!outbox_.retry()) {
-    shared_.hub.announce_stall(worker_);
-    if (!outbox_.retry()) return;
-  }
-  for (const ConnId id : std::exchange(throttled_, {})) {
-    if (Client* client = find(id)) {
-      client->throttled = false;
-      engine_->resume_reading(id);
-    }
-  }
-}
-
+// What other workers have for us, or ask of us.
 void Session::on_wake() {
   shared_.hub.waker(worker_).acknowledge();
   PublicationPtr publication;
@@ -477,146 +316,6 @@ void Session::on_wake() {
   const Stage stage = shared_.stage.load();
   if (stage != Stage::kServing) engine_->stop_accepting();
   if (stage == Stage::kDraining && drain_deadline_ns_ == 0) begin_drain();
-}
-
-// Time.
-
-void Session::on_tick() {
-  accept_load_.tick(live_, stats_);
-  const std::uint64_t now = engine_->now_ns();
-  if (shared_.options.allocations != nullptr) {
-    stat_set(stats_.allocations, shared_.options.allocations());
-  }
-  engine_->set_batch(relaxed(shared_.tunables.epoll_batch));
-  if (drain_deadline_ns_ != 0 && now >= drain_deadline_ns_) return engine_->stop();
-  look_at_due();
-}
-
-// Those of one turn; the next one follows without waiting while there are more.
-void Session::look_at_due() {
-  const std::uint64_t now = engine_->now_ns();
-  const std::uint64_t turn_ns = more_due_ ? now - looked_ns_ : 0;
-  looked_ns_ = now;
-  const auto at_most = std::clamp(turn_ns / kTurnPerDueNs, kDuePerTurn, kDuePerTurnMax);
-  more_due_ = wheel_.advance(now, at_most, [this](std::uint32_t slot) { on_due(slot); });
-  if (more_due_) shared_.hub.waker(worker_).wake();
-}
-
-void Session::enter_phase(Client& client) {
-  const std::uint64_t now = engine_->now_ns();
-  const SessionOptions& options = shared_.options;
-  switch (client.connection.phase()) {
-    case Connection::Phase::kHandshake:
-      return schedule(client, handshake_end(client));
-    case Connection::Phase::kOpen:
-      return schedule(client, std::min(lifetime_end(client), now + ping_interval_ns(client)));
-    case Connection::Phase::kClosing:
-    case Connection::Phase::kFinished:
-      client.closing =
-          std::make_unique<Closing>(Closing{now, now, std::numeric_limits<std::size_t>::max()});
-      return schedule(client, now + std::min(kCloseCheckNs, options.close_timeout_ns));
-  }
-}
-
-std::uint64_t Session::handshake_end(const Client& client) const {
-  const std::uint64_t patience_ns = shared_.options.handshake_timeout_ns;
-  return client.accepted_ns +
-         (client.refusal != 0 ? std::min(kRefusedNs, patience_ns) : patience_ns);
-}
-
-std::uint64_t Session::lifetime_end(const Client& client) const {
-  const std::uint64_t lifetime_ns = shared_.options.max_lifetime_ns;
-  return lifetime_ns != 0 ? client.accepted_ns + lifetime_ns : kNever;
-}
-
-void Session::schedule(Client& client, std::uint64_t due_ns) {
-  if (due_ns < client.due_ns) client.due_ns = wheel_.set(client.connection.id().slot, due_ns);
-}
-
-void Session::on_due(std::uint32_t slot) {
-  Client& client = *clients_.find(slot);
-  client.due_ns = kNever;
-  schedule(client, check_time(client));
-}
-
-// Does what the time asks for; when to look again.
-std::uint64_t Session::check_time(Client& client) {
-  const std::uint64_t now = engine_->now_ns();
-  const ConnId id = client.connection.id();
-  switch (client.connection.phase()) {
-    case Connection::Phase::kHandshake: {
-      const std::uint64_t deadline = handshake_end(client);
-      if (now < deadline) return deadline;
-      engine_->abort(id);
-      return kNever;
-    }
-    case Connection::Phase::kOpen:
-      return check_open(client);
-    case Connection::Phase::kClosing:
-    case Connection::Phase::kFinished:
-      break;
-  }
-  if (!close_is_stuck(client)) {
-    return now + std::min(kCloseCheckNs, shared_.options.close_timeout_ns);
-  }
-  engine_->abort(id);
-  return kNever;
-}
-
-std::uint64_t Session::check_open(Client& client) {
-  const std::uint64_t now = engine_->now_ns();
-  const SessionOptions& options = shared_.options;
-  const std::uint64_t end = lifetime_end(client);
-  if (now >= end) {
-    client.connection.close(ws::CloseCode::kGoingAway, "maximum lifetime reached", *engine_);
-    enter_phase(client);
-    engine_->resume_reading(client.connection.id());
-    return kNever;  // enter_phase() has seen to it
-  }
-  if (client.subscriptions && options.slow_policy == SlowPolicy::kDrop) drop_if_slow(client);
-  const std::uint64_t interval = ping_interval_ns(client);
-  const std::uint64_t silent_end = client.heard_ns + 2 * interval;
-  if (client.pinged && now >= silent_end) {
-    engine_->abort(client.connection.id());
-    return kNever;
-  }
-  if (now < client.heard_ns + interval) return std::min(end, client.heard_ns + interval);
-  if (client.pinged) return std::min(end, silent_end);
-  client.pinged = true;  // Who is still there answers, and is heard; also when we were held up.
-  client.connection.ping(*engine_);
-  return std::min(end, std::max(silent_end, now + interval));
-}
-
-// Its close frame stands behind all that it has not read yet: the peer's time to answer begins when
-// it has that. Who takes it in drops may do so for as long as a silent connection may live.
-bool Session::close_is_stuck(Client& client) {
-  const std::uint64_t now = engine_->now_ns();
-  Closing& closing = *client.closing;
-  const std::size_t unsent = engine_->unacknowledged_bytes(client.connection.id());
-  if (unsent < closing.unsent) closing.moved_ns = now;
-  closing.unsent = unsent;
-  return now - closing.moved_ns >= shared_.options.close_timeout_ns ||
-         now - closing.since_ns >= std::max(idle_timeout_ns(), shared_.options.close_timeout_ns);
-}
-
-// Ending.
-
-void Session::begin_drain() {
-  drain_deadline_ns_ = engine_->now_ns() + shared_.options.drain_timeout_ns;
-  clients_.for_each([this](Client& client) {
-    if (client.connection.phase() == Connection::Phase::kHandshake) {
-      engine_->abort(client.connection.id());
-    } else if (client.connection.phase() == Connection::Phase::kOpen) {
-      client.connection.close(ws::CloseCode::kGoingAway, "server is stopping", *engine_);
-      enter_phase(client);
-      engine_->resume_reading(client.connection.id());
-    }
-  });
-  stop_if_drained();
-}
-
-void Session::stop_if_drained() {
-  if (drain_deadline_ns_ != 0 && live_ == 0) engine_->stop();
 }
 
 }  // namespace epulse::server

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -85,6 +86,8 @@ class Session final : public Handler, public Application {
   SocketState* state(ConnId id);
 
  private:
+  static constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
+
   struct Subscription {
     TopicPtr topic;
     std::uint32_t index;  // of the client in topic->members()
@@ -105,7 +108,7 @@ class Session final : public Handler, public Application {
     std::unique_ptr<AccessRecord> access;
     std::uint64_t accepted_ns = 0;
     std::uint64_t heard_ns = 0;
-    std::uint64_t due_ns = 0;           // when the wheel calls next
+    std::uint64_t due_ns = kNever;      // when the wheel calls next
     std::uint16_t ping_interval_s = 0;  // 0: half the idle timeout
     std::uint16_t refusal = 0;          // came above a limit: the status that says so
     bool limited = false;               // counted in shared_.address_limits

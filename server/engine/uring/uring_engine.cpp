@@ -66,6 +66,7 @@ void UringEngine::run() {
   attend_all();
   ring_.submit();  // What the last turn has said still leaves.
   collect();
+  send_the_rest();
 }
 
 void UringEngine::turn(std::uint64_t timeout_ns) {
