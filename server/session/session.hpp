@@ -134,7 +134,10 @@ class Session final : public Handler, public Application {
   void unsubscribe(Client& client);
   void remove_member(const Subscription& subscription);
   void gather(PublicationPtr publication);
-  void deliver_gathered();
+  void deliver_gathered() {  // asked for with each message
+    if (!gathered_.empty()) deliver_what_is_gathered();
+  }
+  void deliver_what_is_gathered();
   void deliver_to(const Topic& topic, const SharedBytes& plain);
   void send_gathered(Client& client, const SharedBytes& plain);
   bool is_slow(const Client& client) const;

@@ -85,8 +85,7 @@ void Session::gather(PublicationPtr publication) {
   if (gathered_bytes_ >= kGatheredBytes) deliver_gathered();
 }
 
-void Session::deliver_gathered() {
-  if (gathered_.empty()) return;
+void Session::deliver_what_is_gathered() {
   Topic& topic = gathered_[0]->topic();
   const SharedBytes plain = joined_frames(gathered_);
   deliver_to(topic, plain);
