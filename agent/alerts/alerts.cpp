@@ -61,29 +61,32 @@ double AlertRule::clear_threshold() const {
 }
 
 std::vector<AlertEvent> AlertEngine::interval(std::span<const Observation> observations,
-                                              const std::set<size_t>& unjudged) {
+                                              const std::set<size_t>& unjudged,
+                                              const Reason& gone) {
   std::vector<AlertEvent> events;
   for (auto& [id, state] : states_) state.seen = unjudged.contains(id.first);
   for (const Observation& observation : observations) observe(observation, events);
-  drop_unseen("it is gone", events);
+  drop_unseen(gone, events);
   return events;
 }
 
-std::vector<AlertEvent> AlertEngine::end(const std::string& why) {
+std::vector<AlertEvent> AlertEngine::end(const Reason& why) {
   std::vector<AlertEvent> events;
   for (auto& [id, state] : states_) state.seen = false;
   drop_unseen(why, events);
   return events;
 }
 
-void AlertEngine::drop_unseen(const std::string& why, std::vector<AlertEvent>& events) {
+void AlertEngine::drop_unseen(const Reason& why, std::vector<AlertEvent>& events) {
   std::erase_if(states_, [&](const auto& entry) {
     const auto& [id, state] = entry;
     if (state.seen) return false;
     if (state.firing) {
+      const std::string reason = why(id.first, id.second);
       events.push_back({AlertEvent::Kind::kResolved, id.first, id.second, state.name, state.last,
-                        resolved_text(rules_.at(id.first), state.name, why, state.fired_intervals,
-                                      state.worst)});
+                        resolved_text(rules_.at(id.first), state.name, reason,
+                                      state.fired_intervals, state.worst),
+                        reason});
     }
     return true;
   });
@@ -137,7 +140,8 @@ void AlertEngine::resolve(const Observation& observation, State& state,
   events.push_back({AlertEvent::Kind::kResolved, observation.rule, observation.subject, state.name,
                     observation.value,
                     resolved_text(rule, state.name, why,
-                                  state.fired_intervals - rule.clear_intervals, state.worst)});
+                                  state.fired_intervals - rule.clear_intervals, state.worst),
+                    why});
 }
 
 std::map<size_t, size_t> AlertEngine::take_over(AlertEngine& before) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <set>
 #include <span>
@@ -55,20 +56,25 @@ struct AlertEvent {
   std::string subject;
   std::string name;
   double value = 0;
-  std::string text;  // one line
+  std::string text;      // one line
+  std::string why = {};  // it is resolved: "max 12, at or below 500 for 3 intervals"
 };
+
+// Why nothing is known any more of a subject that a rule looked at.
+using Reason = std::function<std::string(size_t rule, const std::string& subject)>;
 
 class AlertEngine {
  public:
   explicit AlertEngine(std::vector<AlertRule> rules) : rules_(std::move(rules)) {}
 
-  // All figures of an interval at once: a subject that is not among them has vanished. Of the rules
-  // in `unjudged` nothing is known this time: all stays as it is.
-  std::vector<AlertEvent> interval(std::span<const Observation> observations,
-                                   const std::set<size_t>& unjudged = {});
+  // All figures of an interval at once: a subject that is not among them has vanished, as `gone`
+  // explains. Of the rules in `unjudged` nothing is known this time: all stays as it is.
+  std::vector<AlertEvent> interval(
+      std::span<const Observation> observations, const std::set<size_t>& unjudged = {},
+      const Reason& gone = [](size_t, const std::string&) { return "it is gone"; });
 
   // Nothing will be observed any more: what fires is resolved, for `why`.
-  std::vector<AlertEvent> end(const std::string& why);
+  std::vector<AlertEvent> end(const Reason& why);
 
   // What `before` knows by rules that are the same here; it forgets that. Returns which rule of its
   // became which of ours.
@@ -90,7 +96,7 @@ class AlertEngine {
   };
 
   void observe(const Observation& observation, std::vector<AlertEvent>& events);
-  void drop_unseen(const std::string& why, std::vector<AlertEvent>& events);
+  void drop_unseen(const Reason& why, std::vector<AlertEvent>& events);
   void fire(const Observation& observation, State& state, std::vector<AlertEvent>& events);
   void resolve(const Observation& observation, State& state, std::vector<AlertEvent>& events);
 

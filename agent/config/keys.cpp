@@ -132,7 +132,9 @@ std::vector<Key> sink_keys() {
       {"alerts.exec", "command",
        "A program that is run when an alarm fires and when it is resolved, never by a shell. Its\n"
        "environment says what: EPULSE_STATE (firing, resolved), EPULSE_LABEL_ALERTNAME,\n"
-       "EPULSE_LABEL_SEVERITY and other labels, EPULSE_SUMMARY, ... Empty: none.",
+       "EPULSE_LABEL_SEVERITY and other labels, EPULSE_SUMMARY, EPULSE_REASON (why it is "
+       "resolved), "
+       "...\nEmpty: none.",
        CommandKey{alerts_field<&Alerts::exec, &ExecHook::command>}},
       {"alerts.exec", "timeout_s", "It is ended when it takes longer.",
        IntegerKey{alerts_field<&Alerts::exec, &ExecHook::timeout_s>, 1, 3600}},

@@ -182,8 +182,9 @@ TEST(AlertEngine, TheEndResolvesAll) {
   AlertEngine engine({depth_rule()});
   feed(engine, 700);
   feed(engine, 700);
-  const auto events = engine.end("epulsed has stopped");
+  const auto events = engine.end([](size_t, const std::string&) { return "epulsed has stopped"; });
   ASSERT_EQ(events.size(), 1U);
+  EXPECT_EQ(events[0].why, "epulsed has stopped");
   EXPECT_NE(events[0].text.find("epulsed has stopped"), std::string::npos) << events[0].text;
   EXPECT_EQ(engine.firing(), 0U);
 }
@@ -203,7 +204,7 @@ TEST(AlertEngine, TakesOverWhatItsRulesHaveInCommon) {
   const std::map<size_t, size_t> taken = after.take_over(before);
   EXPECT_EQ(taken, (std::map<size_t, size_t>{{1, 1}}));
   EXPECT_EQ(after.firing(), 1U);
-  const auto ended = before.end("another configuration");
+  const auto ended = before.end([](size_t, const std::string&) { return "another configuration"; });
   ASSERT_EQ(ended.size(), 1U) << "the rule that has changed";
   EXPECT_EQ(ended[0].rule, 0U);
   const std::vector<Observation> still = {{1, kSubject, 900, 1000}};
@@ -215,7 +216,7 @@ TEST(AlertEngine, TakesOverWhatItsRulesHaveInCommon) {
   AlertEngine first({depth_rule(), wakeup_rule()});
   first.interval(observations);
   EXPECT_EQ(reordered.take_over(first), (std::map<size_t, size_t>{{0, 1}, {1, 0}}));
-  EXPECT_TRUE(first.end("x").empty());
+  EXPECT_TRUE(first.end([](size_t, const std::string&) { return "x"; }).empty());
 }
 
 TEST(AlertEngine, EventsTakeTurns) {

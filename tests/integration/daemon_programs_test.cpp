@@ -457,8 +457,9 @@ TEST(Daemon, AReloadKeepsWhatFiresByARuleThatIsTheSame) {
   const auto after = firing("Stays");
   EXPECT_TRUE(std::includes(after.begin(), after.end(), before.begin(), before.end()));
   const std::string said = agent->err();
-  EXPECT_TRUE(contains(said, "another configuration (alerts.rule \"Goes\")")) << said;
-  EXPECT_FALSE(contains(said, "another configuration (alerts.rule \"Stays\")")) << said;
+  EXPECT_TRUE(contains(said, "its rule was changed in the configuration (alerts.rule \"Goes\")"))
+      << said;
+  EXPECT_FALSE(contains(said, "in the configuration (alerts.rule \"Stays\")")) << said;
 }
 
 // As systemd would: told when it is ready, that it lives, and that it stops.
