@@ -26,17 +26,22 @@ std::string well_text(const AlertRule& rule) {
                      with_unit(rule, rule.clear_threshold()), intervals(rule.clear_intervals));
 }
 
+// "alerts.depth_max, severity warning"
+std::string source_text(const AlertRule& rule) {
+  return fmt::format("{}, severity {}", rule.name, rule.severity);
+}
+
 std::string fired_text(const AlertRule& rule, const std::string& subject, double value) {
   return fmt::format("ALERT {} of {}: {} {} {} {} ({}); resolved when {}", rule.metric, subject,
                      rule.statistic, with_unit(rule, value),
                      rule.comparison == Comparison::kAbove ? ">" : "<",
-                     with_unit(rule, rule.threshold), rule.name, well_text(rule));
+                     with_unit(rule, rule.threshold), source_text(rule), well_text(rule));
 }
 
 std::string resolved_text(const AlertRule& rule, const std::string& subject, const std::string& why,
                           uint64_t fired_intervals, double worst) {
   return fmt::format("RESOLVED {} of {}: {} ({}); it fired for {}, worst {} {}", rule.metric,
-                     subject, why, rule.name, intervals(fired_intervals), rule.statistic,
+                     subject, why, source_text(rule), intervals(fired_intervals), rule.statistic,
                      with_unit(rule, worst));
 }
 

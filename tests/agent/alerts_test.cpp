@@ -33,10 +33,9 @@ TEST(AlertEngine, FiresAfterTheIntervalsAskedFor) {
   const auto events = feed(engine, 812);
   ASSERT_EQ(events.size(), 1U);
   EXPECT_EQ(events[0].kind, AlertEvent::Kind::kFired);
-  EXPECT_EQ(
-      events[0].text,
-      "ALERT ready-queue depth of ws-worker-1[4711] epfd 5: max 812 > 500 (alerts.depth_max); "
-      "resolved when at or below 500 for 3 intervals");
+  EXPECT_EQ(events[0].text,
+            "ALERT ready-queue depth of ws-worker-1[4711] epfd 5: max 812 > 500 (alerts.depth_max, "
+            "severity warning); resolved when at or below 500 for 3 intervals");
   EXPECT_TRUE(feed(engine, 900).empty()) << "said once";
   EXPECT_EQ(engine.firing(), 1U);
 }
@@ -50,9 +49,10 @@ TEST(AlertEngine, ResolvesAfterTheIntervalsAskedFor) {
   const auto events = feed(engine, 12);
   ASSERT_EQ(events.size(), 1U);
   EXPECT_EQ(events[0].kind, AlertEvent::Kind::kResolved);
-  EXPECT_EQ(events[0].text,
-            "RESOLVED ready-queue depth of ws-worker-1[4711] epfd 5: max 12, at or below 500 for 3 "
-            "intervals (alerts.depth_max); it fired for 6 intervals, worst max 900");
+  EXPECT_EQ(
+      events[0].text,
+      "RESOLVED ready-queue depth of ws-worker-1[4711] epfd 5: max 12, at or below 500 for 3 "
+      "intervals (alerts.depth_max, severity warning); it fired for 6 intervals, worst max 900");
   EXPECT_EQ(engine.firing(), 0U);
 }
 
@@ -61,7 +61,8 @@ TEST(AlertEngine, FewSamplesAreNoAlert) {
   EXPECT_TRUE(feed(engine, 5000, 19).empty());
   const auto fired = feed(engine, 250.4, 20);
   ASSERT_EQ(fired.size(), 1U);
-  EXPECT_NE(fired[0].text.find("p99 250 us > 100 us (alerts.wakeup_p99_us)"), std::string::npos)
+  EXPECT_NE(fired[0].text.find("p99 250 us > 100 us (alerts.wakeup_p99_us, severity warning)"),
+            std::string::npos)
       << fired[0].text;
   EXPECT_NE(fired[0].text.find("for 1 interval"), std::string::npos);
   const auto resolved = feed(engine, 5000, 3);
@@ -168,7 +169,8 @@ TEST(AlertEngine, BelowIsTheOtherWayRound) {
   EXPECT_TRUE(feed(engine, 100).empty());
   const auto fired = feed(engine, 40);
   ASSERT_EQ(fired.size(), 1U);
-  EXPECT_NE(fired[0].text.find("max 40 < 100 (alerts.depth_max); resolved when at or above 150"),
+  EXPECT_NE(fired[0].text.find(
+                "max 40 < 100 (alerts.depth_max, severity warning); resolved when at or above 150"),
             std::string::npos)
       << fired[0].text;
   feed(engine, 20);

@@ -425,7 +425,8 @@ TEST(Daemon, AReloadKeepsWhatFiresByARuleThatIsTheSame) {
   Scene scene(
       "[alerts.alertmanager]\nurl = \"http://127.0.0.1:1\"\n"
       "[[alerts.rule]]\nname = \"Stays\"\nmetric = \"run_share\"\nstatistic = \"mean\"\n"
-      "threshold = 0\n[[alerts.rule]]\nname = \"Goes\"\nmetric = \"run_share\"\n"
+      "threshold = 0\nseverity = \"critical\"\n[[alerts.rule]]\nname = \"Goes\"\nmetric = "
+      "\"run_share\"\n"
       "statistic = \"mean\"\nthreshold = 0\n");
   ASSERT_TRUE(scene.start());
   const auto agent = scene.agent("observe", "procfs");
@@ -442,6 +443,9 @@ TEST(Daemon, AReloadKeepsWhatFiresByARuleThatIsTheSame) {
   ASSERT_TRUE(eventually([&] { return !firing("Stays").empty() && !firing("Goes").empty(); }))
       << agent->err();
   const auto before = firing("Stays");
+  const std::string status_text = epulse(scene, {"status"}).out;
+  EXPECT_TRUE(contains(status_text, "critical, since ")) << status_text;
+  EXPECT_TRUE(contains(agent->err(), "(alerts.rule \"Stays\", severity critical)")) << agent->err();
   const auto unsaid = [&] {
     const auto status = nlohmann::json::parse(epulse(scene, {"status", "--json"}).out);
     return status["sinks"]["alertmanager"]["unsaid"].get<int>();
@@ -457,9 +461,10 @@ TEST(Daemon, AReloadKeepsWhatFiresByARuleThatIsTheSame) {
   const auto after = firing("Stays");
   EXPECT_TRUE(std::includes(after.begin(), after.end(), before.begin(), before.end()));
   const std::string said = agent->err();
-  EXPECT_TRUE(contains(said, "its rule was changed in the configuration (alerts.rule \"Goes\")"))
+  EXPECT_TRUE(
+      contains(said, "its rule was changed in the configuration (alerts.rule \"Goes\", severity"))
       << said;
-  EXPECT_FALSE(contains(said, "in the configuration (alerts.rule \"Stays\")")) << said;
+  EXPECT_FALSE(contains(said, "in the configuration (alerts.rule \"Stays\"")) << said;
 }
 
 // As systemd would: told when it is ready, that it lives, and that it stops.

@@ -203,7 +203,8 @@ TEST(Daemon, SaysOfWhatFiresThatTheProcessHasEnded) {
     if (late) std::this_thread::sleep_for(std::chrono::milliseconds(500));  // two intervals
     if (late) agent->signal(SIGCONT);
     EXPECT_EQ(agent->wait(), 0) << agent->err();
-    EXPECT_TRUE(contains(agent->err(), ": " + why + " (alerts.rule \"X\")")) << agent->err();
+    EXPECT_TRUE(contains(agent->err(), ": " + why + " (alerts.rule \"X\", severity warning)"))
+        << agent->err();
     EXPECT_TRUE(contains(told(), "resolved: " + why)) << told();
     for (const char* const other : {"epulsed has stopped", "thread "}) {
       EXPECT_FALSE(contains(told(), other)) << told();

@@ -50,7 +50,8 @@ void print_status(const json& status) {
   for (const json& alarm : alarms) {
     const std::string summary =
         alarm.contains("annotations") ? text_at(alarm["annotations"], "summary") : "";
-    print_line("", fmt::format("since {}: {}", text_at(alarm, "since"), summary));
+    print_line("", fmt::format("{}, since {}: {}", text_at(alarm, "severity"),
+                               text_at(alarm, "since"), summary));
   }
   const json sinks = status.value("sinks", json::object());
   print_line("alertmanager", alertmanager_text(sinks));
