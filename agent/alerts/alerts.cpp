@@ -149,17 +149,28 @@ void AlertEngine::resolve(const Observation& observation, State& state,
                     why});
 }
 
-std::map<size_t, size_t> AlertEngine::take_over(AlertEngine& before) {
+// Rounded down: nothing has lasted longer than it has.
+void AlertEngine::State::scale_counts(double scale) {
+  for (uint64_t* const count : {&beyond, &well, &fired_intervals}) {
+    *count = static_cast<uint64_t>(static_cast<double>(*count) * scale);
+  }
+}
+
+std::map<size_t, size_t> AlertEngine::take_over(AlertEngine& before,
+                                                std::span<const AlertRule> theirs, double scale) {
   std::map<size_t, size_t> taken;
-  for (size_t theirs = 0; theirs < before.rules_.size(); ++theirs) {
-    const auto same = std::find(rules_.begin(), rules_.end(), before.rules_[theirs]);
-    if (same != rules_.end()) taken[theirs] = static_cast<size_t>(same - rules_.begin());
+  for (size_t i = 0; i < theirs.size(); ++i) {
+    const auto same = std::find(rules_.begin(), rules_.end(), theirs[i]);
+    if (same != rules_.end()) taken[i] = static_cast<size_t>(same - rules_.begin());
   }
   std::erase_if(before.states_, [&](const auto& entry) {
     const auto& [id, state] = entry;
     const auto at = taken.find(id.first);
     if (at == taken.end()) return false;
-    states_[{at->second, id.second}] = state;
+    State& ours = states_[{at->second, id.second}];
+    ours = state;
+    // One that is the same with intervals of any length counts intervals, not time.
+    if (before.rules_[id.first] != theirs[id.first]) ours.scale_counts(scale);
     return true;
   });
   return taken;

@@ -76,9 +76,11 @@ class AlertEngine {
   // Nothing will be observed any more: what fires is resolved, for `why`.
   std::vector<AlertEvent> end(const Reason& why);
 
-  // What `before` knows by rules that are the same here; it forgets that. Returns which rule of its
+  // What `before` knows by rules that are the same here; it forgets that. `theirs` are its rules as
+  // they are with intervals like ours, `scale` of which make one of its. Returns which rule of its
   // became which of ours.
-  std::map<size_t, size_t> take_over(AlertEngine& before);
+  std::map<size_t, size_t> take_over(AlertEngine& before, std::span<const AlertRule> theirs,
+                                     double scale);
 
   size_t firing() const;
   const std::vector<AlertRule>& rules() const { return rules_; }
@@ -93,6 +95,8 @@ class AlertEngine {
     double worst = 0;
     double last = 0;
     bool seen = false;
+
+    void scale_counts(double scale);
   };
 
   void observe(const Observation& observation, std::vector<AlertEvent>& events);

@@ -83,7 +83,10 @@ void Alarms::interval(const TargetSample& sample) {
 }
 
 void Alarms::take_over(Alarms& before) {
-  const auto taken = engine_.take_over(before.engine_);
+  const auto theirs = plain(metric_rules(before.config_, interval_ms_, target_.has_bpf));
+  const auto taken = engine_.take_over(
+      before.engine_, theirs,
+      static_cast<double>(before.interval_ms_) / static_cast<double>(interval_ms_));
   last_id_ = before.last_id_;
   const bool same_program = config_.exec.command == before.config_.exec.command;
   const bool same_sink = config_.alertmanager == before.config_.alertmanager;

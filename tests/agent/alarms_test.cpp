@@ -105,6 +105,31 @@ TEST_F(AlarmsTest, SayWhatBecameOfTheRule) {
             "resolved Changed: its rule was changed in the configuration\n");
 }
 
+// Whatever else is new: nobody is told once more, and it is resolved when it is well.
+TEST_F(AlarmsTest, AReloadThatLeavesTheRuleKeepsItFiring) {
+  const auto before = alarms(config_);
+  before->interval(running(0.9));
+  const auto firing = before->firing();
+  ASSERT_EQ(firing.size(), 1U);
+  config::Config other = config_;
+  other.agent.interval_ms = 200;  // to be well for a second is five intervals now
+  other.alerts.rules.insert(other.alerts.rules.begin(), busy_rule("Another"));
+  other.alerts.rules[0].threshold = 1;
+  other.alerts.exec.timeout_s = 3;
+  other.alerts.capture.before_s = 3;
+  other.alerts.alertmanager.resend_s = 5;
+  const auto after = alarms(other);
+  after->take_over(*before);
+  before->end("x");
+  EXPECT_EQ(after->firing(), firing);
+  after->interval(running(0.9));
+  for (int i = 0; i < 4; ++i) after->interval(running(0.1));
+  EXPECT_EQ(after->firing(), firing);
+  after->interval(running(0.1));
+  EXPECT_EQ(told(*after, "x"),
+            "firing Busy: \nresolved Busy: mean 0.1, at or below 0.5 for 5 intervals\n");
+}
+
 TEST(GoneText, SaysWhatIsGone) {
   const TargetSample sample = running(0.9);
   EXPECT_EQ(gone_text(sample, "thread 8 epfd 5"), "thread 8 has ended");

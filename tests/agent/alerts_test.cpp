@@ -203,7 +203,7 @@ TEST(AlertEngine, TakesOverWhatItsRulesHaveInCommon) {
   before.interval(observations);
   ASSERT_EQ(before.firing(), 2U);
   AlertEngine after({other, wakeup_rule()});
-  const std::map<size_t, size_t> taken = after.take_over(before);
+  const std::map<size_t, size_t> taken = after.take_over(before, before.rules(), 1);
   EXPECT_EQ(taken, (std::map<size_t, size_t>{{1, 1}}));
   EXPECT_EQ(after.firing(), 1U);
   const auto ended = before.end([](size_t, const std::string&) { return "another configuration"; });
@@ -217,8 +217,47 @@ TEST(AlertEngine, TakesOverWhatItsRulesHaveInCommon) {
   AlertEngine reordered({wakeup_rule(), depth_rule()});
   AlertEngine first({depth_rule(), wakeup_rule()});
   first.interval(observations);
-  EXPECT_EQ(reordered.take_over(first), (std::map<size_t, size_t>{{0, 1}, {1, 0}}));
+  EXPECT_EQ(reordered.take_over(first, first.rules(), 1),
+            (std::map<size_t, size_t>{{0, 1}, {1, 0}}));
   EXPECT_TRUE(first.end([](size_t, const std::string&) { return "x"; }).empty());
+}
+
+// What has been counted of an alarm that takes time to fire, and of one that takes time to clear.
+TEST(AlertEngine, TakesOverAsMuchTimeWhereIntervalsHaveAnotherLength) {
+  AlertRule timed = depth_rule();  // 10 s, and 10 s
+  timed.for_intervals = timed.clear_intervals = 10;
+  AlertRule timed_later = timed;
+  timed_later.for_intervals = timed_later.clear_intervals = 40;
+  const AlertRule counted = wakeup_rule();
+  for (const bool fires : {false, true}) {
+    AlertEngine before({timed, counted});
+    for (int i = 0; i < (fires ? 10 : 6); ++i) feed(before, 900);
+    for (int i = 0; fires && i < 6; ++i) feed(before, 1);
+    AlertEngine after({timed_later, counted});
+    EXPECT_EQ(after.take_over(before, after.rules(), 4).size(), 2U);
+    for (int i = 0; i < 15; ++i) EXPECT_TRUE(feed(after, fires ? 1 : 900).empty()) << i;
+    const auto events = feed(after, fires ? 1 : 900);
+    ASSERT_EQ(events.size(), 1U) << "after 6 s in intervals of 1 s, and 16 of 250 ms";
+    if (fires) {
+      EXPECT_NE(events[0].text.find("it fired for 40 intervals"), std::string::npos)
+          << events[0].text;
+    }
+  }
+  AlertEngine quick({timed_later});
+  for (int i = 0; i < 39; ++i) feed(quick, 900);
+  AlertEngine slow({timed});
+  slow.take_over(quick, slow.rules(), 0.25);
+  EXPECT_EQ(feed(slow, 900).size(), 1U) << "after 9.75 s, and one more";
+}
+
+// Two intervals are two intervals, however long.
+TEST(AlertEngine, CountsOfIntervalsAreTakenOverAsTheyAre) {
+  AlertEngine before({depth_rule()});
+  for (const double value : {900, 900, 1}) feed(before, value);
+  AlertEngine after({depth_rule()});
+  after.take_over(before, after.rules(), 10);
+  EXPECT_TRUE(feed(after, 1).empty());
+  EXPECT_EQ(feed(after, 1).size(), 1U) << "the third that is well";
 }
 
 TEST(AlertEngine, EventsTakeTurns) {

@@ -363,7 +363,7 @@ TEST(Daemon, AnUnusableStateDirectoryLeavesAdvice) {
 TEST(Daemon, ReadsItsConfigurationAgainAndKeepsTheOldOneWhenTheNewIsBad) {
   Scene scene(
       "[[alerts.rule]]\nname = \"X\"\nmetric = \"run_share\"\nstatistic = \"mean\"\n"
-      "threshold = 2\n");
+      "threshold = 1\n");
   ASSERT_TRUE(scene.start());
   const auto agent = scene.agent("auto");
   ASSERT_TRUE(eventually([&] { return contains(agent->err(), "mode "); })) << agent->err();
@@ -451,8 +451,9 @@ TEST(Daemon, AReloadKeepsWhatFiresByARuleThatIsTheSame) {
     return status["sinks"]["alertmanager"]["unsaid"].get<int>();
   };
   const int unsaid_before = unsaid();
-  const std::string good = read_text(scene.config());
-  std::ofstream(scene.config()) << good.substr(0, good.size() - 2) << "2\n";  // threshold = 2
+  std::string good = read_text(scene.config());
+  good.replace(good.find("200"), 3, "300");                                   // interval_ms
+  std::ofstream(scene.config()) << good.substr(0, good.size() - 2) << "1\n";  // threshold = 1
   agent->signal(SIGHUP);
   ASSERT_TRUE(eventually([&] { return contains(agent->err(), "configuration read again"); }))
       << agent->err();
