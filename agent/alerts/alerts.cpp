@@ -88,9 +88,10 @@ void AlertEngine::drop_unseen(const Reason& why, std::vector<AlertEvent>& events
     if (state.seen) return false;
     if (state.firing) {
       const std::string reason = why(id.first, id.second);
-      events.push_back({AlertEvent::Kind::kResolved, id.first, id.second, state.name, state.last,
+      events.push_back({AlertEvent::Kind::kResolved, id.first, id.second, state.name,
+                        state.reading.value,
                         resolved_text(rules_.at(id.first), state.name, reason,
-                                      state.fired_intervals, state.worst),
+                                      state.fired_intervals, state.reading.worst),
                         reason});
     }
     return true;
@@ -109,13 +110,14 @@ void AlertEngine::observe(const Observation& observation, std::vector<AlertEvent
   const bool well = !enough || rule.is_well(observation.value);
   state.seen = true;
   state.name = observation.name.empty() ? observation.subject : observation.name;
-  state.last = observation.value;
+  if (enough) state.reading.value = observation.value;
   state.beyond = beyond ? state.beyond + 1 : 0;
   state.well = well ? state.well + 1 : 0;
   if (state.firing) ++state.fired_intervals;
   if (beyond) {
     const bool first = state.beyond == 1 && !state.firing;
-    state.worst = first ? observation.value : worse(rule, state.worst, observation.value);
+    state.reading.worst =
+        first ? observation.value : worse(rule, state.reading.worst, observation.value);
   }
   if (!state.firing && state.beyond >= rule.for_intervals) {
     fire(observation, state, events);
@@ -142,11 +144,12 @@ void AlertEngine::resolve(const Observation& observation, State& state,
                                             observation.samples, rule.min_samples, rule.statistic)
                               : fmt::format("{} {}, {}", rule.statistic,
                                             with_unit(rule, observation.value), well_text(rule));
-  events.push_back({AlertEvent::Kind::kResolved, observation.rule, observation.subject, state.name,
-                    observation.value,
-                    resolved_text(rule, state.name, why,
-                                  state.fired_intervals - rule.clear_intervals, state.worst),
-                    why});
+  events.push_back(
+      {AlertEvent::Kind::kResolved, observation.rule, observation.subject, state.name,
+       state.reading.value,
+       resolved_text(rule, state.name, why, state.fired_intervals - rule.clear_intervals,
+                     state.reading.worst),
+       why});
 }
 
 // Rounded down: nothing has lasted longer than it has.
@@ -174,6 +177,10 @@ std::map<size_t, size_t> AlertEngine::take_over(AlertEngine& before,
     return true;
   });
   return taken;
+}
+
+Reading AlertEngine::reading(size_t rule, const std::string& subject) const {
+  return states_.at({rule, subject}).reading;
 }
 
 size_t AlertEngine::firing() const {

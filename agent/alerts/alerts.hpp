@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "agent/alerts/alarm.hpp"
+
 namespace epulse::alerts {
 
 enum class Comparison {
@@ -82,6 +84,9 @@ class AlertEngine {
   std::map<size_t, size_t> take_over(AlertEngine& before, std::span<const AlertRule> theirs,
                                      double scale);
 
+  // Of one that fires. An interval of too few samples has no figure: the one before it stays.
+  Reading reading(size_t rule, const std::string& subject) const;
+
   size_t firing() const;
   const std::vector<AlertRule>& rules() const { return rules_; }
 
@@ -92,8 +97,7 @@ class AlertEngine {
     uint64_t well = 0;
     uint64_t fired_intervals = 0;
     bool firing = false;
-    double worst = 0;
-    double last = 0;
+    Reading reading;
     bool seen = false;
 
     void scale_counts(double scale);

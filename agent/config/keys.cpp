@@ -147,8 +147,8 @@ std::vector<Key> sink_keys() {
        "nowhere.",
        TextKey{alerts_field<&Alerts::alertmanager, &Alertmanager::url>, kUrls, is_url_or_empty}},
       {"alerts.alertmanager", "resend_s",
-       "How often what still fires is posted again. Four times as long after the last post it\n"
-       "ends by itself, should epulsed have died.",
+       "How often what still fires is posted again, with its latest figures. Four times as long\n"
+       "after the last post it ends by itself, should epulsed have died.",
        IntegerKey{alerts_field<&Alerts::alertmanager, &Alertmanager::resend_s>, 1, 3600}},
       {"alerts.alertmanager", "timeout_s", "A post that takes longer has failed, and is repeated.",
        IntegerKey{alerts_field<&Alerts::alertmanager, &Alertmanager::timeout_s>, 1, 300}},

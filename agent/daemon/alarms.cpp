@@ -80,6 +80,7 @@ void Alarms::interval(const TargetSample& sample) {
   const auto gone = [&](size_t, const std::string& subject) { return gone_text(sample, subject); };
   tell(engine_.interval(observations(rules_, sample), unjudged_rules(rules_, sample), gone),
        sample);
+  refresh();
 }
 
 void Alarms::take_over(Alarms& before) {
@@ -155,10 +156,20 @@ void Alarms::tell(const std::vector<alerts::AlertEvent>& events, const TargetSam
     firing_.erase(key);
     // A clock that was set back must not make it end before it began.
     alarm.ends_unix_ms = std::max(unix_ms(), alarm.starts_unix_ms);
+    alarm.reading.value = event.value;
     alarm.annotations["resolution"] = event.text;
     alarm.annotations["reason"] = event.why;
     pass_on(alarm);
   }
+}
+
+void Alarms::refresh() {
+  std::map<uint64_t, alerts::Reading> readings;
+  for (auto& [key, alarm] : firing_) {
+    alarm.reading = engine_.reading(key.first, key.second);
+    if (alertmanager_) readings[alarm.id] = alarm.reading;
+  }
+  if (alertmanager_) alertmanager_->refresh(readings);
 }
 
 alerts::Alarm Alarms::fired(const alerts::AlertEvent& event, const TargetSample& sample) {
@@ -175,7 +186,8 @@ alerts::Alarm Alarms::fired(const alerts::AlertEvent& event, const TargetSample&
   alarm.labels["pid"] = std::to_string(target_.pid);
   alarm.annotations["summary"] = event.text;
   alarm.annotations["subject"] = event.name;
-  alarm.annotations["value"] = fmt::format("{:.6g}", event.value);
+  if (!rule.unit.empty()) alarm.annotations["unit"] = rule.unit;
+  alarm.reading = engine_.reading(event.rule, event.subject);
   alarm.annotations["threshold"] = fmt::format("{:.6g}", rule.threshold);
   if (recorder_) {
     const std::string path = recorder_->capture(event.text);

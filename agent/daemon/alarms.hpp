@@ -54,6 +54,7 @@ class Alarms {
   using Key = std::pair<size_t, std::string>;  // rule, subject
 
   void tell(const std::vector<alerts::AlertEvent>& events, const TargetSample& sample);
+  void refresh();
   alerts::Alarm fired(const alerts::AlertEvent& event, const TargetSample& sample);
   // Why an alarm of a rule of before the reload is resolved.
   std::string reload_text(const alerts::AlertRule& theirs) const;

@@ -124,10 +124,21 @@ TEST_F(AlarmsTest, AReloadThatLeavesTheRuleKeepsItFiring) {
   EXPECT_EQ(after->firing(), firing);
   after->interval(running(0.9));
   for (int i = 0; i < 4; ++i) after->interval(running(0.1));
-  EXPECT_EQ(after->firing(), firing);
+  ASSERT_EQ(after->firing().size(), 1U);
+  EXPECT_EQ(after->firing()[0].id, firing[0].id);
   after->interval(running(0.1));
   EXPECT_EQ(told(*after, "x"),
             "firing Busy: \nresolved Busy: mean 0.1, at or below 0.5 for 5 intervals\n");
+}
+
+TEST_F(AlarmsTest, HaveTheLatestFigureAndTheWorst) {
+  say("$EPULSE_STATE $EPULSE_VALUE $EPULSE_WORST $EPULSE_THRESHOLD");
+  const auto all = alarms(config_);
+  for (const double share : {0.75, 1.0, 0.625}) all->interval(running(share));
+  ASSERT_EQ(all->firing().size(), 1U);
+  EXPECT_EQ(all->firing()[0].reading, (alerts::Reading{0.625, 1}));
+  all->interval(running(0.25));
+  EXPECT_EQ(told(*all, "x"), "firing 0.75 0.75 0.5\nresolved 0.25 1 0.5\n");
 }
 
 TEST(GoneText, SaysWhatIsGone) {

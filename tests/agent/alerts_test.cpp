@@ -105,6 +105,24 @@ TEST(AlertEngine, WhatIsNotJudgedGoesOnFiring) {
   EXPECT_EQ(engine.interval({}).size(), 1U);
 }
 
+TEST(AlertEngine, KnowsTheLatestFigureAndTheWorst) {
+  AlertRule rule = wakeup_rule();  // above 100 us, at least 20 samples
+  rule.clear_intervals = 3;
+  AlertEngine engine({rule});
+  feed(engine, 250);
+  EXPECT_EQ(engine.reading(0, kSubject), (Reading{250, 250}));
+  feed(engine, 900);
+  feed(engine, 300);
+  EXPECT_EQ(engine.reading(0, kSubject), (Reading{300, 900}));
+  feed(engine, 0, 3);
+  EXPECT_EQ(engine.reading(0, kSubject), (Reading{300, 900})) << "three are no p99";
+  feed(engine, 80);
+  EXPECT_EQ(engine.reading(0, kSubject), (Reading{80, 900}));
+  const auto resolved = feed(engine, 0, 3);
+  ASSERT_EQ(resolved.size(), 1U);
+  EXPECT_EQ(resolved[0].value, 80);
+}
+
 // A thread that takes another name is no other thread.
 TEST(AlertEngine, ASubjectMayBeRenamed) {
   AlertEngine engine({depth_rule()});

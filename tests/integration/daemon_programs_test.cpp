@@ -445,6 +445,8 @@ TEST(Daemon, AReloadKeepsWhatFiresByARuleThatIsTheSame) {
   const auto before = firing("Stays");
   const std::string status_text = epulse(scene, {"status"}).out;
   EXPECT_TRUE(contains(status_text, "critical, since ")) << status_text;
+  EXPECT_TRUE(std::regex_search(status_text, std::regex("; now [0-9.e-]+, worst [0-9.e-]+\n")))
+      << status_text;
   EXPECT_TRUE(contains(agent->err(), "(alerts.rule \"Stays\", severity critical)")) << agent->err();
   const auto unsaid = [&] {
     const auto status = nlohmann::json::parse(epulse(scene, {"status", "--json"}).out);
