@@ -6,11 +6,13 @@
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <chrono>
 #include <ctime>
 #include <filesystem>
 #include <set>
 
 #include "agent/alerts/alerts.hpp"
+#include "agent/alerts/payload.hpp"
 #include "agent/daemon/flight_recorder.hpp"
 #include "agent/daemon/log_limit.hpp"
 #include "agent/daemon/no_advice.hpp"
@@ -177,7 +179,13 @@ TEST(FlightRecorder, WritesTheSecondsBeforeAndAfter) {
   FlightRecorder recorder({.dir = dir.path(), .before_s = 3, .after_s = 2, .files_max = 2}, 1000,
                           "redis", {});
   EXPECT_EQ(recorder.capture("early"), "") << "nothing to show yet";
+  const auto a_second_ago = [] {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    return std::chrono::duration_cast<std::chrono::milliseconds>(now).count() - 1000;
+  };
+  const std::string earliest = alerts::rfc3339(a_second_ago());
   for (uint64_t t = 1; t <= 10; ++t) recorder.keep(sample_of(t));
+  const std::string latest = alerts::rfc3339(a_second_ago());
   const std::string path = recorder.capture("it is late");
   EXPECT_EQ(recorder.capture("another, at once"), path) << "one recording shows both";
   for (uint64_t t = 11; t <= 20; ++t) recorder.keep(sample_of(t));
@@ -187,6 +195,9 @@ TEST(FlightRecorder, WritesTheSecondsBeforeAndAfter) {
   EXPECT_TRUE(condition.whole()) << text_of(condition);
   EXPECT_EQ(recorded.times_ns, (std::vector<uint64_t>{8, 9, 10, 11, 12})) << "before and after";
   EXPECT_EQ(recorded.meta.at("alarm"), "it is late");
+  // When its first interval began: one of a second, which ended just now.
+  EXPECT_GE(recorded.meta["started"], earliest);
+  EXPECT_LE(recorded.meta["started"], latest);
   for (int i = 0; i < 3; ++i) {
     recorder.capture("again");
     recorder.finish();
