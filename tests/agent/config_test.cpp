@@ -242,10 +242,11 @@ TEST(Config, RulesThatMeanNothingAreRefused) {
   expect(kRule + "labels = { \"a-b\" = \"x\" }\n", "labels.a-b");
   expect(kRule + "labels = { __a = \"x\" }\n", "labels.__a");
   for (const std::string name : {"1a", "", "a b", "a.b", "a:b", "\u00e4"}) {
-    expect(kRule + "labels = { ok = \"x\", \"" + name + "\" = \"x\" }\n",
-           "f.toml:5: alerts.rule.labels." + name +
-               " = \"x\" is out of range; allowed: { name = "
-               "\"text\", ... }, each name [a-zA-Z_][a-zA-Z0-9_]*");
+    expect(
+        fmt::format("{}labels = {{ ok = \"x\", \"{}\" = \"x\" }}\n", kRule, name),
+        fmt::format("f.toml:5: alerts.rule.labels.{} = \"x\" is out of range; allowed: {{ name = "
+                    "\"text\", ... }}, each name [a-zA-Z_][a-zA-Z0-9_]*",
+                    name));
   }
   EXPECT_EQ(error_in(kRule + "labels = { _ = \"x\", aZ_9 = \"x\" }\n"), "");
   expect(kRule + "labels = { a = 1 }\n", "a table of strings");
@@ -290,7 +291,7 @@ TEST(Config, SinksAreChecked) {
   expect("[alerts.alertmanager]\nurl = \"localhost:9093\"\n", "http://");
   for (const std::string key : {"url", "generator_url"}) {
     const auto with = [&](const std::string& url) {
-      return "[alerts.alertmanager]\n" + key + " = \"" + url + "\"\n";
+      return fmt::format("[alerts.alertmanager]\n{} = \"{}\"\n", key, url);
     };
     for (const std::string url :
          {"http://", "https://", "http:///api", "http://:9093", "http://?x", "http://a b",
