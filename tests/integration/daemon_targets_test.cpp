@@ -5,10 +5,8 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <nlohmann/json.hpp>
 #include <sstream>
-#include <thread>
 
 #include "agent/actuate/remote_socket.hpp"
 #include "agent/actuate/socket_sampler.hpp"
@@ -183,32 +181,26 @@ TEST(Daemon, ATargetThatEndsInMidChangeLeavesNothing) {
   EXPECT_TRUE(read_text(scene.state_dir() + "/journal").empty());
 }
 
-// What fired of it did not become well, and epulsed has not stopped by itself. Late, it is the
-// interval that finds no thread any more.
+// What fired of it did not become well, and epulsed has not stopped by itself.
 TEST(Daemon, SaysOfWhatFiresThatTheProcessHasEnded) {
-  for (const bool late : {false, true}) {
-    const TempDir dir;
-    Scene scene(fmt::format("[alerts.exec]\ncommand = [\"/bin/sh\", \"-c\", "
-                            "\"echo $EPULSE_STATE: $EPULSE_REASON >>$0\", \"{}\"]\n",
-                            dir.file("told")) +
-                "[[alerts.rule]]\nname = \"X\"\nmetric = \"run_share\"\nstatistic = \"mean\"\n"
-                "threshold = 0\n");
-    ASSERT_TRUE(scene.start());
-    const auto agent = scene.agent("observe", "procfs");
-    const auto told = [&] { return read_text(dir.file("told")); };
-    ASSERT_TRUE(eventually([&] { return contains(told(), "firing:"); })) << agent->err();
-    const std::string why = fmt::format("process epulse-ws[{}] has ended", scene.server());
-    if (late) agent->signal(SIGSTOP);
-    kill(scene.server(), SIGKILL);
-    if (late) std::this_thread::sleep_for(std::chrono::milliseconds(500));  // two intervals
-    if (late) agent->signal(SIGCONT);
-    EXPECT_EQ(agent->wait(), 0) << agent->err();
-    EXPECT_TRUE(contains(agent->err(), ": " + why + " (alerts.rule \"X\", severity warning)"))
-        << agent->err();
-    EXPECT_TRUE(contains(told(), "resolved: " + why)) << told();
-    for (const char* const other : {"epulsed has stopped", "thread "}) {
-      EXPECT_FALSE(contains(told(), other)) << told();
-    }
+  const TempDir dir;
+  Scene scene(fmt::format("[alerts.exec]\ncommand = [\"/bin/sh\", \"-c\", "
+                          "\"echo $EPULSE_STATE: $EPULSE_REASON >>$0\", \"{}\"]\n",
+                          dir.file("told")) +
+              "[[alerts.rule]]\nname = \"X\"\nmetric = \"run_share\"\nstatistic = \"mean\"\n"
+              "threshold = 0\n");
+  ASSERT_TRUE(scene.start());
+  const auto agent = scene.agent("observe", "procfs");
+  const auto told = [&] { return read_text(dir.file("told")); };
+  ASSERT_TRUE(eventually([&] { return contains(told(), "firing:"); })) << agent->err();
+  const std::string why = fmt::format("process epulse-ws[{}] has ended", scene.server());
+  kill(scene.server(), SIGKILL);
+  EXPECT_EQ(agent->wait(), 0) << agent->err();
+  EXPECT_TRUE(contains(agent->err(), ": " + why + " (alerts.rule \"X\", severity warning)"))
+      << agent->err();
+  EXPECT_TRUE(contains(told(), "resolved: " + why)) << told();
+  for (const char* const other : {"epulsed has stopped", "thread "}) {
+    EXPECT_FALSE(contains(told(), other)) << told();
   }
 }
 
