@@ -18,6 +18,7 @@
 #include "agent/daemon/privileges.hpp"
 #include "agent/error.hpp"
 #include "agent/kernel/process.hpp"
+#include "agent/kernel/process_end.hpp"
 #include "agent/model/text.hpp"
 
 namespace epulse::daemon {
@@ -286,8 +287,9 @@ void Daemon::guarded(const std::function<void()>& step) {
 
 void Daemon::tick() {
   const TargetSample sample = sampler_.sample();
-  // All threads are missing from it then, which would be news of each.
+  // Its threads are missing from it then, which would be news of each.
   if (target_has_ended()) return stop_when_ended();
+  if (kernel::is_ending(options_.pid)) return;  // and has soon
   const uint64_t now_ns = kernel::monotonic_ns();
   log_exceptions(sample, now_ns);
   if (sample.epoll) {

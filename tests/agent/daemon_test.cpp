@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <pthread.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -20,6 +21,7 @@
 #include "agent/daemon/privileges.hpp"
 #include "agent/daemon/tuning_log.hpp"
 #include "agent/export/record_reader.hpp"
+#include "agent/kernel/process_end.hpp"
 #include "agent/kernel/sched_sampler.hpp"
 #include "tests/agent/child.hpp"
 #include "tests/agent/temp_dir.hpp"
@@ -148,6 +150,38 @@ TEST(NoAdvice, NamesTheConditionThatIsNotMet) {
       << why(interval);
   interval.wakeups_measured = false;
   EXPECT_NE(why(interval).find("overhead_budget"), std::string::npos);
+}
+
+TEST(ProcessEnd, OneLivesAsLongAsAThreadOfIt) {
+  Child alive;
+  EXPECT_FALSE(kernel::is_ending(alive.pid()));
+  const pid_t pid = alive.pid();
+  alive.kill();
+  EXPECT_TRUE(kernel::is_ending(pid)) << "gone";
+
+  const pid_t zombie = fork();
+  if (zombie == 0) _exit(0);
+  siginfo_t info{};
+  ASSERT_EQ(waitid(P_PID, static_cast<id_t>(zombie), &info, WEXITED | WNOWAIT), 0);
+  EXPECT_TRUE(kernel::is_ending(zombie));
+  EXPECT_EQ(waitpid(zombie, nullptr, 0), zombie);
+
+  const pid_t headless = fork();
+  if (headless == 0) {  // its first thread ends, another goes on
+    pthread_t thread{};
+    const auto wait = [](void*) -> void* {
+      for (;;) pause();
+    };
+    if (pthread_create(&thread, nullptr, wait, nullptr) != 0) _exit(1);
+    syscall(SYS_exit, 0);
+  }
+  EXPECT_TRUE(eventually([&] {
+    const auto first = kernel::thread_stat(headless, headless);
+    return first && first->state == 'Z';
+  }));
+  EXPECT_FALSE(kernel::is_ending(headless));
+  kill(headless, SIGKILL);
+  EXPECT_EQ(waitpid(headless, nullptr, 0), headless);
 }
 
 TargetSample sample_of(uint64_t time_ns) {
