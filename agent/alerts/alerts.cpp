@@ -26,17 +26,22 @@ std::string well_text(const AlertRule& rule) {
                      with_unit(rule, rule.clear_threshold()), intervals(rule.clear_intervals));
 }
 
+// "alerts.depth_max, severity warning"
+std::string source_text(const AlertRule& rule) {
+  return fmt::format("{}, severity {}", rule.name, rule.severity);
+}
+
 std::string fired_text(const AlertRule& rule, const std::string& subject, double value) {
   return fmt::format("ALERT {} of {}: {} {} {} {} ({}); resolved when {}", rule.metric, subject,
                      rule.statistic, with_unit(rule, value),
                      rule.comparison == Comparison::kAbove ? ">" : "<",
-                     with_unit(rule, rule.threshold), rule.name, well_text(rule));
+                     with_unit(rule, rule.threshold), source_text(rule), well_text(rule));
 }
 
 std::string resolved_text(const AlertRule& rule, const std::string& subject, const std::string& why,
                           uint64_t fired_intervals, double worst) {
   return fmt::format("RESOLVED {} of {}: {} ({}); it fired for {}, worst {} {}", rule.metric,
-                     subject, why, rule.name, intervals(fired_intervals), rule.statistic,
+                     subject, why, source_text(rule), intervals(fired_intervals), rule.statistic,
                      with_unit(rule, worst));
 }
 
@@ -61,29 +66,33 @@ double AlertRule::clear_threshold() const {
 }
 
 std::vector<AlertEvent> AlertEngine::interval(std::span<const Observation> observations,
-                                              const std::set<size_t>& unjudged) {
+                                              const std::set<size_t>& unjudged,
+                                              const Reason& gone) {
   std::vector<AlertEvent> events;
   for (auto& [id, state] : states_) state.seen = unjudged.contains(id.first);
   for (const Observation& observation : observations) observe(observation, events);
-  drop_unseen("it is gone", events);
+  drop_unseen(gone, events);
   return events;
 }
 
-std::vector<AlertEvent> AlertEngine::end(const std::string& why) {
+std::vector<AlertEvent> AlertEngine::end(const Reason& why) {
   std::vector<AlertEvent> events;
   for (auto& [id, state] : states_) state.seen = false;
   drop_unseen(why, events);
   return events;
 }
 
-void AlertEngine::drop_unseen(const std::string& why, std::vector<AlertEvent>& events) {
+void AlertEngine::drop_unseen(const Reason& why, std::vector<AlertEvent>& events) {
   std::erase_if(states_, [&](const auto& entry) {
     const auto& [id, state] = entry;
     if (state.seen) return false;
     if (state.firing) {
-      events.push_back({AlertEvent::Kind::kResolved, id.first, id.second, state.name, state.last,
-                        resolved_text(rules_.at(id.first), state.name, why, state.fired_intervals,
-                                      state.worst)});
+      const std::string reason = why(id.first, id.second);
+      events.push_back({AlertEvent::Kind::kResolved, id.first, id.second, state.name,
+                        state.reading.value,
+                        resolved_text(rules_.at(id.first), state.name, reason,
+                                      state.fired_intervals, state.reading.worst),
+                        reason});
     }
     return true;
   });
@@ -101,13 +110,14 @@ void AlertEngine::observe(const Observation& observation, std::vector<AlertEvent
   const bool well = !enough || rule.is_well(observation.value);
   state.seen = true;
   state.name = observation.name.empty() ? observation.subject : observation.name;
-  state.last = observation.value;
+  if (enough) state.reading.value = observation.value;
   state.beyond = beyond ? state.beyond + 1 : 0;
   state.well = well ? state.well + 1 : 0;
   if (state.firing) ++state.fired_intervals;
   if (beyond) {
     const bool first = state.beyond == 1 && !state.firing;
-    state.worst = first ? observation.value : worse(rule, state.worst, observation.value);
+    state.reading.worst =
+        first ? observation.value : worse(rule, state.reading.worst, observation.value);
   }
   if (!state.firing && state.beyond >= rule.for_intervals) {
     fire(observation, state, events);
@@ -134,26 +144,43 @@ void AlertEngine::resolve(const Observation& observation, State& state,
                                             observation.samples, rule.min_samples, rule.statistic)
                               : fmt::format("{} {}, {}", rule.statistic,
                                             with_unit(rule, observation.value), well_text(rule));
-  events.push_back({AlertEvent::Kind::kResolved, observation.rule, observation.subject, state.name,
-                    observation.value,
-                    resolved_text(rule, state.name, why,
-                                  state.fired_intervals - rule.clear_intervals, state.worst)});
+  events.push_back(
+      {AlertEvent::Kind::kResolved, observation.rule, observation.subject, state.name,
+       state.reading.value,
+       resolved_text(rule, state.name, why, state.fired_intervals - rule.clear_intervals,
+                     state.reading.worst),
+       why});
 }
 
-std::map<size_t, size_t> AlertEngine::take_over(AlertEngine& before) {
+// Rounded down: nothing has lasted longer than it has.
+void AlertEngine::State::scale_counts(double scale) {
+  for (uint64_t* const count : {&beyond, &well, &fired_intervals}) {
+    *count = static_cast<uint64_t>(static_cast<double>(*count) * scale);
+  }
+}
+
+std::map<size_t, size_t> AlertEngine::take_over(AlertEngine& before,
+                                                std::span<const AlertRule> theirs, double scale) {
   std::map<size_t, size_t> taken;
-  for (size_t theirs = 0; theirs < before.rules_.size(); ++theirs) {
-    const auto same = std::find(rules_.begin(), rules_.end(), before.rules_[theirs]);
-    if (same != rules_.end()) taken[theirs] = static_cast<size_t>(same - rules_.begin());
+  for (size_t i = 0; i < theirs.size(); ++i) {
+    const auto same = std::find(rules_.begin(), rules_.end(), theirs[i]);
+    if (same != rules_.end()) taken[i] = static_cast<size_t>(same - rules_.begin());
   }
   std::erase_if(before.states_, [&](const auto& entry) {
     const auto& [id, state] = entry;
     const auto at = taken.find(id.first);
     if (at == taken.end()) return false;
-    states_[{at->second, id.second}] = state;
+    State& ours = states_[{at->second, id.second}];
+    ours = state;
+    // One that is the same with intervals of any length counts intervals, not time.
+    if (before.rules_[id.first] != theirs[id.first]) ours.scale_counts(scale);
     return true;
   });
   return taken;
+}
+
+Reading AlertEngine::reading(size_t rule, const std::string& subject) const {
+  return states_.at({rule, subject}).reading;
 }
 
 size_t AlertEngine::firing() const {

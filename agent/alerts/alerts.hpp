@@ -1,12 +1,15 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <set>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "agent/alerts/alarm.hpp"
 
 namespace epulse::alerts {
 
@@ -55,24 +58,34 @@ struct AlertEvent {
   std::string subject;
   std::string name;
   double value = 0;
-  std::string text;  // one line
+  std::string text;      // one line
+  std::string why = {};  // it is resolved: "max 12, at or below 500 for 3 intervals"
 };
+
+// Why nothing is known any more of a subject that a rule looked at.
+using Reason = std::function<std::string(size_t rule, const std::string& subject)>;
 
 class AlertEngine {
  public:
   explicit AlertEngine(std::vector<AlertRule> rules) : rules_(std::move(rules)) {}
 
-  // All figures of an interval at once: a subject that is not among them has vanished. Of the rules
-  // in `unjudged` nothing is known this time: all stays as it is.
-  std::vector<AlertEvent> interval(std::span<const Observation> observations,
-                                   const std::set<size_t>& unjudged = {});
+  // All figures of an interval at once: a subject that is not among them has vanished, as `gone`
+  // explains. Of the rules in `unjudged` nothing is known this time: all stays as it is.
+  std::vector<AlertEvent> interval(
+      std::span<const Observation> observations, const std::set<size_t>& unjudged = {},
+      const Reason& gone = [](size_t, const std::string&) { return "it is gone"; });
 
   // Nothing will be observed any more: what fires is resolved, for `why`.
-  std::vector<AlertEvent> end(const std::string& why);
+  std::vector<AlertEvent> end(const Reason& why);
 
-  // What `before` knows by rules that are the same here; it forgets that. Returns which rule of its
+  // What `before` knows by rules that are the same here; it forgets that. `theirs` are its rules as
+  // they are with intervals like ours, `scale` of which make one of its. Returns which rule of its
   // became which of ours.
-  std::map<size_t, size_t> take_over(AlertEngine& before);
+  std::map<size_t, size_t> take_over(AlertEngine& before, std::span<const AlertRule> theirs,
+                                     double scale);
+
+  // Of one that fires. An interval of too few samples has no figure: the one before it stays.
+  Reading reading(size_t rule, const std::string& subject) const;
 
   size_t firing() const;
   const std::vector<AlertRule>& rules() const { return rules_; }
@@ -84,13 +97,14 @@ class AlertEngine {
     uint64_t well = 0;
     uint64_t fired_intervals = 0;
     bool firing = false;
-    double worst = 0;
-    double last = 0;
+    Reading reading;
     bool seen = false;
+
+    void scale_counts(double scale);
   };
 
   void observe(const Observation& observation, std::vector<AlertEvent>& events);
-  void drop_unseen(const std::string& why, std::vector<AlertEvent>& events);
+  void drop_unseen(const Reason& why, std::vector<AlertEvent>& events);
   void fire(const Observation& observation, State& state, std::vector<AlertEvent>& events);
   void resolve(const Observation& observation, State& state, std::vector<AlertEvent>& events);
 

@@ -88,6 +88,10 @@ const Metric& metric(std::string_view name) {
                        [&](const Metric& one) { return one.name == name; });
 }
 
+bool is_share(const Metric& metric) {
+  return metric.source == Source::kThread && metric.index != kRunQueueDelay;
+}
+
 std::vector<Statistic> statistics_of(const Metric& metric) {
   switch (metric.source) {
     case Source::kStage:

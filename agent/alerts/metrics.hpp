@@ -40,6 +40,9 @@ std::vector<std::string_view> metric_names();
 // `name` is one of them.
 const Metric& metric(std::string_view name);
 
+// A part of the time: 0 to 1.
+bool is_share(const Metric& metric);
+
 // The statistics that there are of a metric; never empty.
 std::vector<Statistic> statistics_of(const Metric& metric);
 

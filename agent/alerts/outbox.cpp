@@ -7,6 +7,11 @@ namespace {
 
 constexpr size_t kRefusalsMax = 10;
 
+// Whatever has been measured in between.
+bool is_same_news(const Alarm& a, const Alarm& b) {
+  return a.id == b.id && a.ends_unix_ms == b.ends_unix_ms;
+}
+
 }  // namespace
 
 void Outbox::put(const Alarm& alarm) {
@@ -18,6 +23,13 @@ void Outbox::put(const Alarm& alarm) {
   }
   if (entries_.size() >= limits_.alarms_max) make_room();
   entries_.push_back({alarm});
+}
+
+void Outbox::refresh(const std::map<uint64_t, Reading>& readings) {
+  for (Entry& entry : entries_) {
+    const auto newer = readings.find(entry.alarm.id);
+    if (newer != readings.end() && entry.alarm.fires()) entry.alarm.reading = newer->second;
+  }
 }
 
 // What is over is missed less than what goes on.
@@ -68,8 +80,9 @@ void Outbox::delivered(const std::vector<Alarm>& batch, uint64_t now_ms) {
   refusals_ = 0;
   batch_now_ = std::min(2 * batch_now_, limits_.batch_max);
   for (const Alarm& alarm : batch) {
-    const auto entry = std::find_if(entries_.begin(), entries_.end(),
-                                    [&](const Entry& one) { return one.alarm == alarm; });
+    const auto entry = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& one) {
+      return is_same_news(one.alarm, alarm);
+    });
     if (entry == entries_.end()) continue;
     if (alarm.fires()) {
       entry->said_ms = now_ms;
@@ -98,7 +111,7 @@ bool Outbox::refused(const std::vector<Alarm>& batch, uint64_t now_ms) {
   next_refused_at_ms_ = now_ms + limits_.retry_ms_min;
   bool news = false;
   for (Entry& entry : entries_) {
-    if (entry.alarm != batch.at(0)) continue;
+    if (!is_same_news(entry.alarm, batch.at(0))) continue;
     news = !entry.refused_ms;
     entry.refused_ms = now_ms;
   }

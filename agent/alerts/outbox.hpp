@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <vector>
 
@@ -25,6 +26,9 @@ class Outbox {
 
   // Of an alarm that is known (by its id) the newer state counts.
   void put(const Alarm& alarm);
+
+  // Newer readings, by id, of what fires. They are no news: what is said next has them.
+  void refresh(const std::map<uint64_t, Reading>& readings);
 
   // When batch() is to be delivered next: at once when that is in the past. Nullopt: nothing to
   // say.

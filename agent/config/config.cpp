@@ -183,9 +183,24 @@ class Loader {
     for (const toml::node& one : *rules) {
       config_.alerts.rules.emplace_back();
       const size_t known = problems_.size();
+      check_share(*one.as_table());  // first: it can say more of the threshold than its key
       read_table(*one.as_table(), std::string(kRuleTable));
       check_rule(*one.as_table(), problems_.size() != known);
     }
+  }
+
+  void check_share(const toml::table& table) {
+    const auto metric = table["metric"].value<std::string_view>();
+    const auto names = alerts::metric_names();
+    if (!metric || std::find(names.begin(), names.end(), *metric) == names.end()) return;
+    if (!alerts::is_share(alerts::metric(*metric))) return;
+    const auto threshold = table["threshold"].value<double>();
+    if (!threshold || (*threshold >= 0 && *threshold <= 1)) return;
+    const toml::node& node = *table.get("threshold");
+    report(node.source().begin.line,
+           fmt::format("{}.threshold = {} is out of range: {} is a share of the time; allowed: 0 "
+                       "to 1, as 0.5 for 50 %",
+                       kRuleTable, value_text(node), *metric));
   }
 
   // What the keys by themselves do not show.

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "agent/alerts/metrics.hpp"
+#include "agent/config/url.hpp"
 
 namespace epulse::config {
 namespace {
@@ -49,9 +50,11 @@ bool is_rule_name(std::string_view text) {
   return !text.empty() && is_any_line(text);
 }
 
+constexpr std::string_view kUrls =
+    "empty, or http://HOST or https://HOST, with or without :PORT and /PATH";
+
 bool is_url_or_empty(std::string_view text) {
-  const bool has_scheme = text.starts_with("http://") || text.starts_with("https://");
-  return text.empty() || (has_scheme && is_any_line(text) && text.find(' ') == text.npos);
+  return text.empty() || is_http_url(text);
 }
 
 template <auto member>
@@ -102,7 +105,8 @@ std::vector<Key> rule_keys() {
                  [](Config& c, size_t choice) {
                    c.alerts.rules.back().comparison = kComparisons.at(choice);
                  }}},
-      {kRuleTable, "threshold", "Beyond it is too much; the threshold itself is well.",
+      {kRuleTable, "threshold",
+       "Beyond it is too much; the threshold itself is well. Of shares 0 to 1.",
        NumberKey{rule_field<&AlertRule::threshold>, 0, 1e15}},
       {kRuleTable, "hysteresis",
        "A value must be back by this share of the threshold before it counts as well.",
@@ -132,18 +136,19 @@ std::vector<Key> sink_keys() {
       {"alerts.exec", "command",
        "A program that is run when an alarm fires and when it is resolved, never by a shell. Its\n"
        "environment says what: EPULSE_STATE (firing, resolved), EPULSE_LABEL_ALERTNAME,\n"
-       "EPULSE_LABEL_SEVERITY and other labels, EPULSE_SUMMARY, ... Empty: none.",
+       "EPULSE_LABEL_SEVERITY and other labels, EPULSE_SUMMARY, EPULSE_REASON (why it is "
+       "resolved), "
+       "...\nEmpty: none.",
        CommandKey{alerts_field<&Alerts::exec, &ExecHook::command>}},
       {"alerts.exec", "timeout_s", "It is ended when it takes longer.",
        IntegerKey{alerts_field<&Alerts::exec, &ExecHook::timeout_s>, 1, 3600}},
       {"alerts.alertmanager", "url",
        "Where alarms are posted, without /api/v2/alerts: \"http://127.0.0.1:9093\". Empty: "
        "nowhere.",
-       TextKey{alerts_field<&Alerts::alertmanager, &Alertmanager::url>,
-               "empty, or http://... or https://...", is_url_or_empty}},
+       TextKey{alerts_field<&Alerts::alertmanager, &Alertmanager::url>, kUrls, is_url_or_empty}},
       {"alerts.alertmanager", "resend_s",
-       "How often what still fires is posted again. Four times as long after the last post it\n"
-       "ends by itself, should epulsed have died.",
+       "How often what still fires is posted again, with its latest figures. Four times as long\n"
+       "after the last post it ends by itself, should epulsed have died.",
        IntegerKey{alerts_field<&Alerts::alertmanager, &Alertmanager::resend_s>, 1, 3600}},
       {"alerts.alertmanager", "timeout_s", "A post that takes longer has failed, and is repeated.",
        IntegerKey{alerts_field<&Alerts::alertmanager, &Alertmanager::timeout_s>, 1, 300}},
@@ -152,8 +157,8 @@ std::vector<Key> sink_keys() {
        IntegerKey{alerts_field<&Alerts::alertmanager, &Alertmanager::alarms_max>, 16, 100000}},
       {"alerts.alertmanager", "generator_url",
        "The link that an alarm carries to its source, say of a dashboard. Empty: none.",
-       TextKey{alerts_field<&Alerts::alertmanager, &Alertmanager::generator_url>,
-               "empty, or http://... or https://...", is_url_or_empty}},
+       TextKey{alerts_field<&Alerts::alertmanager, &Alertmanager::generator_url>, kUrls,
+               is_url_or_empty}},
       {"alerts.capture", "dir",
        "Where a recording of the time around each alarm is written; `epulse report` shows it. The\n"
        "directory must be there. Empty: none.",
@@ -350,7 +355,9 @@ std::string allowed(const Key& key) {
                           return std::string("[], or [\"/path/of/a/program\", \"argument\", ...]");
                         },
                         [](const LabelsKey&) {
-                          return std::string("{ name = \"text\", ... }, names of a-z, 0-9 and _");
+                          return std::string(
+                              "{ name = \"text\", ... }, each name [a-zA-Z_][a-zA-Z0-9_]* and "
+                              "not __ at its beginning");
                         },
                     },
                     key.type);

@@ -121,8 +121,11 @@ json alarms_json(const std::vector<alerts::Alarm>& alarms) {
   json all = json::array();
   for (const alerts::Alarm& alarm : alarms) {
     all.push_back({{"since", alerts::rfc3339(alarm.starts_unix_ms)},
+                   {"severity", alarm.labels.at("severity")},
+                   {"value", alarm.reading.value},
+                   {"worst", alarm.reading.worst},
                    {"labels", alarm.labels},
-                   {"annotations", alarm.annotations}});
+                   {"annotations", alerts::annotations_of(alarm)}});
   }
   return all;
 }

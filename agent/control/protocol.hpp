@@ -45,6 +45,7 @@ nlohmann::json changes_json(const std::vector<actuate::IntentRecord>& pending);
 // ended or are somebody else's now.
 nlohmann::json preview_json(const std::vector<actuate::IntentRecord>& pending);
 nlohmann::json outcomes_json(const std::vector<actuate::Outcome>& outcomes);
+// Each has a label "severity".
 nlohmann::json alarms_json(const std::vector<alerts::Alarm>& alarms);
 
 struct Advice {

@@ -77,11 +77,17 @@ Alarms::Alarms(const config::Config& config, const Target& target, uv_loop_t& lo
 
 void Alarms::interval(const TargetSample& sample) {
   if (recorder_) recorder_->keep(sample);
-  tell(engine_.interval(observations(rules_, sample), unjudged_rules(rules_, sample)), sample);
+  const auto gone = [&](size_t, const std::string& subject) { return gone_text(sample, subject); };
+  tell(engine_.interval(observations(rules_, sample), unjudged_rules(rules_, sample), gone),
+       sample);
+  refresh();
 }
 
-void Alarms::take_over(Alarms& before, const std::string& why) {
-  const auto taken = engine_.take_over(before.engine_);
+void Alarms::take_over(Alarms& before) {
+  const auto theirs = plain(metric_rules(before.config_, interval_ms_, target_.has_bpf));
+  const auto taken = engine_.take_over(
+      before.engine_, theirs,
+      static_cast<double>(before.interval_ms_) / static_cast<double>(interval_ms_));
   last_id_ = before.last_id_;
   const bool same_program = config_.exec.command == before.config_.exec.command;
   const bool same_sink = config_.alertmanager == before.config_.alertmanager;
@@ -98,12 +104,16 @@ void Alarms::take_over(Alarms& before, const std::string& why) {
     if (!same_receiver && before.alertmanager_) {
       alerts::Alarm ended = alarm;
       ended.ends_unix_ms = std::max(unix_ms(), alarm.starts_unix_ms);
-      ended.annotations["resolution"] = "epulsed tells another receiver from now on";
+      ended.annotations["resolution"] = ended.annotations["reason"] =
+          "epulsed tells another receiver from now on";
       before.alertmanager_->put(ended);
     }
     return true;
   });
-  before.tell(before.engine_.end(why), {});
+  before.tell(before.engine_.end([&](size_t rule, const std::string&) {
+    return reload_text(before.rules_.at(rule).rule);
+  }),
+              {});
   if (!same_sink && same_receiver && alertmanager_ && before.alertmanager_) {
     for (const alerts::Alarm& alarm : before.alertmanager_->take_unsaid()) {
       if (!alarm.fires()) alertmanager_->put(alarm);  // what fires was put above
@@ -119,8 +129,16 @@ void Alarms::take_over(Alarms& before, const std::string& why) {
   }
 }
 
+std::string Alarms::reload_text(const alerts::AlertRule& theirs) const {
+  const bool is_there = std::any_of(rules_.begin(), rules_.end(), [&](const MetricRule& ours) {
+    return ours.rule.name == theirs.name;
+  });
+  return is_there ? "its rule was changed in the configuration"
+                  : "its rule was removed from the configuration";
+}
+
 void Alarms::end(const std::string& why) {
-  tell(engine_.end(why), {});
+  tell(engine_.end([&](size_t, const std::string&) { return why; }), {});
   if (recorder_) recorder_->finish();
   if (exec_) exec_->finish();
   alertmanager_.reset();
@@ -138,9 +156,20 @@ void Alarms::tell(const std::vector<alerts::AlertEvent>& events, const TargetSam
     firing_.erase(key);
     // A clock that was set back must not make it end before it began.
     alarm.ends_unix_ms = std::max(unix_ms(), alarm.starts_unix_ms);
+    alarm.reading.value = event.value;
     alarm.annotations["resolution"] = event.text;
+    alarm.annotations["reason"] = event.why;
     pass_on(alarm);
   }
+}
+
+void Alarms::refresh() {
+  std::map<uint64_t, alerts::Reading> readings;
+  for (auto& [key, alarm] : firing_) {
+    alarm.reading = engine_.reading(key.first, key.second);
+    if (alertmanager_) readings[alarm.id] = alarm.reading;
+  }
+  if (alertmanager_) alertmanager_->refresh(readings);
 }
 
 alerts::Alarm Alarms::fired(const alerts::AlertEvent& event, const TargetSample& sample) {
@@ -157,7 +186,8 @@ alerts::Alarm Alarms::fired(const alerts::AlertEvent& event, const TargetSample&
   alarm.labels["pid"] = std::to_string(target_.pid);
   alarm.annotations["summary"] = event.text;
   alarm.annotations["subject"] = event.name;
-  alarm.annotations["value"] = fmt::format("{:.6g}", event.value);
+  if (!rule.unit.empty()) alarm.annotations["unit"] = rule.unit;
+  alarm.reading = engine_.reading(event.rule, event.subject);
   alarm.annotations["threshold"] = fmt::format("{:.6g}", rule.threshold);
   if (recorder_) {
     const std::string path = recorder_->capture(event.text);

@@ -39,10 +39,10 @@ class Alarms {
   // both goes on, what fires by another is resolved. Sinks and recordings that are configured as
   // they were go on too, with all that they have not told yet; who is told by another way than
   // before hears of it anew.
-  void take_over(Alarms& before, const std::string& why);
+  void take_over(Alarms& before);
 
-  // Nothing is measured any more: resolves what fires, and waits, for a bounded time, until
-  // everyone has been told.
+  // Nothing is measured any more, for `why`: resolves what fires, and waits, for a bounded time,
+  // until everyone has been told.
   void end(const std::string& why);
 
   // What fires, oldest first.
@@ -54,7 +54,10 @@ class Alarms {
   using Key = std::pair<size_t, std::string>;  // rule, subject
 
   void tell(const std::vector<alerts::AlertEvent>& events, const TargetSample& sample);
+  void refresh();
   alerts::Alarm fired(const alerts::AlertEvent& event, const TargetSample& sample);
+  // Why an alarm of a rule of before the reload is resolved.
+  std::string reload_text(const alerts::AlertRule& theirs) const;
   void pass_on(const alerts::Alarm& alarm);
 
   config::Alerts config_;

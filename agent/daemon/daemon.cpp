@@ -1,5 +1,6 @@
 #include "agent/daemon/daemon.hpp"
 
+#include <poll.h>
 #include <signal.h>
 #include <spdlog/spdlog.h>
 #include <sys/syscall.h>
@@ -17,6 +18,7 @@
 #include "agent/daemon/privileges.hpp"
 #include "agent/error.hpp"
 #include "agent/kernel/process.hpp"
+#include "agent/kernel/process_end.hpp"
 #include "agent/model/text.hpp"
 
 namespace epulse::daemon {
@@ -67,7 +69,7 @@ Daemon::Daemon(const Options& options)
   uv_signal_start(
       &hang_up_, [](uv_signal_t* handle, int) { self(handle).hang_up(); }, SIGHUP);
   start_polling(target_ended_, target_pidfd_,
-                [](uv_poll_t* handle, int, int) { self(handle).stop("the target ended"); });
+                [](uv_poll_t* handle, int, int) { self(handle).stop_when_ended(); });
   if (sampler_.descriptor() >= 0) {
     start_polling(exceptions_, sampler_.descriptor(),
                   [](uv_poll_t* handle, int, int) { self(handle).sampler_.consume(); });
@@ -108,7 +110,8 @@ void Daemon::start_signal(uv_signal_t& handle, int number) {
   uv_signal_init(&loop_, &handle);
   handle.data = this;
   uv_signal_start(
-      &handle, [](uv_signal_t* received, int signum) { self(received).stop(strsignal(signum)); },
+      &handle,
+      [](uv_signal_t* received, int signum) { self(received).stop_for(strsignal(signum)); },
       number);
 }
 
@@ -200,7 +203,7 @@ int Daemon::run() {
 
 // A closed terminal must not leave changes behind; to a service it means another configuration.
 void Daemon::hang_up() {
-  if (!options_.reload || isatty(STDERR_FILENO) != 0) return stop(strsignal(SIGHUP));
+  if (!options_.reload || isatty(STDERR_FILENO) != 0) return stop_for(strsignal(SIGHUP));
   reload_wanted_ = true;
   uv_stop(&loop_);
 }
@@ -229,8 +232,8 @@ void Daemon::reload() {
   tuning_.reconfigure(options_.config, mode_within(options_.config));
   uv_timer_stop(&timer_);
   auto alarms = make_alarms();
-  alarms->take_over(*alarms_, "another configuration");
-  alarms_->end("another configuration");
+  alarms->take_over(*alarms_);
+  alarms_->end("another configuration");  // of the sinks that it has not handed over
   alarms_ = std::move(alarms);
   start_ticking();
   spdlog::info("configuration read again; mode {}", config::name_of(tuning_.mode()));
@@ -278,12 +281,15 @@ void Daemon::guarded(const std::function<void()>& step) {
   } catch (const std::exception& error) {
     spdlog::error("{}", error.what());
     failed_ = true;
-    stop("after an error");
+    stop_for("after an error");
   }
 }
 
 void Daemon::tick() {
   const TargetSample sample = sampler_.sample();
+  // Its threads are missing from it then, which would be news of each.
+  if (target_has_ended()) return stop_when_ended();
+  if (kernel::is_ending(options_.pid)) return;  // and has soon
   const uint64_t now_ns = kernel::monotonic_ns();
   log_exceptions(sample, now_ns);
   if (sample.epoll) {
@@ -332,10 +338,24 @@ void Daemon::log_overhead() {
   spdlog::info("probes: {}", text_of(*overhead));
 }
 
-void Daemon::stop(const char* why) {
+void Daemon::stop_for(const std::string& why) {
+  stop(why, "epulsed has stopped: " + why);
+}
+
+void Daemon::stop_when_ended() {
+  const std::string why = fmt::format("process {} has ended", target_);
+  stop(why, why);
+}
+
+bool Daemon::target_has_ended() const {
+  pollfd ended{target_pidfd_, POLLIN, 0};
+  return poll(&ended, 1, 0) == 1;
+}
+
+void Daemon::stop(const std::string& why, const std::string& resolution) {
   if (stopped_for_.empty()) {
     spdlog::info("stopping: {}", why);
-    stopped_for_ = fmt::format("epulsed has stopped: {}", why);
+    stopped_for_ = resolution;
   }
   uv_stop(&loop_);
   uv_timer_stop(&timer_);

@@ -58,7 +58,10 @@ class Daemon {
   std::unique_ptr<Alarms> make_alarms();
   std::string answer(const control::Request& request);
   std::string undo(bool dry_run);
-  void stop(const char* why);
+  void stop(const std::string& why, const std::string& resolution);
+  void stop_for(const std::string& why);
+  void stop_when_ended();
+  bool target_has_ended() const;
 
   Options options_;
   std::string target_;  // "ws-server[4711]"
@@ -72,7 +75,7 @@ class Daemon {
   bool failed_ = false;
   bool reload_wanted_ = false;
   std::string config_error_;  // of the last reload; empty: it was taken
-  std::string stopped_for_;   // empty while we run
+  std::string stopped_for_;   // as alarms say it; empty while we run
   model::SchedInterval last_sched_;
   std::vector<epoll_wait_record> unlogged_;  // exceptions since the last log line on them
   uint64_t next_exceptions_log_ns_ = 0;

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <utility>
 
+#include "agent/alerts/payload.hpp"
 #include "agent/error.hpp"
 
 namespace epulse::daemon {
@@ -36,6 +37,11 @@ bool starts_with_time(std::string_view text) {
   });
 }
 
+int64_t unix_ms() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+}
+
 size_t intervals_of(uint64_t seconds, uint64_t interval_ms) {
   return static_cast<size_t>((seconds * 1000 + interval_ms - 1) / interval_ms);
 }
@@ -52,7 +58,8 @@ FlightRecorder::FlightRecorder(const config::Capture& config, uint64_t interval_
 
 void FlightRecorder::keep(const TargetSample& sample) {
   if (!sample.epoll) return;
-  Moment moment{*sample.epoll, {}, sample.exceptions};
+  const auto duration_ms = static_cast<int64_t>(sample.epoll->duration_ns / 1'000'000);
+  Moment moment{*sample.epoll, {}, sample.exceptions, unix_ms() - duration_ms};
   for (const auto& thread : sample.sched.threads) {
     moment.names[static_cast<uint32_t>(thread.tid)] = thread.name;
   }
@@ -82,6 +89,7 @@ std::string FlightRecorder::capture(const std::string& why) {
     writer_ = std::make_unique<record::RecordWriter>(path_, std::move(file));
     record::Meta meta = meta_;
     meta["alarm"] = why;
+    meta["started"] = alerts::rfc3339(moments_.front().began_unix_ms);
     writer_->meta(meta);
   } catch (const Error& error) {
     writer_.reset();

@@ -38,6 +38,7 @@ class FlightRecorder {
     model::EpollSnapshot epoll;
     record::ThreadNames names;
     std::vector<epoll_wait_record> waits;
+    int64_t began_unix_ms = 0;
   };
 
   void write(const Moment& moment);

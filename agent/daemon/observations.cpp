@@ -197,6 +197,17 @@ alerts::Texts subject_labels(const TargetSample& sample, const std::string& subj
   return labels;
 }
 
+std::string gone_text(const TargetSample& sample, const std::string& subject) {
+  const alerts::Texts labels = subject_labels(sample, subject);
+  if (labels.contains("tid") && !labels.contains("thread")) {
+    return fmt::format("thread {} has ended", labels.at("tid"));
+  }
+  if (labels.contains("epfd")) {
+    return fmt::format("its epoll descriptor {} was closed", labels.at("epfd"));
+  }
+  return "it serves no epoll instance any more";
+}
+
 std::string exceptions_text(const std::vector<epoll_wait_record>& exceptions,
                             const model::SchedInterval& sched) {
   size_t late = 0;

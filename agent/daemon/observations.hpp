@@ -35,6 +35,9 @@ std::vector<alerts::Observation> observations(const std::vector<MetricRule>& rul
 // What an observation's subject is, in labels: thread, tid and epfd where there is one.
 alerts::Texts subject_labels(const TargetSample& sample, const std::string& subject);
 
+// Why `subject` is not among the observations of `sample` any more: "thread 4711 has ended".
+std::string gone_text(const TargetSample& sample, const std::string& subject);
+
 // "214 late wake-ups, worst 12.1ms: ws-worker-1[4711] on CPU 1"; empty when there were none. Names
 // come from `sched`.
 std::string exceptions_text(const std::vector<epoll_wait_record>& exceptions,

@@ -61,6 +61,11 @@ void AlertmanagerSink::put(const alerts::Alarm& alarm) {
   changed_.notify_one();
 }
 
+void AlertmanagerSink::refresh(const std::map<uint64_t, alerts::Reading>& readings) {
+  const std::lock_guard lock(mutex_);
+  outbox_.refresh(readings);
+}
+
 std::vector<alerts::Alarm> AlertmanagerSink::take_unsaid() {
   const std::lock_guard lock(mutex_);
   return outbox_.take_unsaid();

@@ -41,6 +41,9 @@ class AlertmanagerSink {
 
   void put(const alerts::Alarm& alarm);
 
+  // Newer readings, by id, of what fires: it is posted with them when it is due.
+  void refresh(const std::map<uint64_t, alerts::Reading>& readings);
+
   // What the receiver has not heard yet, for another sink to tell: nothing is left to this one.
   std::vector<alerts::Alarm> take_unsaid();
 

@@ -46,7 +46,9 @@ std::vector<std::string> environment_of(const alerts::Alarm& alarm) {
     all.push_back(variable("ENDS_AT", alerts::rfc3339(*alarm.ends_unix_ms)));
   }
   for (const auto& [name, text] : alarm.labels) all.push_back(variable("LABEL_" + name, text));
-  for (const auto& [name, text] : alarm.annotations) all.push_back(variable(name, text));
+  for (const auto& [name, text] : alerts::annotations_of(alarm)) {
+    all.push_back(variable(name, text));
+  }
   return all;
 }
 

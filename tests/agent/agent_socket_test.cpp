@@ -59,6 +59,22 @@ TEST(Protocol, RefusesEverythingElseAndSaysWhatIsRight) {
             "unknown key dryrun; there are version, request, dry_run");
 }
 
+TEST(Protocol, SaysOfAnAlarmHowSevereItIsAndHowBad) {
+  const alerts::Alarm alarm{.id = 1,
+                            .labels = {{"alertname", "X"}, {"severity", "critical"}},
+                            .annotations = {{"summary", "ALERT"}},
+                            .reading = {2.5, 7},
+                            .starts_unix_ms = 1000};
+  const json said = alarms_json({alarm});
+  ASSERT_EQ(said.size(), 1U);
+  EXPECT_EQ(said[0]["severity"], "critical");
+  EXPECT_EQ(said[0]["value"], 2.5);
+  EXPECT_EQ(said[0]["worst"], 7);
+  EXPECT_EQ(said[0]["annotations"]["value"], "2.5");
+  EXPECT_EQ(said[0]["since"], "1970-01-01T00:00:01.000Z");
+  EXPECT_EQ(said[0]["annotations"]["summary"], "ALERT");
+}
+
 // A socket whose loop runs in a thread of its own; `pause` makes the loop slow.
 class AgentSocketTest : public ::testing::Test {
  public:

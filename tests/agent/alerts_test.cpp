@@ -33,10 +33,9 @@ TEST(AlertEngine, FiresAfterTheIntervalsAskedFor) {
   const auto events = feed(engine, 812);
   ASSERT_EQ(events.size(), 1U);
   EXPECT_EQ(events[0].kind, AlertEvent::Kind::kFired);
-  EXPECT_EQ(
-      events[0].text,
-      "ALERT ready-queue depth of ws-worker-1[4711] epfd 5: max 812 > 500 (alerts.depth_max); "
-      "resolved when at or below 500 for 3 intervals");
+  EXPECT_EQ(events[0].text,
+            "ALERT ready-queue depth of ws-worker-1[4711] epfd 5: max 812 > 500 (alerts.depth_max, "
+            "severity warning); resolved when at or below 500 for 3 intervals");
   EXPECT_TRUE(feed(engine, 900).empty()) << "said once";
   EXPECT_EQ(engine.firing(), 1U);
 }
@@ -50,9 +49,10 @@ TEST(AlertEngine, ResolvesAfterTheIntervalsAskedFor) {
   const auto events = feed(engine, 12);
   ASSERT_EQ(events.size(), 1U);
   EXPECT_EQ(events[0].kind, AlertEvent::Kind::kResolved);
-  EXPECT_EQ(events[0].text,
-            "RESOLVED ready-queue depth of ws-worker-1[4711] epfd 5: max 12, at or below 500 for 3 "
-            "intervals (alerts.depth_max); it fired for 6 intervals, worst max 900");
+  EXPECT_EQ(
+      events[0].text,
+      "RESOLVED ready-queue depth of ws-worker-1[4711] epfd 5: max 12, at or below 500 for 3 "
+      "intervals (alerts.depth_max, severity warning); it fired for 6 intervals, worst max 900");
   EXPECT_EQ(engine.firing(), 0U);
 }
 
@@ -61,7 +61,8 @@ TEST(AlertEngine, FewSamplesAreNoAlert) {
   EXPECT_TRUE(feed(engine, 5000, 19).empty());
   const auto fired = feed(engine, 250.4, 20);
   ASSERT_EQ(fired.size(), 1U);
-  EXPECT_NE(fired[0].text.find("p99 250 us > 100 us (alerts.wakeup_p99_us)"), std::string::npos)
+  EXPECT_NE(fired[0].text.find("p99 250 us > 100 us (alerts.wakeup_p99_us, severity warning)"),
+            std::string::npos)
       << fired[0].text;
   EXPECT_NE(fired[0].text.find("for 1 interval"), std::string::npos);
   const auto resolved = feed(engine, 5000, 3);
@@ -102,6 +103,24 @@ TEST(AlertEngine, WhatIsNotJudgedGoesOnFiring) {
   for (int i = 0; i < 10; ++i) EXPECT_TRUE(engine.interval(silent).empty());
   EXPECT_EQ(engine.firing(), 1U);
   EXPECT_EQ(engine.interval({}).size(), 1U);
+}
+
+TEST(AlertEngine, KnowsTheLatestFigureAndTheWorst) {
+  AlertRule rule = wakeup_rule();  // above 100 us, at least 20 samples
+  rule.clear_intervals = 3;
+  AlertEngine engine({rule});
+  feed(engine, 250);
+  EXPECT_EQ(engine.reading(0, kSubject), (Reading{250, 250}));
+  feed(engine, 900);
+  feed(engine, 300);
+  EXPECT_EQ(engine.reading(0, kSubject), (Reading{300, 900}));
+  feed(engine, 0, 3);
+  EXPECT_EQ(engine.reading(0, kSubject), (Reading{300, 900})) << "three are no p99";
+  feed(engine, 80);
+  EXPECT_EQ(engine.reading(0, kSubject), (Reading{80, 900}));
+  const auto resolved = feed(engine, 0, 3);
+  ASSERT_EQ(resolved.size(), 1U);
+  EXPECT_EQ(resolved[0].value, 80);
 }
 
 // A thread that takes another name is no other thread.
@@ -168,7 +187,8 @@ TEST(AlertEngine, BelowIsTheOtherWayRound) {
   EXPECT_TRUE(feed(engine, 100).empty());
   const auto fired = feed(engine, 40);
   ASSERT_EQ(fired.size(), 1U);
-  EXPECT_NE(fired[0].text.find("max 40 < 100 (alerts.depth_max); resolved when at or above 150"),
+  EXPECT_NE(fired[0].text.find(
+                "max 40 < 100 (alerts.depth_max, severity warning); resolved when at or above 150"),
             std::string::npos)
       << fired[0].text;
   feed(engine, 20);
@@ -182,8 +202,9 @@ TEST(AlertEngine, TheEndResolvesAll) {
   AlertEngine engine({depth_rule()});
   feed(engine, 700);
   feed(engine, 700);
-  const auto events = engine.end("epulsed has stopped");
+  const auto events = engine.end([](size_t, const std::string&) { return "epulsed has stopped"; });
   ASSERT_EQ(events.size(), 1U);
+  EXPECT_EQ(events[0].why, "epulsed has stopped");
   EXPECT_NE(events[0].text.find("epulsed has stopped"), std::string::npos) << events[0].text;
   EXPECT_EQ(engine.firing(), 0U);
 }
@@ -200,10 +221,10 @@ TEST(AlertEngine, TakesOverWhatItsRulesHaveInCommon) {
   before.interval(observations);
   ASSERT_EQ(before.firing(), 2U);
   AlertEngine after({other, wakeup_rule()});
-  const std::map<size_t, size_t> taken = after.take_over(before);
+  const std::map<size_t, size_t> taken = after.take_over(before, before.rules(), 1);
   EXPECT_EQ(taken, (std::map<size_t, size_t>{{1, 1}}));
   EXPECT_EQ(after.firing(), 1U);
-  const auto ended = before.end("another configuration");
+  const auto ended = before.end([](size_t, const std::string&) { return "another configuration"; });
   ASSERT_EQ(ended.size(), 1U) << "the rule that has changed";
   EXPECT_EQ(ended[0].rule, 0U);
   const std::vector<Observation> still = {{1, kSubject, 900, 1000}};
@@ -214,8 +235,47 @@ TEST(AlertEngine, TakesOverWhatItsRulesHaveInCommon) {
   AlertEngine reordered({wakeup_rule(), depth_rule()});
   AlertEngine first({depth_rule(), wakeup_rule()});
   first.interval(observations);
-  EXPECT_EQ(reordered.take_over(first), (std::map<size_t, size_t>{{0, 1}, {1, 0}}));
-  EXPECT_TRUE(first.end("x").empty());
+  EXPECT_EQ(reordered.take_over(first, first.rules(), 1),
+            (std::map<size_t, size_t>{{0, 1}, {1, 0}}));
+  EXPECT_TRUE(first.end([](size_t, const std::string&) { return "x"; }).empty());
+}
+
+// What has been counted of an alarm that takes time to fire, and of one that takes time to clear.
+TEST(AlertEngine, TakesOverAsMuchTimeWhereIntervalsHaveAnotherLength) {
+  AlertRule timed = depth_rule();  // 10 s, and 10 s
+  timed.for_intervals = timed.clear_intervals = 10;
+  AlertRule timed_later = timed;
+  timed_later.for_intervals = timed_later.clear_intervals = 40;
+  const AlertRule counted = wakeup_rule();
+  for (const bool fires : {false, true}) {
+    AlertEngine before({timed, counted});
+    for (int i = 0; i < (fires ? 10 : 6); ++i) feed(before, 900);
+    for (int i = 0; fires && i < 6; ++i) feed(before, 1);
+    AlertEngine after({timed_later, counted});
+    EXPECT_EQ(after.take_over(before, after.rules(), 4).size(), 2U);
+    for (int i = 0; i < 15; ++i) EXPECT_TRUE(feed(after, fires ? 1 : 900).empty()) << i;
+    const auto events = feed(after, fires ? 1 : 900);
+    ASSERT_EQ(events.size(), 1U) << "after 6 s in intervals of 1 s, and 16 of 250 ms";
+    if (fires) {
+      EXPECT_NE(events[0].text.find("it fired for 40 intervals"), std::string::npos)
+          << events[0].text;
+    }
+  }
+  AlertEngine quick({timed_later});
+  for (int i = 0; i < 39; ++i) feed(quick, 900);
+  AlertEngine slow({timed});
+  slow.take_over(quick, slow.rules(), 0.25);
+  EXPECT_EQ(feed(slow, 900).size(), 1U) << "after 9.75 s, and one more";
+}
+
+// Two intervals are two intervals, however long.
+TEST(AlertEngine, CountsOfIntervalsAreTakenOverAsTheyAre) {
+  AlertEngine before({depth_rule()});
+  for (const double value : {900, 900, 1}) feed(before, value);
+  AlertEngine after({depth_rule()});
+  after.take_over(before, after.rules(), 10);
+  EXPECT_TRUE(feed(after, 1).empty());
+  EXPECT_EQ(feed(after, 1).size(), 1U) << "the third that is well";
 }
 
 TEST(AlertEngine, EventsTakeTurns) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <fmt/format.h>
 #include <filesystem>
 #include <set>
 
@@ -240,6 +241,14 @@ TEST(Config, RulesThatMeanNothingAreRefused) {
   expect("[[alerts.rule]]\nname = \"a\"\nmetric = \"hander\"\nthreshold = 1\n", "out of range");
   expect(kRule + "labels = { \"a-b\" = \"x\" }\n", "labels.a-b");
   expect(kRule + "labels = { __a = \"x\" }\n", "labels.__a");
+  for (const std::string name : {"1a", "", "a b", "a.b", "a:b", "\u00e4"}) {
+    expect(
+        fmt::format("{}labels = {{ ok = \"x\", \"{}\" = \"x\" }}\n", kRule, name),
+        fmt::format("f.toml:5: alerts.rule.labels.{} = \"x\" is out of range; allowed: {{ name = "
+                    "\"text\", ... }}, each name [a-zA-Z_][a-zA-Z0-9_]*",
+                    name));
+  }
+  EXPECT_EQ(error_in(kRule + "labels = { _ = \"x\", aZ_9 = \"x\" }\n"), "");
   expect(kRule + "labels = { a = 1 }\n", "a table of strings");
   expect(kRule + "labels = { severity = \"page\" }\n", "or set the rule's severity");
   expect(kRule + "labels = { tid = \"1\" }\n", "the label tid is epulsed's own");
@@ -251,6 +260,27 @@ TEST(Config, RulesThatMeanNothingAreRefused) {
   expect("[alerts.rule]\nname = \"a\"\n", "[[alerts.rule]]");
 }
 
+TEST(Config, AThresholdOfAShareIsOne) {
+  const auto error = [](const std::string& metric, const std::string& threshold) {
+    return error_in("[[alerts.rule]]\nname = \"a\"\nthreshold = " + threshold + "\nmetric = \"" +
+                    metric + "\"\nstatistic = \"mean\"\n");
+  };
+  for (const char* const metric : {"run_share", "delay_share"}) {
+    for (const char* const threshold : {"50", "1.01", "-0.5", "inf"}) {
+      EXPECT_EQ(
+          error(metric, threshold),
+          fmt::format("f.toml:3: alerts.rule.threshold = {} is out of range: {} is a share of "
+                      "the time; allowed: 0 to 1, as 0.5 for 50 %",
+                      threshold, metric));
+    }
+    for (const char* const threshold : {"0", "0.5", "1", "1.0"}) {
+      EXPECT_EQ(error(metric, threshold), "") << metric << ' ' << threshold;
+    }
+    EXPECT_NE(error(metric, "nan"), "");
+  }
+  EXPECT_EQ(error("run_queue_delay", "50"), "") << "microseconds";
+}
+
 TEST(Config, SinksAreChecked) {
   const auto expect = [](const std::string& text, const std::string& part) {
     EXPECT_NE(error_in(text).find(part), std::string::npos) << error_in(text);
@@ -259,6 +289,23 @@ TEST(Config, SinksAreChecked) {
   expect("[alerts.exec]\ncommand = [\"true\"]\n", "/path/of/a/program");
   expect("[alerts.exec]\ncommand = [\"/bin/true\", 1]\n", "an array of strings");
   expect("[alerts.alertmanager]\nurl = \"localhost:9093\"\n", "http://");
+  for (const std::string key : {"url", "generator_url"}) {
+    const auto with = [&](const std::string& url) {
+      return fmt::format("[alerts.alertmanager]\n{} = \"{}\"\n", key, url);
+    };
+    for (const std::string url :
+         {"http://", "https://", "http:///api", "http://:9093", "http://?x", "http://a b",
+          "http://a /x", "http:// a", "http://host:99999", "http://host:port", "http://[::1",
+          "ftp://host", "file:///etc/passwd", "host", "//host", "http:host\\n",
+          "http://h\\u0000"}) {
+      expect(with(url), "f.toml:2: alerts.alertmanager." + key + " = \"");
+      expect(with(url), "is out of range; allowed: empty, or http://HOST or https://HOST");
+    }
+    for (const std::string url : {"", "http://a", "https://a.b.c:9093/", "http://[::1]:9093",
+                                  "http://u:p@10.0.0.1/am/", "http://h/?a=%20b#c"}) {
+      EXPECT_EQ(error_in(with(url)), "");
+    }
+  }
   expect("[alerts.capture]\ndir = \"here\"\n", "absolute path");
 }
 

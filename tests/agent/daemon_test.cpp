@@ -3,14 +3,17 @@
 #include <gtest/gtest.h>
 #include <pthread.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <chrono>
 #include <ctime>
 #include <filesystem>
 #include <set>
 
 #include "agent/alerts/alerts.hpp"
+#include "agent/alerts/payload.hpp"
 #include "agent/daemon/flight_recorder.hpp"
 #include "agent/daemon/log_limit.hpp"
 #include "agent/daemon/no_advice.hpp"
@@ -18,6 +21,7 @@
 #include "agent/daemon/privileges.hpp"
 #include "agent/daemon/tuning_log.hpp"
 #include "agent/export/record_reader.hpp"
+#include "agent/kernel/process_end.hpp"
 #include "agent/kernel/sched_sampler.hpp"
 #include "tests/agent/child.hpp"
 #include "tests/agent/temp_dir.hpp"
@@ -148,6 +152,38 @@ TEST(NoAdvice, NamesTheConditionThatIsNotMet) {
   EXPECT_NE(why(interval).find("overhead_budget"), std::string::npos);
 }
 
+TEST(ProcessEnd, OneLivesAsLongAsAThreadOfIt) {
+  Child alive;
+  EXPECT_FALSE(kernel::is_ending(alive.pid()));
+  const pid_t pid = alive.pid();
+  alive.kill();
+  EXPECT_TRUE(kernel::is_ending(pid)) << "gone";
+
+  const pid_t zombie = fork();
+  if (zombie == 0) _exit(0);
+  siginfo_t info{};
+  ASSERT_EQ(waitid(P_PID, static_cast<id_t>(zombie), &info, WEXITED | WNOWAIT), 0);
+  EXPECT_TRUE(kernel::is_ending(zombie));
+  EXPECT_EQ(waitpid(zombie, nullptr, 0), zombie);
+
+  const pid_t headless = fork();
+  if (headless == 0) {  // its first thread ends, another goes on
+    pthread_t thread{};
+    const auto wait = [](void*) -> void* {
+      for (;;) pause();
+    };
+    if (pthread_create(&thread, nullptr, wait, nullptr) != 0) _exit(1);
+    syscall(SYS_exit, 0);
+  }
+  EXPECT_TRUE(eventually([&] {
+    const auto first = kernel::thread_stat(headless, headless);
+    return first && first->state == 'Z';
+  }));
+  EXPECT_FALSE(kernel::is_ending(headless));
+  kill(headless, SIGKILL);
+  EXPECT_EQ(waitpid(headless, nullptr, 0), headless);
+}
+
 TargetSample sample_of(uint64_t time_ns) {
   TargetSample sample;
   sample.epoll.emplace();
@@ -177,7 +213,13 @@ TEST(FlightRecorder, WritesTheSecondsBeforeAndAfter) {
   FlightRecorder recorder({.dir = dir.path(), .before_s = 3, .after_s = 2, .files_max = 2}, 1000,
                           "redis", {});
   EXPECT_EQ(recorder.capture("early"), "") << "nothing to show yet";
+  const auto a_second_ago = [] {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    return std::chrono::duration_cast<std::chrono::milliseconds>(now).count() - 1000;
+  };
+  const std::string earliest = alerts::rfc3339(a_second_ago());
   for (uint64_t t = 1; t <= 10; ++t) recorder.keep(sample_of(t));
+  const std::string latest = alerts::rfc3339(a_second_ago());
   const std::string path = recorder.capture("it is late");
   EXPECT_EQ(recorder.capture("another, at once"), path) << "one recording shows both";
   for (uint64_t t = 11; t <= 20; ++t) recorder.keep(sample_of(t));
@@ -187,6 +229,9 @@ TEST(FlightRecorder, WritesTheSecondsBeforeAndAfter) {
   EXPECT_TRUE(condition.whole()) << text_of(condition);
   EXPECT_EQ(recorded.times_ns, (std::vector<uint64_t>{8, 9, 10, 11, 12})) << "before and after";
   EXPECT_EQ(recorded.meta.at("alarm"), "it is late");
+  // When its first interval began: one of a second, which ended just now.
+  EXPECT_GE(recorded.meta["started"], earliest);
+  EXPECT_LE(recorded.meta["started"], latest);
   for (int i = 0; i < 3; ++i) {
     recorder.capture("again");
     recorder.finish();

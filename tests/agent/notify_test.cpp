@@ -77,6 +77,11 @@ class Receiver {
     const std::lock_guard lock(mutex_);
     return heard_;
   }
+  // The annotation of the alarm that was last accepted.
+  std::string last_value() const {
+    const std::lock_guard lock(mutex_);
+    return last_value_;
+  }
   int requests() const { return requests_; }
   std::string first_line() const {
     const std::lock_guard lock(mutex_);
@@ -135,6 +140,7 @@ class Receiver {
       const std::string ends = one["endsAt"];
       const bool fires = ends > "2000";  // of these tests' times
       heard_[one["labels"]["alertname"]] = fires;
+      last_value_ = one["annotations"]["value"];
       EXPECT_EQ(one["startsAt"], "1970-01-01T00:16:40.000Z");
       EXPECT_TRUE(!fires || ends > fmt::format("{:%Y-%m-%dT%H:%M:%S}", fmt::gmtime(now))) << ends;
     }
@@ -146,6 +152,7 @@ class Receiver {
   std::string answer_ = kOk;
   std::string disliked_;
   std::map<std::string, bool> heard_;
+  std::string last_value_;
   std::string first_line_;
   std::vector<UniqueFd> silent_;
   std::atomic<int> requests_{0};
@@ -176,6 +183,21 @@ TEST(Alertmanager, HearsWhatFiresAgainAndAgainAndItsEnd) {
   const int requests = receiver.requests();
   std::this_thread::sleep_for(milliseconds(150));  // three times as long as until it was said again
   EXPECT_EQ(receiver.requests(), requests) << "nothing more to say";
+}
+
+TEST(Alertmanager, HearsTheLatestFigureWhenItIsToldAgain) {
+  Receiver receiver;
+  receiver.listen();
+  AlertmanagerOptions options = options_for(receiver);
+  options.limits.resend_ms = 500;
+  AlertmanagerSink sink(options);
+  sink.put(alarm(1));
+  EXPECT_TRUE(eventually([&] { return receiver.last_value() == "0"; }));
+  for (int i = 1; i <= 100; ++i) sink.refresh({{1, {static_cast<double>(i), 100}}});
+  EXPECT_TRUE(eventually([&] { return sink.state().posts == 1; }));
+  EXPECT_EQ(receiver.requests(), 1) << "no news";
+  EXPECT_TRUE(eventually([&] { return receiver.last_value() == "100"; }));
+  EXPECT_EQ(receiver.requests(), 2);
 }
 
 class UnwellReceiver : public testing::TestWithParam<const char*> {};

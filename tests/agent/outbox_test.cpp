@@ -108,6 +108,29 @@ TEST(Outbox, ManyThatAreRefusedHoldUpNoOther) {
   EXPECT_GE(say(421'000).size(), 2U) << "and again every minute";
 }
 
+// Measured anew while "it fires" was under way: it has been said, and is repeated in time.
+TEST(Outbox, NewerFiguresAreNoNews) {
+  Outbox box(kLimits);
+  box.put(alarm(1));
+  box.put(alarm(2));
+  const auto batch = box.batch(0);
+  box.refresh({{1, {5, 9}}, {7, {1, 1}}});
+  box.delivered(batch, 0);
+  EXPECT_EQ(box.unsaid(), 0U);
+  EXPECT_EQ(box.due_ms(), 1000U);
+  const auto again = box.batch(1000);
+  ASSERT_EQ(again.size(), 2U);
+  EXPECT_EQ(again[0].reading, (Reading{5, 9}));
+  EXPECT_EQ(again[1].reading, Reading{});
+  box.refresh({{2, {3, 3}}});
+  EXPECT_TRUE(box.refused({again[1]}, 1000)) << "it is the same alarm";
+  box.refresh({{2, {4, 4}}});
+  EXPECT_EQ(box.refused(), 1U);
+  box.put(over(1));
+  box.refresh({{1, {6, 9}}});
+  EXPECT_EQ(box.batch(1000)[0].reading, Reading{}) << "it is over";
+}
+
 // Resolved while "it fires" was under way: that must still be said.
 TEST(Outbox, WhatIsResolvedDuringADeliveryIsSaid) {
   Outbox box(kLimits);
@@ -196,12 +219,15 @@ TEST(Payload, IsWhatAlertmanagerTakes) {
   Alarm one = alarm(1);
   one.labels["thread"] = "a\xff\"b";  // a name may be any bytes
   one.annotations["summary"] = "ü > 1";
+  one.reading = {0.25, 12345.6};
   const std::string text =
       alertmanager_payload({one, over(2)}, 60'250, "http://example.org/?a=1&b=2");
   const auto json = nlohmann::json::parse(text);
   ASSERT_EQ(json.size(), 2U);
   EXPECT_EQ(json[0]["labels"]["thread"], "a\xef\xbf\xbd\"b");
   EXPECT_EQ(json[0]["annotations"]["summary"], "ü > 1");
+  EXPECT_EQ(json[0]["annotations"]["value"], "0.25");
+  EXPECT_EQ(json[0]["annotations"]["worst"], "12345.6");
   EXPECT_EQ(json[0]["startsAt"], "1970-01-01T00:00:01.000Z");
   EXPECT_EQ(json[0]["endsAt"], "1970-01-01T00:01:00.250Z") << "fires: in the future";
   EXPECT_EQ(json[1]["endsAt"], "1970-01-01T00:00:02.000Z");

@@ -176,9 +176,32 @@ TEST(Daemon, ATargetThatEndsInMidChangeLeavesNothing) {
   ASSERT_TRUE(eventually([&] { return scene.changed(); }, 50)) << agent->err();
   kill(scene.server(), SIGKILL);
   EXPECT_EQ(agent->wait(), 0) << agent->err();
-  EXPECT_TRUE(contains(agent->err(), "the target ended")) << agent->err();
+  EXPECT_TRUE(contains(agent->err(), "has ended")) << agent->err();
   EXPECT_TRUE(contains(agent->err(), "it has ended, nothing to restore")) << agent->err();
   EXPECT_TRUE(read_text(scene.state_dir() + "/journal").empty());
+}
+
+// What fired of it did not become well, and epulsed has not stopped by itself.
+TEST(Daemon, SaysOfWhatFiresThatTheProcessHasEnded) {
+  const TempDir dir;
+  Scene scene(fmt::format("[alerts.exec]\ncommand = [\"/bin/sh\", \"-c\", "
+                          "\"echo $EPULSE_STATE: $EPULSE_REASON >>$0\", \"{}\"]\n",
+                          dir.file("told")) +
+              "[[alerts.rule]]\nname = \"X\"\nmetric = \"run_share\"\nstatistic = \"mean\"\n"
+              "threshold = 0\n");
+  ASSERT_TRUE(scene.start());
+  const auto agent = scene.agent("observe", "procfs");
+  const auto told = [&] { return read_text(dir.file("told")); };
+  ASSERT_TRUE(eventually([&] { return contains(told(), "firing:"); })) << agent->err();
+  const std::string why = fmt::format("process epulse-ws[{}] has ended", scene.server());
+  kill(scene.server(), SIGKILL);
+  EXPECT_EQ(agent->wait(), 0) << agent->err();
+  EXPECT_TRUE(contains(agent->err(), ": " + why + " (alerts.rule \"X\", severity warning)"))
+      << agent->err();
+  EXPECT_TRUE(contains(told(), "resolved: " + why)) << told();
+  for (const char* const other : {"epulsed has stopped", "thread "}) {
+    EXPECT_FALSE(contains(told(), other)) << told();
+  }
 }
 
 // The cpuset of the target loses the CPU that a worker was just moved to: the kernel has moved it

@@ -32,6 +32,18 @@ std::string exec_text(const json& sinks) {
                      at->value("runs", 0), at->value("failures", 0), at->value("dropped", 0));
 }
 
+// "critical, since 2026-...: ALERT ...; now 640 us, worst 900 us"
+std::string alarm_text(const json& alarm) {
+  const json annotations = alarm.value("annotations", json::object());
+  const std::string unit = text_at(annotations, "unit");
+  const auto figure = [&](const char* name) {
+    return fmt::format("{:.4g}{}{}", alarm.value(name, 0.0), unit.empty() ? "" : " ", unit);
+  };
+  return fmt::format("{}, since {}: {}; now {}, worst {}", text_at(alarm, "severity"),
+                     text_at(alarm, "since"), text_at(annotations, "summary"), figure("value"),
+                     figure("worst"));
+}
+
 void print_status(const json& status) {
   const json none = json::array();
   const json& alarms = status.contains("alarms") ? status["alarms"] : none;
@@ -48,9 +60,7 @@ void print_status(const json& status) {
   print_line("probes", text_at(status, "probes_cost"));
   print_line("alarms", alarms.empty() ? "none" : fmt::format("{} firing", alarms.size()));
   for (const json& alarm : alarms) {
-    const std::string summary =
-        alarm.contains("annotations") ? text_at(alarm["annotations"], "summary") : "";
-    print_line("", fmt::format("since {}: {}", text_at(alarm, "since"), summary));
+    print_line("", alarm_text(alarm));
   }
   const json sinks = status.value("sinks", json::object());
   print_line("alertmanager", alertmanager_text(sinks));
