@@ -320,7 +320,7 @@ AffinityTuner::Decision AffinityTuner::verify(const SchedInterval& interval, con
         AffinityVerdict::Kind::kLost,
         cut ? fmt::format("its cpuset has only CPU {} now, so it may use {}", usable.to_string(),
                           thread->allowed.to_string())
-            : fmt::format("somebody else set its CPU mask to {}", thread->allowed.to_string()),
+            : fmt::format("somebody else set its CPUs to {}", thread->allowed.to_string()),
         now_ns);
   }
   // An interval that began before the change is half a measurement of it.
