@@ -417,11 +417,16 @@ std::vector<std::string> Tuning::why_no_advice(const model::SchedInterval& sched
   std::vector<std::string> why;
   if (affinity_change_) {
     why.emplace_back("affinity: the last change is being verified");
+  } else if (config_.affinity.enabled && is_verifying()) {
+    why.emplace_back("affinity: waits until the change of another tuner is verified");
   } else if (!config_.affinity.enabled) {
     why.emplace_back("affinity: tuner.affinity.enabled is false");
   } else {
-    why.push_back("affinity: " +
-                  why_no_affinity_advice(sched, kernel::usable_cpus(pid_), config_.affinity));
+    for (const std::string& one :
+         why_no_affinity_advice(sched, kernel::usable_cpus(pid_), config_.affinity, affinity_,
+                                kernel::monotonic_ns())) {
+      why.push_back("affinity: " + one);
+    }
   }
   why.push_back(
       !socket_changes_.empty() ? "socket buffers: the last change is being verified"

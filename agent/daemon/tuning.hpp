@@ -53,7 +53,8 @@ class Tuning {
   bool is_verifying() const {
     return affinity_change_ || batch_change_ || !socket_changes_.empty();
   }
-  // Why nothing was proposed in the interval `sched`, a sentence for each tuner.
+  // Why nothing was proposed in the interval `sched`: a sentence for each tuner, or
+  // for each worker that waits too long.
   std::vector<std::string> why_no_advice(const model::SchedInterval& sched) const;
 
  private:

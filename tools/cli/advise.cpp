@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "agent/control/protocol.hpp"
+#include "agent/model/text.hpp"
 #include "tools/cli/daemon_commands.hpp"
 
 namespace epulse::cli {
@@ -38,7 +39,7 @@ int run_advise(const DaemonOptions& options) {
     for (const json& one : all) print_advice(one);
     if (!all.empty()) continue;
     for (const json& why : answer.value("why_no_advice", json::array())) {
-      if (why.is_string()) fmt::print("  {}\n", why.get<std::string>());
+      if (why.is_string()) fmt::print("  {}\n", model::printable(why.get<std::string>()));
     }
   }
   return tell_errors(daemons, any ? 1 : 0);

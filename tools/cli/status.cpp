@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "agent/control/protocol.hpp"
+#include "agent/model/text.hpp"
 #include "tools/cli/daemon_commands.hpp"
 
 namespace epulse::cli {
@@ -62,7 +63,7 @@ void print_status(const json& status) {
                                                        : ""));
   print_line("advice", advice == 0 ? "none" : fmt::format("{} (epulse advise)", advice));
   for (const json& why : status.value("why_no_advice", none)) {
-    if (advice == 0 && why.is_string()) print_line("", why.get<std::string>());
+    if (advice == 0 && why.is_string()) print_line("", model::printable(why.get<std::string>()));
   }
 }
 
