@@ -44,6 +44,10 @@ int tell_errors(const DaemonAnswers& daemons, int status);
 // The same; throws Error when none runs.
 DaemonAnswers ask_running_daemons(const std::string& state_dir, const std::string& request);
 
+// Names the journals that were set aside for damage, on standard error, for as long as they are
+// there.
+void tell_set_aside(const std::string& state_dir);
+
 // As one line of standard output, as all of ours are (docs/schemas).
 void print_json(const char* type, nlohmann::json object);
 

@@ -38,6 +38,7 @@ void print_changes(const json& answer, const json& changes) {
 
 int run_diff(const DaemonOptions& options) {
   check_state_dir(options);
+  tell_set_aside(options.state_dir);
   const DaemonAnswers daemons = ask_daemons(options.state_dir, control::Request{"diff"}.to_line());
   std::vector<json> answers = daemons.answers;
   bool damaged = false;

@@ -70,6 +70,7 @@ void print_status(const json& status) {
 }  // namespace
 
 int run_status(const DaemonOptions& options) {
+  tell_set_aside(options.state_dir);
   bool fires = false;
   const DaemonAnswers daemons =
       ask_running_daemons(options.state_dir, control::Request{"status"}.to_line());
