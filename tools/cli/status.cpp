@@ -41,6 +41,8 @@ void print_status(const json& status) {
   fmt::print("epulsed[{}] watches {}, {} backend, mode {}, for {:.0f} s\n", status.value("pid", 0),
              text_at(status, "target"), text_at(status, "backend"), text_at(status, "mode"),
              status.value("running_s", 0.0));
+  const std::string mode_why = text_at(status, "mode_why");
+  print_line("mode", mode_why.empty() ? "" : text_at(status, "mode") + ", " + mode_why);
   const std::string journal_error = text_at(status, "journal_error");
   print_line("journal", journal_error.empty() ? "" : "nothing can be changed: " + journal_error);
   const std::string config_error = text_at(status, "config_error");
