@@ -201,7 +201,11 @@ JournalState Journal::read(const std::string& state_dir) {
   const std::string path = state_dir + "/journal";
   const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd && errno == ENOENT) return {};
-  if (!fd) fail("cannot open the journal {}: {}", path, errno_text(errno));
+  if (!fd) {
+    const int error = errno;
+    fail("cannot open the journal {}: {}{}", path, errno_text(error),
+         error == EACCES ? "; be root, or who epulsed ran as" : "");
+  }
   return replay(read_all(fd.get(), path), path);
 }
 

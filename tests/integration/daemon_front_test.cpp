@@ -1,7 +1,9 @@
 // What epulse status, advise, diff, history and undo say where something is not as it should be,
 // and the remedies that they name.
 #include <fmt/format.h>
+#include <grp.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -38,6 +40,59 @@ TEST(Front, AJournalThatWasSetAsideIsNamedUntilItIsGone) {
   for (const char* command : {"status", "diff", "undo"}) expect_named(command, true);
   std::filesystem::remove(damaged);
   for (const char* command : {"status", "diff", "undo"}) expect_named(command, false);
+}
+
+TEST(Front, AFileIsNoStateDirectory) {
+  const TempDir dir;
+  write_text(dir.file("file"), "");
+  for (const char* command : {"status", "advise", "diff", "history", "undo"}) {
+    const Said said = ask(command, dir.file("file"));
+    EXPECT_EQ(said.status, 2) << command;
+    EXPECT_EQ(said.err, fmt::format("epulse: {} is no directory; give the --state-dir that epulsed "
+                                    "had\n",
+                                    dir.file("file")))
+        << command;
+  }
+}
+
+// As somebody who is neither root nor in the group of the socket, and as one who is in it.
+TEST(Front, WhoMayNotAskIsToldWhoMay) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root, to be somebody else";
+  Scene scene;
+  std::filesystem::permissions(std::filesystem::path(scene.config()).parent_path(),
+                               std::filesystem::perms(0755));
+  std::ofstream(scene.config()) << "[agent]\ngroup = \"daemon\"\nstate_dir = \""
+                                << scene.state_dir() << "\"\n";
+  std::filesystem::create_directory(scene.state_dir());
+  std::filesystem::permissions(scene.state_dir(), std::filesystem::perms(0700));
+  write_text(scene.state_dir() + "/journal", "");
+  std::filesystem::permissions(scene.state_dir() + "/journal", std::filesystem::perms(0600));
+  const std::string group = std::to_string(getgrnam("daemon")->gr_gid);
+  const auto ask_as = [&](const std::string& groups, const std::string& command) {
+    return run({"setpriv", "--reuid=65534", "--regid=65534", groups, EPULSE, command, "--state-dir",
+                scene.state_dir()});
+  };
+  if (ask_as("--clear-groups", "history").status == 127) {
+    GTEST_SKIP() << "nobody else can run " << EPULSE << " (setpriv, or a folder above it)";
+  }
+  ASSERT_TRUE(scene.start());
+  const auto agent = scene.agent("observe", "procfs");
+  ASSERT_TRUE(eventually([&] { return ask("status", scene.state_dir()).status < 2; }));
+  for (const char* command : {"status", "advise", "diff", "history", "undo"}) {
+    const Said stranger = ask_as("--clear-groups", command);
+    EXPECT_EQ(stranger.status, 2) << command << stranger.out;
+    EXPECT_TRUE(contains(stranger.err, "Permission denied; be root, or a member of agent.group"))
+        << command << ": " << stranger.err;
+    EXPECT_FALSE(contains(stranger.err, "has left changes")) << stranger.err;
+    const Said member = ask_as("--groups=" + group, command);
+    EXPECT_LT(member.status, 2) << command << ": " << member.err;
+    EXPECT_EQ(member.err, "") << command;
+  }
+  agent->signal(SIGKILL);
+  agent->wait();
+  const Said member = ask_as("--groups=" + group, "undo");
+  EXPECT_EQ(member.status, 2) << member.out;
+  EXPECT_TRUE(contains(member.err, "/journal: Permission denied; be root")) << member.err;
 }
 
 TEST(Front, StatusSaysWhyTheModeIsAdviseAndTheWayBack) {

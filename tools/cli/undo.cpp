@@ -82,7 +82,7 @@ int undo_left_behind(const DaemonOptions& options, const std::string& dir) {
 int undo(const DaemonOptions& options) {
   DaemonAnswers daemons =
       ask_daemons(options.state_dir, control::Request{"undo", options.dry_run}.to_line());
-  const std::vector<std::string> dirs = journals_left_behind(options.state_dir);
+  const std::vector<std::string> dirs = journals_left_behind(options.state_dir, daemons);
   if (daemons.answers.empty() && daemons.errors.empty() && dirs.empty()) {
     // One may be held by an epulsed that does not answer: the error says so.
     if (actuate::Journal::is_held(options.state_dir)) actuate::Actuator{options.state_dir};
