@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "common/line_socket.hpp"
 #include "tests/integration/said.hpp"
 #include "tests/integration/scene.hpp"
 
@@ -115,6 +116,33 @@ TEST(Front, StatusSaysWhyTheModeIsAdviseAndTheWayBack) {
   EXPECT_TRUE(contains(status, fmt::format("kill -HUP {}`", agent->pid()))) << status;
   agent->signal(SIGHUP);
   EXPECT_TRUE(eventually([&] { return mode_why() == "apply: "; })) << mode_why();
+}
+
+TEST(Front, ProposalsOfOneScenarioAreGrouped) {
+  const TempDir dir;
+  nlohmann::json advice = nlohmann::json::array();
+  const auto add = [&](const std::string& scenario, const std::string& target) {
+    advice.push_back(
+        {{"at", "2026-11-27T09:00:00.000Z"}, {"scenario", scenario}, {"target", target}});
+  };
+  for (int fd = 10; fd < 30; ++fd) {
+    add("socket_buffers.receive-full", fmt::format("receive buffer of fd {}", fd));
+    if (fd == 15) add("affinity.busy-cpu", "thread 7 (w)");
+  }
+  const nlohmann::json answer = {{"target", "ws[5]"}, {"mode", "advise"}, {"advice", advice}};
+  const LineSocket daemon({.path = dir.file("epulsed-1.sock"), .owner = "test", .remedy = ""},
+                          [&](std::string_view) { return answer.dump(); });
+  const Said said = ask("advise", dir.path());
+  EXPECT_EQ(said.status, 1) << said.err;
+  EXPECT_EQ(said.out,
+            "ws[5], mode advise: 21 proposals\n"
+            "\nsocket_buffers.receive-full receive buffer of fd 10 (2026-11-27T09:00:00.000Z)\n"
+            "  and 19 more of this process (--all shows them)\n"
+            "\naffinity.busy-cpu thread 7 (w) (2026-11-27T09:00:00.000Z)\n");
+  const Said all = run({EPULSE, "advise", "--all", "--state-dir", dir.path()});
+  EXPECT_TRUE(contains(all.out, "fd 29 (") && !contains(all.out, "more of this")) << all.out;
+  const Said json = run({EPULSE, "advise", "-j", "--state-dir", dir.path()});
+  EXPECT_EQ(nlohmann::json::parse(json.out)["advice"].size(), 21U);
 }
 
 }  // namespace

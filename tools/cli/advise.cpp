@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "agent/control/protocol.hpp"
@@ -21,6 +22,22 @@ void print_advice(const json& advice) {
   }
 }
 
+// One cause has as many proposals as connections or threads suffer from it: they differ in their
+// targets alone. All are of the one process that an epulsed watches.
+void print_grouped(const json& all) {
+  std::map<std::string, size_t> left;
+  for (const json& one : all) ++left[text_at(one, "scenario")];
+  for (const json& one : all) {
+    const auto group = left.find(text_at(one, "scenario"));
+    if (group == left.end()) continue;  // told already
+    print_advice(one);
+    if (group->second > 1) {
+      fmt::print("  and {} more of this process (--all shows them)\n", group->second - 1);
+    }
+    left.erase(group);
+  }
+}
+
 }  // namespace
 
 int run_advise(const DaemonOptions& options) {
@@ -36,7 +53,11 @@ int run_advise(const DaemonOptions& options) {
     }
     fmt::print("{}, mode {}: {}\n", text_at(answer, "target"), text_at(answer, "mode"),
                all.empty() ? "no advice" : fmt::format("{} proposals", all.size()));
-    for (const json& one : all) print_advice(one);
+    if (options.all) {
+      for (const json& one : all) print_advice(one);
+    } else {
+      print_grouped(all);
+    }
     if (!all.empty()) continue;
     for (const json& why : answer.value("why_no_advice", json::array())) {
       if (why.is_string()) fmt::print("  {}\n", model::printable(why.get<std::string>()));

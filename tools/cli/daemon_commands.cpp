@@ -56,9 +56,12 @@ void add_daemon_commands(CLI::App& app, DaemonOptions& options) {
   add_command(app, options, "status",
               "what each running epulsed watches, what fires, what it has changed; status 1 when "
               "an alarm fires");
-  add_command(app, options, "advise",
-              "what epulsed would change, why, and the command that does the same, or why there "
-              "is no advice; status 1 when there is some");
+  CLI::App* advise =
+      add_command(app, options, "advise",
+                  "what epulsed would change, why, and the command that does the same, or why "
+                  "there is no advice; status 1 when there is some");
+  advise->add_flag("-a,--all", options.all,
+                   "every proposal; else of those of one scenario the first alone");
   add_command(app, options, "diff",
               "the changes that are in force, also of an epulsed that died; status 1 when there "
               "are any");

@@ -18,6 +18,7 @@ struct DaemonOptions {
   std::string state_dir = "/run/epulse";
   bool json = false;     // the daemons' own answers, a line each
   bool dry_run = false;  // undo
+  bool all = false;      // advise: each proposal by itself
   size_t events = 50;    // history
 };
 
