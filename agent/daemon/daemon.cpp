@@ -206,6 +206,12 @@ bool Daemon::may_reload() const {
 
 // Empty where it is as configured.
 std::string Daemon::mode_why() const {
+  if (tuning_.is_taken()) {
+    return fmt::format(
+        "since another epulsed changes {} already: stop one of the two (`pgrep -a epulsed` shows "
+        "them); to have this one apply, restart it",
+        target_);
+  }
   if (undone_unix_ms_ == 0) return "";
   return fmt::format("since `epulse undo` at {}; to have it apply again {}restart it",
                      alerts::rfc3339(undone_unix_ms_),

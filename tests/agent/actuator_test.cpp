@@ -1,4 +1,5 @@
 #include "agent/actuate/actuator.hpp"
+#include "agent/actuate/claim.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -13,6 +14,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <thread>
 
 #include "agent/actuate/origin.hpp"
@@ -59,6 +61,19 @@ class ActuatorTest : public ::testing::Test {
   CpuSet first_, second_, both_;
   ThreadAffinity change_;
 };
+
+TEST_F(ActuatorTest, AProcessIsClaimedByOneAtATime) {
+  std::optional<Claim> first = claim(child_.pid());
+  EXPECT_TRUE(first->held);
+  const Claim second = claim(child_.pid());
+  EXPECT_FALSE(second.held);
+  EXPECT_TRUE(second.is_taken);
+  EXPECT_TRUE(claim(getpid()).held) << "another process";
+  first.reset();
+  EXPECT_TRUE(claim(child_.pid()).held);
+  const Claim gone = claim(0x3fffffff);
+  EXPECT_FALSE(gone.held || gone.is_taken);
+}
 
 TEST_F(ActuatorTest, AppliesAndUndoesExactly) {
   Actuator actuator(dir_.path());

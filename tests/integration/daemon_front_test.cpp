@@ -118,6 +118,32 @@ TEST(Front, StatusSaysWhyTheModeIsAdviseAndTheWayBack) {
   EXPECT_TRUE(eventually([&] { return mode_why() == "apply: "; })) << mode_why();
 }
 
+TEST(Front, OfTwoThatWouldApplyToOneProcessTheSecondAdvises) {
+  Scene scene;
+  ASSERT_TRUE(scene.start());
+  const auto first = scene.agent("apply", "procfs");
+  ASSERT_TRUE(eventually([&] { return contains(first->err(), "mode apply"); })) << first->err();
+  const std::string state_dir = scene.state_dir() + "-2";
+  const std::vector<std::string> command = {
+      EPULSED,       "-p",           std::to_string(scene.server()),
+      "-c",          scene.config(), "--mode",
+      "apply",       "--backend",    "procfs",
+      "--state-dir", state_dir};
+  auto second = std::make_unique<Program>(command);
+  ASSERT_TRUE(eventually([&] { return ask("status", state_dir).status < 2; })) << second->err();
+  EXPECT_TRUE(contains(second->err(), "another epulsed changes process")) << second->err();
+  const std::string status = ask("status", state_dir).out;
+  EXPECT_TRUE(contains(status, "mode          advise, since another epulsed changes epulse-ws["))
+      << status;
+  first->signal(SIGKILL);
+  first->wait();
+  second->signal(SIGTERM);
+  EXPECT_EQ(second->wait(), 0) << second->err();
+  second = std::make_unique<Program>(command);
+  EXPECT_TRUE(eventually([&] { return contains(ask("status", state_dir).out, "mode apply"); }))
+      << second->err();
+}
+
 TEST(Front, ProposalsOfOneScenarioAreGrouped) {
   const TempDir dir;
   nlohmann::json advice = nlohmann::json::array();
