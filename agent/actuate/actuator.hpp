@@ -19,7 +19,7 @@ struct Outcome {
   uint64_t seq = 0;
   Change change;
   UndoResult result = UndoResult::kRestored;
-  std::string text;  // one line: "thread 4711 (ws-worker-1): CPU mask 1 -> 0 restored"
+  std::string text;  // one line: "thread 4711 (ws-worker-1): CPUs 1 -> 0 restored"
 };
 
 // The target is somebody else's now: it is left alone.

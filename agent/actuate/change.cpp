@@ -24,7 +24,7 @@ std::string target(const ServerSetting& c) {
 }
 
 std::string values(const ThreadAffinity& c) {
-  return fmt::format("CPU mask {} -> {}", c.old_mask.to_string(), c.new_mask.to_string());
+  return fmt::format("CPUs {} -> {}", c.old_mask.to_string(), c.new_mask.to_string());
 }
 
 std::string values(const SocketBuffer& c) {

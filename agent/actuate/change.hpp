@@ -55,7 +55,7 @@ using Change = std::variant<ThreadAffinity, SocketBuffer, ServerSetting>;
 // "thread 4711 (ws-worker-1)", "receive buffer of fd 12 of process 4711".
 std::string target_text(const Change& change);
 
-// "thread 4711 (ws-worker-1): CPU mask 0 -> 1".
+// "thread 4711 (ws-worker-1): CPUs 0 -> 1".
 std::string describe(const Change& change);
 
 // The same by hand: "taskset -pc 1 4711"; a description where no command does it.

@@ -17,6 +17,7 @@ namespace epulse::actuate {
 namespace {
 
 constexpr const char* kRemedy = "nothing is changed without a journal";
+constexpr const char* kDamaged = "journal.damaged";
 constexpr size_t kRecordBytes = 4096;          // the longest that there is, and some
 constexpr off_t kGrownBytes = off_t{1} << 20;  // when it is worth writing anew
 constexpr int kLockTries = 10;
@@ -190,11 +191,21 @@ bool Journal::is_held(const std::string& state_dir) {
   return fd && flock(fd.get(), LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 }
 
+std::string Journal::set_aside(const std::string& state_dir) {
+  std::string path = state_dir + '/' + kDamaged;
+  struct stat status {};
+  return lstat(path.c_str(), &status) == 0 ? path : "";
+}
+
 JournalState Journal::read(const std::string& state_dir) {
   const std::string path = state_dir + "/journal";
   const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd && errno == ENOENT) return {};
-  if (!fd) fail("cannot open the journal {}: {}", path, errno_text(errno));
+  if (!fd) {
+    const int error = errno;
+    fail("cannot open the journal {}: {}{}", path, errno_text(error),
+         error == EACCES ? "; be root, or who epulsed ran as" : "");
+  }
   return replay(read_all(fd.get(), path), path);
 }
 
@@ -260,7 +271,7 @@ void Journal::shrink() {
 // instead of emptied: the line may tell an administrator what to put back by hand.
 void Journal::compact() {
   if (state_.has_damage) {
-    if (renameat(dir_fd_.get(), "journal", dir_fd_.get(), "journal.damaged") < 0) {
+    if (renameat(dir_fd_.get(), "journal", dir_fd_.get(), kDamaged) < 0) {
       fail("cannot set the damaged journal {} aside: {}; {}", path_, errno_text(errno), kRemedy);
     }
     broken_ = true;  // until there is a new one: this one has another name now

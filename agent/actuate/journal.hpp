@@ -43,6 +43,9 @@ class Journal {
   // What is pending, without the lock: for a report while the daemon runs. A journal that does not
   // exist is an empty one.
   static JournalState read(const std::string& state_dir);
+  // One that had damaged lines, set aside when nothing else in it was left to undo; empty: there is
+  // none.
+  static std::string set_aside(const std::string& state_dir);
   // Whether a process holds the lock: what is pending is then its own to undo.
   static bool is_held(const std::string& state_dir);
 

@@ -21,7 +21,7 @@ enum class Standing {
 
 struct Undone {
   UndoResult result = UndoResult::kRestored;
-  std::string text;  // what is said of the target: "CPU mask 0 -> 1 restored"
+  std::string text;  // what is said of the target: "CPUs 0 -> 1 restored"
 };
 
 }  // namespace epulse::actuate

@@ -1,5 +1,6 @@
 #include "agent/config/usable.hpp"
 
+#include <grp.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -47,10 +48,21 @@ void require_directory(const std::string& path) {
   }
 }
 
+// A misspelt one would shut out everybody but root, who was meant to be let in.
+void require_group(const std::string& name) {
+  errno = 0;
+  if (getgrnam(name.c_str()) != nullptr) return;
+  fail(
+      "agent.group: there is no group {}{}; name one that is there, make it (groupadd {}), or "
+      "leave it empty",
+      name, errno == 0 ? "" : fmt::format(" ({})", errno_text(errno)), name);
+}
+
 }  // namespace
 
 void require_usable(const Config& config) {
   const Alerts& alerts = config.alerts;
+  if (!config.agent.group.empty()) require_group(config.agent.group);
   if (!alerts.exec.command.empty()) require_program(alerts.exec.command[0]);
   if (!alerts.capture.dir.empty()) require_directory(alerts.capture.dir);
 }

@@ -21,11 +21,6 @@ using nlohmann::json;
 
 constexpr off_t kFileBytesMax = 1 << 20;  // of each of the two files
 
-int64_t unix_ms_now() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
-}
-
 std::optional<Event> event_of(const std::string& line) {
   const json object = json::parse(line, nullptr, false);
   const auto text = [&](const char* name) {
@@ -49,6 +44,11 @@ void read_file(const std::string& path, std::vector<Event>& events) {
 }
 
 }  // namespace
+
+int64_t unix_ms_now() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+}
 
 void History::add(std::string_view kind, std::string_view text, std::string_view by_hand) {
   json object = {{"unix_ms", unix_ms_now()}, {"kind", kind}, {"text", text}};

@@ -37,6 +37,8 @@ class History {
   std::string error_;
 };
 
+int64_t unix_ms_now();
+
 nlohmann::json history_json(const std::vector<Event>& events);
 
 }  // namespace epulse::control

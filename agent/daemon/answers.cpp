@@ -44,6 +44,7 @@ json status(const Asked& asked) {
           {"backend", probes::to_string(asked.sampler.plan().backend)},
           {"backend_why", asked.sampler.plan().why},
           {"mode", config::name_of(asked.tuning.mode())},
+          {"mode_why", asked.mode_why},
           {"journal_error", asked.tuning.journal_error()},
           {"config_error", asked.config_error},
           {"running_s", asked.running_s},

@@ -21,6 +21,7 @@ struct Asked {
   const Alarms& alarms;
   const model::SchedInterval& sched;  // the last interval's
   std::string target;                 // "ws-server[4711]"
+  std::string mode_why;               // why it is not as configured; empty: it is
   std::string config_error;           // of the last SIGHUP; empty: there was none
   double running_s = 0;
   uint64_t intervals = 0;  // measured since the start

@@ -11,7 +11,9 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "agent/alerts/payload.hpp"
 #include "agent/config/usable.hpp"
+#include "agent/control/history.hpp"
 #include "agent/control/state_dir.hpp"
 #include "agent/daemon/answers.hpp"
 #include "agent/daemon/observations.hpp"
@@ -201,9 +203,27 @@ int Daemon::run() {
   return restored && !failed_ ? 0 : 1;
 }
 
+bool Daemon::may_reload() const {
+  return options_.reload && isatty(STDERR_FILENO) == 0;
+}
+
+// Empty where it is as configured.
+std::string Daemon::mode_why() const {
+  if (tuning_.is_taken()) {
+    return fmt::format(
+        "since another epulsed changes {} already: stop one of the two (`pgrep -a epulsed` shows "
+        "them); to have this one apply, restart it",
+        target_);
+  }
+  if (undone_unix_ms_ == 0) return "";
+  return fmt::format("since `epulse undo` at {}; to have it apply again {}restart it",
+                     alerts::rfc3339(undone_unix_ms_),
+                     may_reload() ? fmt::format("`kill -HUP {}`, or ", getpid()) : "");
+}
+
 // A closed terminal must not leave changes behind; to a service it means another configuration.
 void Daemon::hang_up() {
-  if (!options_.reload || isatty(STDERR_FILENO) != 0) return stop_for(strsignal(SIGHUP));
+  if (!may_reload()) return stop_for(strsignal(SIGHUP));
   reload_wanted_ = true;
   uv_stop(&loop_);
 }
@@ -223,6 +243,7 @@ void Daemon::reload() {
     next.agent.group = options_.config.agent.group;
     options_.config = next;
     config_error_.clear();
+    undone_unix_ms_ = 0;
   } catch (const std::exception& error) {
     config_error_ = error.what();
     spdlog::error("the configuration stays as it is: {}", error.what());
@@ -258,7 +279,7 @@ std::string Daemon::answer(const control::Request& request) {
     if (request.name == "undo") return undo(request.dry_run);
     const double running_s = static_cast<double>(kernel::monotonic_ns() - started_ns_) / 1e9;
     return daemon::answer(request, {options_.config, sampler_, tuning_, log_, *alarms_, last_sched_,
-                                    target_, config_error_, running_s, intervals_});
+                                    target_, mode_why(), config_error_, running_s, intervals_});
   } catch (const std::exception& error) {
     return control::error_line(error.what());
   }
@@ -268,8 +289,10 @@ std::string Daemon::undo(bool dry_run) {
   if (dry_run) return control::to_line(control::preview_json(tuning_.journaled()));
   const bool applied = tuning_.mode() == config::Mode::kApply;
   const auto outcomes = tuning_.undo_and_stand_down();
-  if (applied)
+  if (applied) {
     spdlog::warn("undone by request; from now on mode {}", config::name_of(tuning_.mode()));
+    undone_unix_ms_ = control::unix_ms_now();
+  }
   return control::to_line(
       {{"outcomes", control::outcomes_json(outcomes)}, {"mode", config::name_of(tuning_.mode())}});
 }

@@ -53,6 +53,8 @@ class Daemon {
   void log_exceptions(const TargetSample& sample, uint64_t now_ns);
   void log_overhead();
   void hang_up();
+  bool may_reload() const;
+  std::string mode_why() const;
   void reload();
   config::Mode mode_within(const config::Config& config) const;
   std::unique_ptr<Alarms> make_alarms();
@@ -74,8 +76,9 @@ class Daemon {
   int target_pidfd_ = -1;
   bool failed_ = false;
   bool reload_wanted_ = false;
-  std::string config_error_;  // of the last reload; empty: it was taken
-  std::string stopped_for_;   // as alarms say it; empty while we run
+  int64_t undone_unix_ms_ = 0;  // by request, so that the mode is advise; 0: it is as configured
+  std::string config_error_;    // of the last reload; empty: it was taken
+  std::string stopped_for_;     // as alarms say it; empty while we run
   model::SchedInterval last_sched_;
   std::vector<epoll_wait_record> unlogged_;  // exceptions since the last log line on them
   uint64_t next_exceptions_log_ns_ = 0;

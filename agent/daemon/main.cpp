@@ -53,9 +53,10 @@ void add_options(CLI::App& app, Arguments& arguments) {
       ->capture_default_str();
   app.add_flag("--print-config", arguments.print_config,
                "print a commented configuration with every default, and exit");
-  app.add_flag("--check-config", arguments.check_config,
-               "read the configuration, look whether the program and the directory that it names "
-               "are there, and exit: 0, or 2 and what is wrong");
+  app.add_flag(
+      "--check-config", arguments.check_config,
+      "read the configuration, look whether the group, program and directory that it names "
+      "are there, and exit: 0, or 2 and what is wrong");
   app.footer("Examples:\n  epulsed -p $(pidof epulse-ws)");
   epulse::add_manual_option(
       app,

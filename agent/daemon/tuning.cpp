@@ -67,7 +67,20 @@ Tuning::Tuning(pid_t pid, bool is_bundled_server, const config::Config& config, 
       batch_(batch_limits(config.server_buffers), batch_control()),
       causes_(pid),
       host_(pid) {
+  claim_target();
   open_journal();
+}
+
+void Tuning::claim_target() {
+  claim_.is_taken = false;
+  if (mode_ != config::Mode::kApply) return;
+  if (!claim_.held) claim_ = actuate::claim(pid_);
+  if (!claim_.is_taken) return;
+  mode_ = config::Mode::kAdvise;
+  spdlog::warn(
+      "another epulsed changes process {} already; stop one of the two (`pgrep -a epulsed` shows "
+      "them); going on in mode advise",
+      pid_);
 }
 
 // A daemon that does not change anything still clears up after one that did; otherwise it leaves
@@ -254,9 +267,12 @@ bool Tuning::note_undone(const std::vector<actuate::Outcome>& outcomes) {
   return log_.undone(outcomes);
 }
 
-// Who changes nothing, and has nothing left to undo, leaves the journal and its lock to others.
+// Who changes nothing, and has nothing left to undo, leaves the journal, its lock and the process
+// to others.
 void Tuning::release_journal() {
-  if (actuator_ && mode_ != config::Mode::kApply && actuator_->pending().empty()) actuator_.reset();
+  if (mode_ == config::Mode::kApply || (actuator_ && !actuator_->pending().empty())) return;
+  actuator_.reset();
+  claim_.held.reset();
 }
 
 // What could not be undone when it was to be, is as soon as it can be; said when it was.
@@ -397,6 +413,7 @@ void Tuning::reconfigure(const config::Config& config, config::Mode mode) {
   undo_unjudged();
   config_ = config;
   mode_ = mode;
+  claim_target();
   affinity_ = tuners::AffinityTuner(affinity_limits(config.affinity), kernel::cpu_topology());
   sockets_ = tuners::SocketBufferTuner(socket_limits(config.socket_buffers), pid_);
   batch_ = tuners::ServerBatchTuner(batch_limits(config.server_buffers), batch_control());
@@ -417,11 +434,16 @@ std::vector<std::string> Tuning::why_no_advice(const model::SchedInterval& sched
   std::vector<std::string> why;
   if (affinity_change_) {
     why.emplace_back("affinity: the last change is being verified");
+  } else if (config_.affinity.enabled && is_verifying()) {
+    why.emplace_back("affinity: waits until the change of another tuner is verified");
   } else if (!config_.affinity.enabled) {
     why.emplace_back("affinity: tuner.affinity.enabled is false");
   } else {
-    why.push_back("affinity: " +
-                  why_no_affinity_advice(sched, kernel::usable_cpus(pid_), config_.affinity));
+    for (const std::string& one :
+         why_no_affinity_advice(sched, kernel::usable_cpus(pid_), config_.affinity, affinity_,
+                                kernel::monotonic_ns())) {
+      why.push_back("affinity: " + one);
+    }
   }
   why.push_back(
       !socket_changes_.empty() ? "socket buffers: the last change is being verified"

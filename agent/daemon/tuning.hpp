@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "agent/actuate/actuator.hpp"
+#include "agent/actuate/claim.hpp"
 #include "agent/config/config.hpp"
 #include "agent/daemon/causes.hpp"
 #include "agent/daemon/host_observer.hpp"
@@ -45,6 +46,8 @@ class Tuning {
   void reconfigure(const config::Config& config, config::Mode mode);
 
   config::Mode mode() const { return mode_; }
+  // Another epulsed changes the process, so that the mode is advise although it was apply.
+  bool is_taken() const { return claim_.is_taken; }
   // Why nothing can be changed although the mode was apply; empty: it can.
   const std::string& journal_error() const { return journal_error_; }
   // The changes that are in force; and all that the journal has.
@@ -53,10 +56,12 @@ class Tuning {
   bool is_verifying() const {
     return affinity_change_ || batch_change_ || !socket_changes_.empty();
   }
-  // Why nothing was proposed in the interval `sched`, a sentence for each tuner.
+  // Why nothing was proposed in the interval `sched`: a sentence for each tuner, or
+  // for each worker that waits too long.
   std::vector<std::string> why_no_advice(const model::SchedInterval& sched) const;
 
  private:
+  void claim_target();
   void open_journal();
   void tell(const tuners::Findings& findings, uint64_t now_ns);
   void update_advice(uint64_t now_ns);
@@ -86,6 +91,7 @@ class Tuning {
   config::Mode mode_;
   config::Config config_;
   TuningLog& log_;
+  actuate::Claim claim_;
   std::unique_ptr<actuate::Actuator> actuator_;
   std::string journal_error_;
   tuners::AffinityTuner affinity_;

@@ -100,13 +100,17 @@ struct Find {
     const std::string usual = "system.slice/" + unit;
     if (find_cgroup(usual, roots.cgroup)) return processes_of_cgroup(usual, roots);
     const auto group = roots.control_group(unit);
-    if (!group) {
+    if (group) return processes_of_cgroup(*group, roots);
+    if (access(roots.systemd.c_str(), F_OK) == 0) {
       fail(
-          "unit {} has no control group: systemd does not run it, or does not run here "
-          "(no {}/{}); -G takes a control group by its path",
-          unit, roots.cgroup, usual);
+          "unit {} has no control group: it does not run, or there is none of that name: "
+          "`systemctl status {}` says which; `systemctl list-units --state=running` shows others",
+          unit, unit);
     }
-    return processes_of_cgroup(*group, roots);
+    fail(
+        "unit {} has no control group (no {}/{}), and systemd does not run here (no {}); choose a "
+        "process with -p PID: `epulse list` shows the candidates",
+        unit, roots.cgroup, usual, roots.systemd);
   }
   std::vector<pid_t> operator()(const All&) const {
     std::vector<pid_t> pids = kernel::all_pids(roots.proc);

@@ -17,6 +17,7 @@ namespace epulse::targets {
 struct Roots {
   std::string proc = kernel::kProc;
   std::string cgroup = "/sys/fs/cgroup";
+  std::string systemd = "/run/systemd/system";  // is there where systemd runs: sd_booted(3)
   std::function<std::optional<std::string>(const std::string& unit)> control_group =
       control_group_of_unit;
 };

@@ -18,23 +18,13 @@ using model::CpuSet;
 using model::SchedInterval;
 using model::ThreadSched;
 
-constexpr size_t kContendedMin = 2;  // consecutive intervals before acting
-constexpr size_t kContendedMax = 8;  // kept to compare with
-// The new CPU's price must be this much lower, and by how much it was lower than that, summed up
-// over the intervals (a CUSUM), must pass the threshold: a clear gain takes two intervals, a small
-// one more, and what only fluctuates never gets there.
-constexpr double kMargin = 0.2;
-constexpr double kGainMin = 1.0;
+constexpr size_t kContendedMin = 2;          // consecutive intervals before acting
+constexpr size_t kContendedMax = 8;          // kept to compare with
 constexpr double kQueueGain = 0.5;           // of an interval in which a queue was shorter
 constexpr double kBusyMax = 0.9;             // ... and this busy at most, with the thread on it
 constexpr int kQueueFactor = 2;              // ... or have a queue this many times shorter
 constexpr uint64_t kCooldownDoublings = 10;  // at 5 s: at most one move in 85 minutes
-// Run-queue delays are many short ones and a few of whole time slices. Beside three busy loops a
-// worker's mean was 0.3 to 0.5 ms where its p99 was 7 ms; a fifth is the cautious side of that.
-constexpr uint64_t kMeanToP99 = 5;
-// A quota holds a thread up wherever it runs.
-constexpr double kThrottledMax = 0.05;
-constexpr double kWorthNaming = 0.05;  // shares of a CPU, in the evidence
+constexpr double kWorthNaming = 0.05;        // shares of a CPU, in the evidence
 constexpr size_t kNeighboursMax = 3;
 
 // Some of the usable CPUs, but not all: the mask is what keeps the thread where it is.
@@ -192,9 +182,41 @@ bool AffinityTuner::contended(const ThreadSched& thread, const CpuSet& usable) c
   if (present == nullptr || !(others_share(*present, thread) >= limits_.foreign_busy_min)) {
     return false;
   }
+  return waits_too_long(thread);
+}
+
+bool AffinityTuner::waits_too_long(const ThreadSched& thread) const {
   if (thread.wakeup_ns_p99) return *thread.wakeup_ns_p99 > limits_.wakeup_ns_p99;
   return thread.delay_ns_mean * kMeanToP99 > limits_.wakeup_ns_p99 &&
          thread.delay_share >= limits_.delay_share_min;
+}
+
+AffinityBalance AffinityTuner::balance(const ThreadSched& thread, const CpuSet& usable,
+                                       uint64_t now_ns) const {
+  AffinityBalance all;
+  const auto found = memory_.find({thread.tid, thread.start_ticks});
+  const Memory none;
+  const Memory& memory = found == memory_.end() ? none : found->second;
+  const uint64_t not_before_ns = std::max(not_before_ns_, memory.not_before_ns);
+  if (not_before_ns > now_ns) all.cooldown_ns = not_before_ns - now_ns;
+  all.present = quietest(cpus_, thread.allowed, thread);
+  if (all.present == nullptr) return all;
+  const int home = all.present->cpu;
+  all.others_share = tuners::others_share(*all.present, thread);
+  all.present_price = price(*all.present, thread, home, cpus_, topology_);
+  for (const CpuSched& cpu : cpus_) {
+    if (!usable.contains(cpu.cpu) || thread.allowed.contains(cpu.cpu)) continue;
+    const auto sum = memory.gains.find(cpu.cpu);
+    const double gain = sum == memory.gains.end() ? 0 : sum->second;
+    const double cpu_price = price(cpu, thread, home, cpus_, topology_);
+    const bool better = gain > all.gain || (gain == all.gain && cpu_price < all.best_price);
+    if (all.best != nullptr && !better) continue;
+    all.best = &cpu;
+    all.best_price = cpu_price;
+    all.has_room = has_room(cpu, thread);
+    all.gain = gain;
+  }
+  return all;
 }
 
 AffinityTuner::Decision AffinityTuner::propose(const SchedInterval& interval, const CpuSet& usable,
@@ -320,7 +342,7 @@ AffinityTuner::Decision AffinityTuner::verify(const SchedInterval& interval, con
         AffinityVerdict::Kind::kLost,
         cut ? fmt::format("its cpuset has only CPU {} now, so it may use {}", usable.to_string(),
                           thread->allowed.to_string())
-            : fmt::format("somebody else set its CPU mask to {}", thread->allowed.to_string()),
+            : fmt::format("somebody else set its CPUs to {}", thread->allowed.to_string()),
         now_ns);
   }
   // An interval that began before the change is half a measurement of it.

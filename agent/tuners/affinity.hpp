@@ -18,6 +18,17 @@
 
 namespace epulse::tuners {
 
+// What the price of another CPU is lower by than that of the present one, less kMargin, is summed
+// up over the intervals (a CUSUM), and must reach kGainMin: a clear gain takes two intervals, a
+// small one more, and what only fluctuates never gets there.
+inline constexpr double kMargin = 0.2;
+inline constexpr double kGainMin = 1.0;
+// Run-queue delays are many short ones and a few of whole time slices. Beside three busy loops a
+// worker's mean was 0.3 to 0.5 ms where its p99 was 7 ms; a fifth is the cautious side of that.
+inline constexpr uint64_t kMeanToP99 = 5;
+// A quota holds a thread up wherever it runs.
+inline constexpr double kThrottledMax = 0.05;
+
 struct AffinityLimits {
   uint64_t wakeup_ns_p99 = 1'000'000;
   double delay_share_min = 0.05;
@@ -47,6 +58,19 @@ struct AffinityVerdict {
   std::string evidence;
 };
 
+// What stands between a worker that waits too long and a proposal.
+struct AffinityBalance {
+  const model::CpuSched* present = nullptr;  // of its CPUs, the one that others use least
+  double others_share = 0;                   // of that
+  double present_price = 0;
+  // Of the other CPUs that it could have, the one that comes nearest to being proposed.
+  const model::CpuSched* best = nullptr;
+  double best_price = 0;
+  bool has_room = false;
+  double gain = 0;           // summed up over the intervals; kGainMin is needed
+  uint64_t cooldown_ns = 0;  // what is left of it
+};
+
 // Moves a worker thread off a CPU that others keep busy (other programs, or more workers of the
 // same server), when its mask keeps the scheduler from doing so: to the CPU of the lowest price().
 // One change at a time: nothing is proposed while one is being verified.
@@ -63,6 +87,12 @@ class AffinityTuner {
 
   // Targets proposed for that wait still, by the last intervals.
   std::vector<std::string> standing() const;
+
+  // By the last interval, for the reader: whether a worker's delay is over the limit, and what
+  // keeps it from being moved nevertheless. Pointers are valid until the next step().
+  bool waits_too_long(const model::ThreadSched& thread) const;
+  AffinityBalance balance(const model::ThreadSched& thread, const model::CpuSet& usable,
+                          uint64_t now_ns) const;
 
   // The last proposal is in force since `now_ns`: watch it, and give a verdict.
   void applied(uint64_t now_ns);

@@ -1,4 +1,5 @@
 #include "agent/actuate/actuator.hpp"
+#include "agent/actuate/claim.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -13,6 +14,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <thread>
 
 #include "agent/actuate/origin.hpp"
@@ -60,6 +62,19 @@ class ActuatorTest : public ::testing::Test {
   ThreadAffinity change_;
 };
 
+TEST_F(ActuatorTest, AProcessIsClaimedByOneAtATime) {
+  std::optional<Claim> first = claim(child_.pid());
+  EXPECT_TRUE(first->held);
+  const Claim second = claim(child_.pid());
+  EXPECT_FALSE(second.held);
+  EXPECT_TRUE(second.is_taken);
+  EXPECT_TRUE(claim(getpid()).held) << "another process";
+  first.reset();
+  EXPECT_TRUE(claim(child_.pid()).held);
+  const Claim gone = claim(0x3fffffff);
+  EXPECT_FALSE(gone.held || gone.is_taken);
+}
+
 TEST_F(ActuatorTest, AppliesAndUndoesExactly) {
   Actuator actuator(dir_.path());
   const uint64_t seq = actuator.apply(change_, "a test");
@@ -68,7 +83,7 @@ TEST_F(ActuatorTest, AppliesAndUndoesExactly) {
   EXPECT_EQ(actuator.pending()[0].reason, "a test");
   const Outcome outcome = actuator.undo(seq);
   EXPECT_EQ(outcome.result, UndoResult::kRestored);
-  EXPECT_EQ(outcome.text, fmt::format("thread {} (actuate_test): CPU mask {} -> {} restored",
+  EXPECT_EQ(outcome.text, fmt::format("thread {} (actuate_test): CPUs {} -> {} restored",
                                       child_.pid(), second_.to_string(), first_.to_string()));
   EXPECT_EQ(mask_of(child_.pid()), first_);
   EXPECT_TRUE(actuator.pending().empty());
@@ -88,7 +103,7 @@ TEST_F(ActuatorTest, SaysHowToDoItByHand) {
   change_.name = "ws-worker-1";
   EXPECT_EQ(by_hand(change_), fmt::format("taskset -pc {} 4711", second_.to_string()));
   EXPECT_EQ(undo_by_hand(change_), fmt::format("taskset -pc {} 4711", first_.to_string()));
-  EXPECT_EQ(describe(change_), fmt::format("thread 4711 (ws-worker-1): CPU mask {} -> {}",
+  EXPECT_EQ(describe(change_), fmt::format("thread 4711 (ws-worker-1): CPUs {} -> {}",
                                            first_.to_string(), second_.to_string()));
 }
 
@@ -120,7 +135,11 @@ TEST_F(ActuatorTest, StandsDownWhenChangedSince) {
   const auto outcomes = actuator.undo_all();
   ASSERT_EQ(outcomes.size(), 1U);
   EXPECT_EQ(outcomes[0].result, UndoResult::kStoodDown);
-  EXPECT_NE(outcomes[0].text.find("somebody else changed it since"), std::string::npos);
+  EXPECT_NE(outcomes[0].text.find(fmt::format("CPUs are {}, not the {} set here: somebody else "
+                                              "changed it since",
+                                              both_.to_string(), second_.to_string())),
+            std::string::npos)
+      << outcomes[0].text;
   EXPECT_EQ(mask_of(child_.pid()), both_);
   EXPECT_TRUE(actuator.pending().empty()) << "settled";
 }

@@ -333,6 +333,13 @@ TEST(Config, WhatItNamesMustBeThere) {
   EXPECT_TRUE(has(error("", dir.file("plain")), "is no directory"));
   std::filesystem::permissions(dir.path(), std::filesystem::perms::all);
   EXPECT_TRUE(has(error("", dir.path()), "others may write in"));
+  Config config;
+  config.agent.group = "daemon";
+  EXPECT_EQ(error_of([&] { require_usable(config); }), "");
+  config.agent.group = "daemom";
+  EXPECT_EQ(error_of([&] { require_usable(config); }),
+            "agent.group: there is no group daemom; name one that is there, make it (groupadd "
+            "daemom), or leave it empty");
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // Parts of the daemon that need no process to watch: what it gives up, what it says when it has no
 // advice, what it records, and a process of 10,000 threads.
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
 #include <pthread.h>
 #include <sys/prctl.h>
@@ -130,12 +131,21 @@ model::ThreadSched worker(uint64_t p99_us, const char* mask) {
   return thread;
 }
 
-std::string why(const model::SchedInterval& interval) {
-  return why_no_affinity_advice(interval, model::CpuSet::parse("0-1").value(), {});
+constexpr uint64_t kSecond = 1'000'000'000;
+
+// The tuner has seen `interval` for `times` seconds; a line for each sentence.
+std::string why(const model::SchedInterval& interval, uint64_t times = 1) {
+  const auto usable = model::CpuSet::parse("0-1").value();
+  tuners::AffinityTuner tuner({});
+  for (uint64_t i = 1; i <= times; ++i) tuner.step(interval, usable, (100 + i) * kSecond);
+  return fmt::format("{}\n", fmt::join(why_no_affinity_advice(interval, usable, {}, tuner,
+                                                              (100 + times) * kSecond),
+                                       "\n"));
 }
 
 TEST(NoAdvice, NamesTheConditionThatIsNotMet) {
   model::SchedInterval interval;
+  interval.seconds = 1;
   EXPECT_NE(why(interval).find("no thread has waited"), std::string::npos);
   interval.threads = {worker(10, "0"), worker(300, "0")};
   EXPECT_NE(why(interval).find("w[7], waits 300 us from woken to running at p99 (limit 1000 us)"),
@@ -144,12 +154,62 @@ TEST(NoAdvice, NamesTheConditionThatIsNotMet) {
   interval.threads = {worker(5000, "0-1")};
   EXPECT_NE(why(interval).find("the scheduler chooses"), std::string::npos) << why(interval);
   interval.threads = {worker(5000, "1")};
+  interval.threads[0].cpu = 1;
+  interval.threads[0].run_share = 0.1;
   interval.cpus = {{.cpu = 0, .busy_share = 0.9},
                    {.cpu = 1, .busy_share = 0.3, .target_share = 0.1}};
-  EXPECT_NE(why(interval).find("others keep its CPU 1 20 % busy (limit 30 %)"), std::string::npos)
+  EXPECT_NE(why(interval).find("others keep its CPU 1 20 % busy (30 % needed)"), std::string::npos)
+      << why(interval);
+  interval.throttled_share = 0.12;
+  EXPECT_NE(why(interval).find("for 12 % of the time (limit 5 %)"), std::string::npos)
       << why(interval);
   interval.wakeups_measured = false;
+  interval.threads[0].wakeup_ns_p99.reset();
   EXPECT_NE(why(interval).find("overhead_budget"), std::string::npos);
+  interval.throttled_share = 0;
+  interval.threads[0].delay_ns_mean = 300'000;  // which bears witness nevertheless
+  interval.threads[0].delay_share = 0.1;
+  EXPECT_NE(why(interval).find("w[7] waits 300 us per time slice as a mean (limit 200 us), 10.0 %"),
+            std::string::npos)
+      << why(interval);
+}
+
+// CPU 1 has a price of 0.8 and CPU 0 one of 0.35, a quarter less after the margin; four intervals
+// make the sum.
+TEST(NoAdvice, HasTheFiguresThatDecide) {
+  model::SchedInterval interval;
+  interval.seconds = 1;
+  interval.threads = {worker(5000, "1"), worker(10, "1"), worker(7000, "1")};
+  interval.threads[2].tid = 9;
+  interval.cpus = {{.cpu = 0, .busy_share = 0.35}, {.cpu = 1, .busy_share = 0.8}};
+  const std::string balance =
+      "the best other CPU is 0, at a price of 0.35 against 0.80 of CPU 1; its gain has summed up "
+      "to ";
+  const std::string wait = "waits 7000 us from woken to running at p99 (limit 1000 us); ";
+  EXPECT_TRUE(why(interval).starts_with("w[9] " + wait + balance + "0.25 of 1.00\n"))
+      << why(interval);
+  EXPECT_NE(why(interval, 2).find("\nw[7] waits 5000 us"), std::string::npos) << why(interval, 2);
+  EXPECT_NE(why(interval, 2).find(balance + "0.50 of"), std::string::npos) << why(interval, 2);
+  EXPECT_EQ(why(interval).find("waits 10 us"), std::string::npos) << "it is within the limit";
+  EXPECT_NE(why(interval, 5).find(" of 1.00; cooldown for another 4 s\n"), std::string::npos)
+      << why(interval, 5);
+  interval.cpus[0].busy_share = 0.55;
+  for (auto& thread : interval.threads) thread.run_share = 0.4;
+  EXPECT_NE(why(interval).find("against 0.80 of CPU 1, and has no room for it; its"),
+            std::string::npos)
+      << why(interval);
+}
+
+TEST(NoAdvice, WithoutBpfTheMeanAndTheShareCount) {
+  model::SchedInterval interval;
+  interval.threads = {worker(0, "0")};
+  interval.threads[0].wakeup_ns_p99.reset();
+  interval.threads[0].delay_ns_mean = 300'000;
+  interval.threads[0].delay_share = 0.02;
+  EXPECT_NE(why(interval).find("the worker that waits longest, w[7], waits 300 us per time slice "
+                               "as a mean (limit 200 us), 2.0 % of the time (limit 5.0 %)"),
+            std::string::npos)
+      << why(interval);
 }
 
 TEST(ProcessEnd, OneLivesAsLongAsAThreadOfIt) {

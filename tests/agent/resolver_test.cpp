@@ -20,6 +20,7 @@ class Resolving : public testing::Test {
   Resolving() {
     roots_.proc = directory_.file("proc");
     roots_.cgroup = directory_.file("cgroup");
+    roots_.systemd = directory_.file("systemd");
     roots_.control_group = [](const std::string&) { return std::nullopt; };
     add_process(10, 1, "nginx", false);
     add_process(11, 10, "nginx", true);
@@ -111,7 +112,11 @@ TEST_F(Resolving, ACgroupThatIsNotThereOrHasNothingToMeasure) {
 TEST_F(Resolving, AUnitIsItsCgroup) {
   EXPECT_EQ(resolved(Unit{"nginx.service"}), (PidList{10, 11, 12, 13}));
   EXPECT_EQ(resolved(Unit{"nginx"}), (PidList{10, 11, 12, 13}));
-  expect_error(Unit{"none"}, {"unit none.service has no control group", "-G"});
+  expect_error(Unit{"none"}, {"unit none.service has no control group", "systemd does not run here",
+                              "choose a process with -p PID"});
+  std::filesystem::create_directory(roots_.systemd);
+  expect_error(Unit{"none"}, {"unit none.service has no control group: it does not run",
+                              "`systemctl status none.service`"});
 }
 
 TEST_F(Resolving, AUnitElsewhereIsWhereSystemdSays) {

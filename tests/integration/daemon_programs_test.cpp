@@ -16,23 +16,16 @@
 #include "agent/actuate/journal_format.hpp"
 #include "common/line_client.hpp"
 #include "common/unique_fd.hpp"
+#include "tests/integration/said.hpp"
 #include "tests/integration/scene.hpp"
 
 namespace epulse::test {
 namespace {
 
-struct Said {
-  int status = 0;
-  std::string out;
-  std::string err;
-};
-
 Said epulse(const Scene& scene, std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), EPULSE);
   arguments.insert(arguments.end(), {"--state-dir", scene.state_dir()});
-  Program program(std::move(arguments));
-  const int status = program.wait();
-  return {status, program.out(), program.err()};
+  return run(std::move(arguments));
 }
 
 TEST(Daemon, IsAskedForStatusDiffHistoryAndUndo) {
@@ -258,9 +251,7 @@ class LeftBehind {
   Said undo(std::vector<std::string> more = {}) const {
     std::vector<std::string> command = {EPULSE, "undo", "--state-dir", state_dir_};
     command.insert(command.end(), more.begin(), more.end());
-    Program program(std::move(command));
-    const int status = program.wait();
-    return {status, program.out(), program.err()};
+    return run(std::move(command));
   }
 
  private:

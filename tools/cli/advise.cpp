@@ -1,8 +1,10 @@
 #include <fmt/format.h>
 
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "agent/control/protocol.hpp"
+#include "agent/model/text.hpp"
 #include "tools/cli/daemon_commands.hpp"
 
 namespace epulse::cli {
@@ -17,6 +19,22 @@ void print_advice(const json& advice) {
     const std::string text = text_at(advice, part);
     if (!text.empty())
       fmt::print("  {:<9} {}\n", part == std::string("by_hand") ? "by hand" : part, text);
+  }
+}
+
+// One cause has as many proposals as connections or threads suffer from it: they differ in their
+// targets alone. All are of the one process that an epulsed watches.
+void print_grouped(const json& all) {
+  std::map<std::string, size_t> left;
+  for (const json& one : all) ++left[text_at(one, "scenario")];
+  for (const json& one : all) {
+    const auto group = left.find(text_at(one, "scenario"));
+    if (group == left.end()) continue;  // told already
+    print_advice(one);
+    if (group->second > 1) {
+      fmt::print("  and {} more of this process (--all shows them)\n", group->second - 1);
+    }
+    left.erase(group);
   }
 }
 
@@ -35,10 +53,14 @@ int run_advise(const DaemonOptions& options) {
     }
     fmt::print("{}, mode {}: {}\n", text_at(answer, "target"), text_at(answer, "mode"),
                all.empty() ? "no advice" : fmt::format("{} proposals", all.size()));
-    for (const json& one : all) print_advice(one);
+    if (options.all) {
+      for (const json& one : all) print_advice(one);
+    } else {
+      print_grouped(all);
+    }
     if (!all.empty()) continue;
     for (const json& why : answer.value("why_no_advice", json::array())) {
-      if (why.is_string()) fmt::print("  {}\n", why.get<std::string>());
+      if (why.is_string()) fmt::print("  {}\n", model::printable(why.get<std::string>()));
     }
   }
   return tell_errors(daemons, any ? 1 : 0);

@@ -1,7 +1,10 @@
 #include "tools/cli/daemon_commands.hpp"
 
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -31,15 +34,34 @@ CLI::App* add_command(CLI::App& app, DaemonOptions& options, const char* name, c
   return command;
 }
 
+bool is_closed(const std::string& path, int mode) {
+  return access(path.c_str(), mode) != 0 && errno == EACCES;
+}
+
+std::string closed_text(const std::string& path) {
+  return fmt::format("{}: {}; be root, or a member of agent.group", path, errno_text(EACCES));
+}
+
+void require_directory(const std::string& path) {
+  std::error_code error;
+  const auto status = std::filesystem::status(path, error);
+  if (std::filesystem::exists(status) && !std::filesystem::is_directory(status)) {
+    fail("{} is no directory; give the --state-dir that epulsed had", path);
+  }
+}
+
 }  // namespace
 
 void add_daemon_commands(CLI::App& app, DaemonOptions& options) {
   add_command(app, options, "status",
               "what each running epulsed watches, what fires, what it has changed; status 1 when "
               "an alarm fires");
-  add_command(app, options, "advise",
-              "what epulsed would change, why, and the command that does the same, or why there "
-              "is no advice; status 1 when there is some");
+  CLI::App* advise =
+      add_command(app, options, "advise",
+                  "what epulsed would change, why, and the command that does the same, or why "
+                  "there is no advice; status 1 when there is some");
+  advise->add_flag("-a,--all", options.all,
+                   "every proposal; else of those of one scenario the first alone");
   add_command(app, options, "diff",
               "the changes that are in force, also of an epulsed that died; status 1 when there "
               "are any");
@@ -56,6 +78,10 @@ void add_daemon_commands(CLI::App& app, DaemonOptions& options) {
 DaemonAnswers ask_daemons(const std::string& state_dir, const std::string& request) {
   DaemonAnswers daemons;
   for (const std::string& path : control::socket_paths(state_dir)) {
+    if (is_closed(path, W_OK)) {
+      daemons.errors.push_back(closed_text(path));
+      continue;
+    }
     try {
       const auto line = ask_line(path, request, kPatienceS);
       if (!line) continue;  // left behind by one that was killed
@@ -65,9 +91,15 @@ DaemonAnswers ask_daemons(const std::string& state_dir, const std::string& reque
         fail("{}: {}", path, error);
       }
       daemons.answers.push_back(std::move(answer));
+      daemons.dirs.push_back(std::filesystem::path(path).parent_path());
     } catch (const std::runtime_error& error) {
       daemons.errors.emplace_back(error.what());
     }
+  }
+  // A member of one's group need not be one of the others'.
+  for (const std::string& dir : state_dirs(state_dir)) {
+    const bool silent = daemons.answers.empty();
+    if (silent && is_closed(dir, R_OK | X_OK)) daemons.errors.push_back(closed_text(dir));
   }
   return daemons;
 }
@@ -78,19 +110,35 @@ int tell_errors(const DaemonAnswers& daemons, int status) {
   return daemons.errors.empty() ? status : kErrorStatus;
 }
 
+void tell_set_aside(const std::string& state_dir) {
+  std::fflush(stdout);
+  for (const std::string& dir : state_dirs(state_dir)) {
+    const std::string path = actuate::Journal::set_aside(dir);
+    if (path.empty()) continue;
+    fmt::print(stderr,
+               "epulse: {} has lines that could not be read: a change that one of them announced "
+               "may be in force still, and nobody will undo it; look at what they name, put it "
+               "back by hand, then remove it\n",
+               path);
+  }
+}
+
 void check_state_dir(const DaemonOptions& options) {
+  require_directory(options.state_dir);
   const bool is_given = options.state_dir != DaemonOptions{}.state_dir;
   std::error_code error;
-  if (is_given && !std::filesystem::is_directory(options.state_dir, error)) {
+  const auto status = std::filesystem::status(options.state_dir, error);
+  if (is_given && status.type() == std::filesystem::file_type::not_found) {
     fail("there is no state directory {}; give the --state-dir that epulsed had",
          options.state_dir);
   }
 }
 
 DaemonAnswers ask_running_daemons(const std::string& state_dir, const std::string& request) {
+  require_directory(state_dir);
   DaemonAnswers daemons = ask_daemons(state_dir, request);
   if (daemons.answers.empty() && daemons.errors.empty()) {
-    const size_t left = journals_left_behind(state_dir).size();
+    const size_t left = journals_left_behind(state_dir, daemons).size();
     fail("no epulsed runs with the state directory {}; {}", state_dir,
          left == 0 ? "start one, or name another --state-dir"
                    : "one that died has left changes behind: see epulse diff, and epulse undo");
@@ -118,14 +166,18 @@ std::vector<std::string> state_dirs(const std::string& state_dir) {
   return dirs;
 }
 
-std::vector<std::string> journals_left_behind(const std::string& state_dir) {
+std::vector<std::string> journals_left_behind(const std::string& state_dir,
+                                              const DaemonAnswers& daemons) {
   std::vector<std::string> dirs = state_dirs(state_dir);
-  std::erase_if(dirs, [](const std::string& dir) {
+  std::erase_if(dirs, [&](const std::string& dir) {
     try {
       const actuate::JournalState journal = actuate::Journal::read(dir);
       return (journal.pending.empty() && !journal.has_damage) || actuate::Journal::is_held(dir);
     } catch (const Error&) {
-      return true;  // a member of agent.group may ask, and not read
+      // A member of agent.group may ask, and not read. That all is closed is said already.
+      const std::string same = (std::filesystem::path(dir) / "journal").parent_path();
+      return is_closed(dir, R_OK | X_OK) ||
+             std::find(daemons.dirs.begin(), daemons.dirs.end(), same) != daemons.dirs.end();
     }
   });
   return dirs;

@@ -18,6 +18,7 @@ struct DaemonOptions {
   std::string state_dir = "/run/epulse";
   bool json = false;     // the daemons' own answers, a line each
   bool dry_run = false;  // undo
+  bool all = false;      // advise: each proposal by itself
   size_t events = 50;    // history
 };
 
@@ -34,6 +35,7 @@ int run_undo(const DaemonOptions& options);
 // `errors`.
 struct DaemonAnswers {
   std::vector<nlohmann::json> answers;
+  std::vector<std::string> dirs;  // that they are in
   std::vector<std::string> errors;
 };
 DaemonAnswers ask_daemons(const std::string& state_dir, const std::string& request);
@@ -44,20 +46,25 @@ int tell_errors(const DaemonAnswers& daemons, int status);
 // The same; throws Error when none runs.
 DaemonAnswers ask_running_daemons(const std::string& state_dir, const std::string& request);
 
+// Names the journals that were set aside for damage, on standard error, for as long as they are
+// there.
+void tell_set_aside(const std::string& state_dir);
+
 // As one line of standard output, as all of ours are (docs/schemas).
 void print_json(const char* type, nlohmann::json object);
 
-// Throws Error when a state directory was named that is not there: a slip of the pen is no
-// all-clear.
+// Throws Error when a state directory was named that is not there, or is none: a slip of the pen is
+// no all-clear.
 void check_state_dir(const DaemonOptions& options);
 
 // The state directory, and those in it: the units of packaging/ have one each.
 std::vector<std::string> state_dirs(const std::string& state_dir);
 
-// Of these, those that have a journal
-// which no epulsed holds: of one that died. Their changes are in force still, or may be, where the
-// journal is damaged.
-std::vector<std::string> journals_left_behind(const std::string& state_dir);
+// Of these, those that have a journal which no epulsed holds: of one that died. Their changes are
+// in force still, or may be, where the journal is damaged, or cannot be read and none of `daemons`
+// is there.
+std::vector<std::string> journals_left_behind(const std::string& state_dir,
+                                              const DaemonAnswers& daemons);
 
 // "" for what is not there, or no text.
 std::string text_at(const nlohmann::json& object, const char* name);

@@ -5,6 +5,7 @@
 #include "agent/actuate/actuator.hpp"
 #include "agent/actuate/journal.hpp"
 #include "agent/control/protocol.hpp"
+#include "agent/error.hpp"
 #include "tools/cli/daemon_commands.hpp"
 
 namespace epulse::cli {
@@ -38,11 +39,16 @@ void print_changes(const json& answer, const json& changes) {
 
 int run_diff(const DaemonOptions& options) {
   check_state_dir(options);
-  const DaemonAnswers daemons = ask_daemons(options.state_dir, control::Request{"diff"}.to_line());
+  tell_set_aside(options.state_dir);
+  DaemonAnswers daemons = ask_daemons(options.state_dir, control::Request{"diff"}.to_line());
   std::vector<json> answers = daemons.answers;
   bool damaged = false;
-  for (const std::string& dir : journals_left_behind(options.state_dir)) {
-    answers.push_back(left_behind(dir, damaged));
+  for (const std::string& dir : journals_left_behind(options.state_dir, daemons)) {
+    try {
+      answers.push_back(left_behind(dir, damaged));
+    } catch (const Error& error) {
+      daemons.errors.emplace_back(error.what());
+    }
   }
   if (answers.empty() && daemons.errors.empty())
     answers.push_back(left_behind(options.state_dir, damaged));

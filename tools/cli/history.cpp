@@ -25,10 +25,12 @@ json all_events(const DaemonOptions& options) {
     for (const std::string& dir : state_dirs(options.state_dir)) {
       append(all, control::history_json(control::History::read(dir, options.events)));
     }
-  } catch (const Error&) {
+  } catch (const Error& error) {
     const DaemonAnswers daemons =
         ask_daemons(options.state_dir, control::Request{"history"}.to_line());
-    if (daemons.answers.empty()) throw;
+    if (daemons.answers.empty()) {
+      fail("{}; be root, or a member of agent.group while epulsed runs", error.what());
+    }
     all = json::array();
     for (const json& answer : daemons.answers) append(all, answer.value("history", json::array()));
   }

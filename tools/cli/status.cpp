@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "agent/control/protocol.hpp"
+#include "agent/model/text.hpp"
 #include "tools/cli/daemon_commands.hpp"
 
 namespace epulse::cli {
@@ -52,6 +53,8 @@ void print_status(const json& status) {
   fmt::print("epulsed[{}] watches {}, {} backend, mode {}, for {:.0f} s\n", status.value("pid", 0),
              text_at(status, "target"), text_at(status, "backend"), text_at(status, "mode"),
              status.value("running_s", 0.0));
+  const std::string mode_why = text_at(status, "mode_why");
+  print_line("mode", mode_why.empty() ? "" : text_at(status, "mode") + ", " + mode_why);
   const std::string journal_error = text_at(status, "journal_error");
   print_line("journal", journal_error.empty() ? "" : "nothing can be changed: " + journal_error);
   const std::string config_error = text_at(status, "config_error");
@@ -72,13 +75,14 @@ void print_status(const json& status) {
                                                        : ""));
   print_line("advice", advice == 0 ? "none" : fmt::format("{} (epulse advise)", advice));
   for (const json& why : status.value("why_no_advice", none)) {
-    if (advice == 0 && why.is_string()) print_line("", why.get<std::string>());
+    if (advice == 0 && why.is_string()) print_line("", model::printable(why.get<std::string>()));
   }
 }
 
 }  // namespace
 
 int run_status(const DaemonOptions& options) {
+  tell_set_aside(options.state_dir);
   bool fires = false;
   const DaemonAnswers daemons =
       ask_running_daemons(options.state_dir, control::Request{"status"}.to_line());

@@ -79,13 +79,10 @@ int undo_left_behind(const DaemonOptions& options, const std::string& dir) {
   return std::max(damage, print(options, {{"outcomes", control::outcomes_json(outcomes)}}));
 }
 
-}  // namespace
-
-int run_undo(const DaemonOptions& options) {
-  check_state_dir(options);
+int undo(const DaemonOptions& options) {
   DaemonAnswers daemons =
       ask_daemons(options.state_dir, control::Request{"undo", options.dry_run}.to_line());
-  const std::vector<std::string> dirs = journals_left_behind(options.state_dir);
+  const std::vector<std::string> dirs = journals_left_behind(options.state_dir, daemons);
   if (daemons.answers.empty() && daemons.errors.empty() && dirs.empty()) {
     // One may be held by an epulsed that does not answer: the error says so.
     if (actuate::Journal::is_held(options.state_dir)) actuate::Actuator{options.state_dir};
@@ -102,6 +99,15 @@ int run_undo(const DaemonOptions& options) {
     }
   }
   return tell_errors(daemons, status);
+}
+
+}  // namespace
+
+int run_undo(const DaemonOptions& options) {
+  check_state_dir(options);
+  const int status = undo(options);
+  tell_set_aside(options.state_dir);  // also one that this undo has set aside
+  return status;
 }
 
 }  // namespace epulse::cli
