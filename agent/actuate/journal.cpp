@@ -8,6 +8,8 @@
 #include <array>
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
+#include <system_error>
 #include <thread>
 
 #include "agent/actuate/origin.hpp"
@@ -18,6 +20,7 @@ namespace {
 
 constexpr const char* kRemedy = "nothing is changed without a journal";
 constexpr const char* kDamaged = "journal.damaged";
+constexpr int kDamagedMax = 100;
 constexpr size_t kRecordBytes = 4096;          // the longest that there is, and some
 constexpr off_t kGrownBytes = off_t{1} << 20;  // when it is worth writing anew
 constexpr int kLockTries = 10;
@@ -191,10 +194,14 @@ bool Journal::is_held(const std::string& state_dir) {
   return fd && flock(fd.get(), LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 }
 
-std::string Journal::set_aside(const std::string& state_dir) {
-  std::string path = state_dir + '/' + kDamaged;
-  struct stat status {};
-  return lstat(path.c_str(), &status) == 0 ? path : "";
+std::vector<std::string> Journal::set_aside(const std::string& state_dir) {
+  std::vector<std::string> paths;
+  std::error_code error;  // Not there, or closed to us.
+  for (const auto& entry : std::filesystem::directory_iterator(state_dir, error)) {
+    if (entry.path().filename().string().starts_with(kDamaged)) paths.push_back(entry.path());
+  }
+  std::sort(paths.begin(), paths.end());
+  return paths;
 }
 
 JournalState Journal::read(const std::string& state_dir) {
@@ -267,13 +274,23 @@ void Journal::shrink() {
   }
 }
 
+// Under a name of its own: an earlier one is kept until somebody has looked at it.
+void Journal::set_file_aside() const {
+  for (int n = 1; n <= kDamagedMax; ++n) {
+    const std::string name = n == 1 ? kDamaged : fmt::format("{}.{}", kDamaged, n);
+    if (faccessat(dir_fd_.get(), name.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0) continue;
+    if (renameat(dir_fd_.get(), "journal", dir_fd_.get(), name.c_str()) == 0) return;
+    fail("cannot set the damaged journal {} aside: {}; {}", path_, errno_text(errno), kRemedy);
+  }
+  fail("cannot set the damaged journal {} aside: {} of them are there; look at them and remove them",
+       path_, kDamagedMax);
+}
+
 // Nothing is pending, so a crash in here loses nothing. A file with a damaged line is set aside
 // instead of emptied: the line may tell an administrator what to put back by hand.
 void Journal::compact() {
   if (state_.has_damage) {
-    if (renameat(dir_fd_.get(), "journal", dir_fd_.get(), kDamaged) < 0) {
-      fail("cannot set the damaged journal {} aside: {}; {}", path_, errno_text(errno), kRemedy);
-    }
+    set_file_aside();
     broken_ = true;  // until there is a new one: this one has another name now
     file_ = open_file(dir_fd_.get(), dir_, "journal", O_EXCL);
     broken_ = false;

@@ -43,9 +43,8 @@ class Journal {
   // What is pending, without the lock: for a report while the daemon runs. A journal that does not
   // exist is an empty one.
   static JournalState read(const std::string& state_dir);
-  // One that had damaged lines, set aside when nothing else in it was left to undo; empty: there is
-  // none.
-  static std::string set_aside(const std::string& state_dir);
+  // Those that had damaged lines, each set aside when nothing else in it was left to undo.
+  static std::vector<std::string> set_aside(const std::string& state_dir);
   // Whether a process holds the lock: what is pending is then its own to undo.
   static bool is_held(const std::string& state_dir);
 
@@ -54,6 +53,7 @@ class Journal {
   void write_at_end(const UniqueFd& file, off_t end, std::string_view text) const;
   void cut_torn_tail();
   void compact();
+  void set_file_aside() const;
   void shrink();
 
   std::string dir_;

@@ -37,9 +37,6 @@ class Handler {
  public:
   virtual ~Handler() = default;
   virtual void on_accept(ConnId conn) = 0;
-  // on_data() of it follows shortly: a hint to begin fetching what is known of the connection.
-  // Among thousands, it is in no cache any more.
-  virtual void prefetch(ConnId /*conn*/) {}
   // `input` may be changed in place; it is gone after the call.
   virtual void on_data(ConnId conn, std::span<std::uint8_t> input) = 0;
   // What could not be sent at once has left.

@@ -86,10 +86,7 @@ void EpollEngine::turn(std::uint64_t timeout_ns) {
     fail("cannot wait for events: {}", errno_text(errno));
   }
   const auto ready = static_cast<std::size_t>(std::max(n, 0));
-  for (std::size_t i = 0; i < ready; ++i) {
-    if (i + 1 < ready) prefetch(events_[i + 1]);
-    dispatch(events_[i]);
-  }
+  for (const epoll_event& event : std::span(events_).first(ready)) dispatch(event);
   attend();
   count_turn(ready);
   if (options_.batch != events_.size()) events_.resize(options_.batch);
@@ -114,13 +111,6 @@ int EpollEngine::wait(std::uint64_t timeout_ns) {
 bool EpollEngine::watch(int fd, std::uint64_t tag) {
   epoll_event event{EPOLLIN, {.u64 = tag}};
   return fd < 0 || epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
-}
-
-void EpollEngine::prefetch(const epoll_event& event) const {
-  const ConnId id = untag(event.data.u64);
-  if (id.slot >= conns_.size()) return;
-  __builtin_prefetch(&conns_[id.slot], 1);
-  handler_.prefetch(id);
 }
 
 void EpollEngine::dispatch(const epoll_event& event) {

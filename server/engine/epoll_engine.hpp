@@ -89,7 +89,6 @@ class EpollEngine final : public SocketEngine {
   // The loop.
   bool watch(int fd, std::uint64_t tag);
   int wait(std::uint64_t timeout_ns);
-  void prefetch(const epoll_event& event) const;
   void dispatch(const epoll_event& event);
   void handle_conn(Conn& conn, std::uint32_t events);
   bool receive(Conn& conn);

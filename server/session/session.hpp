@@ -60,7 +60,6 @@ class Session final : public Handler, public Application {
   void attach(Engine& engine) { engine_ = &engine; }
 
   void on_accept(ConnId id) override;
-  void prefetch(ConnId id) override { clients_.prefetch(id.slot); }
   void on_data(ConnId id, std::span<std::uint8_t> input) override;
   void on_drained(ConnId id) override;
   void on_closed(ConnId id, CloseReason reason) override;

@@ -20,14 +20,6 @@ class Slab {
     return place ? &*place : nullptr;
   }
 
-  // Begins to fetch it from memory.
-  void prefetch(std::size_t number) const {
-    if (number / kChunk >= chunks_.size()) return;
-    const auto& place = (*chunks_[number / kChunk])[number % kChunk];
-    const auto* bytes = reinterpret_cast<const char*>(&place);
-    for (std::size_t at = 0; at < sizeof place; at += kCacheLine) __builtin_prefetch(bytes + at, 1);
-  }
-
   // Takes the place of the one that was there.
   template <typename... Arguments>
   T& emplace(std::size_t number, Arguments&&... arguments) {
@@ -52,7 +44,6 @@ class Slab {
 
  private:
   static constexpr std::size_t kChunk = 64;
-  static constexpr std::size_t kCacheLine = 64;
   using Chunk = std::array<std::optional<T>, kChunk>;
 
   std::vector<std::unique_ptr<Chunk>> chunks_;

@@ -47,11 +47,6 @@ void TlsEngine::on_accept(ConnId id) {
   handler_.on_accept(id);
 }
 
-void TlsEngine::prefetch(ConnId id) {
-  if (id.slot < conns_.size()) __builtin_prefetch(&conns_[id.slot], 1);
-  handler_.prefetch(id);
-}
-
 void TlsEngine::on_data(ConnId id, std::span<std::uint8_t> input) {
   Conn* conn = find(id);
   if (conn == nullptr || conn->ended) return;

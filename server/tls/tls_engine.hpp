@@ -49,7 +49,6 @@ class TlsEngine final : public Engine, public Handler {
   void abort(ConnId id) override;
 
   void on_accept(ConnId id) override;
-  void prefetch(ConnId id) override;
   void on_data(ConnId id, std::span<std::uint8_t> input) override;
   void on_drained(ConnId id) override;
   void on_closed(ConnId id, CloseReason reason) override;

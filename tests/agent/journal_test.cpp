@@ -230,6 +230,19 @@ TEST(Journal, SetsADamagedFileAside) {
   EXPECT_EQ(Journal::read(dir.path()).pending.size(), 1U);
 }
 
+TEST(Journal, KeepsWhatWasSetAsideBefore) {
+  const TempDir dir;
+  for (const char* const damaged : {"00000000 1 intent one\n", "00000000 1 intent two\n"}) {
+    write_text(dir.file("journal"), damaged);
+    const Journal journal(dir.path());
+  }
+  EXPECT_EQ(read_text(dir.file("journal.damaged")), "00000000 1 intent one\n");
+  EXPECT_EQ(read_text(dir.file("journal.damaged.2")), "00000000 1 intent two\n");
+  EXPECT_EQ(Journal::set_aside(dir.path()),
+            (std::vector{dir.file("journal.damaged"), dir.file("journal.damaged.2")}));
+  EXPECT_TRUE(Journal::set_aside(dir.file("nowhere")).empty());
+}
+
 TEST(Journal, AbsentIsEmpty) {
   const TempDir dir;
   EXPECT_TRUE(Journal::read(dir.file("nowhere")).pending.empty());

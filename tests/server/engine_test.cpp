@@ -4,7 +4,6 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <memory>
 #include <string>
@@ -69,31 +68,6 @@ TEST_P(EachEngine, AnIdThatIsGoneNamesNobody) {
   std::string received(100, ' ');
   const ssize_t n = recv(second.fd(), received.data(), received.size(), 0);
   EXPECT_EQ(received.substr(0, static_cast<std::size_t>(n)), "for the second");
-}
-
-// Of those that are ready in one batch, the later ones are announced before an earlier one is
-// handled.
-TEST_P(EachEngine, AnnouncesWhoseInputFollows) {
-  constexpr std::size_t kClients = 8;
-  Recorder recorder(options());
-  std::vector<TestClient> clients;
-  for (std::size_t i = 0; i < kClients; ++i) clients.emplace_back(recorder.port());
-  ASSERT_TRUE(recorder.run_until([&] { return recorder.accepted.size() == kClients; }));
-  std::size_t handled = 0;
-  std::size_t announced = 0;
-  recorder.on_input = [&](ConnId conn) {
-    ++handled;
-    announced += static_cast<std::size_t>(
-        std::count(recorder.prefetched.begin(), recorder.prefetched.end(), conn));
-  };
-  recorder.prefetched.clear();
-  for (TestClient& client : clients) client.send_raw(bytes_of("x"));
-  ASSERT_TRUE(recorder.run_until([&] { return handled == kClients; }));
-  EXPECT_GE(announced, kClients / 2);  // The first few come too soon.
-  for (const ConnId conn : recorder.prefetched) {
-    EXPECT_NE(std::find(recorder.accepted.begin(), recorder.accepted.end(), conn),
-              recorder.accepted.end());
-  }
 }
 
 // Two connections are ready in one batch and the first handled closes both: the event of the other,

@@ -44,7 +44,6 @@ class Recorder : public Handler {
   }
 
   void on_accept(ConnId conn) override { accepted.push_back(conn); }
-  void prefetch(ConnId conn) override { prefetched.push_back(conn); }
   void on_data(ConnId conn, std::span<std::uint8_t> input) override {
     if (on_bytes) {
       on_bytes(conn, input);
@@ -73,7 +72,6 @@ class Recorder : public Handler {
   }
 
   std::vector<ConnId> accepted;
-  std::vector<ConnId> prefetched;
   std::vector<ConnId> drained;
   std::vector<std::pair<ConnId, CloseReason>> closed;
   std::string data;

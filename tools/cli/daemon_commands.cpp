@@ -113,13 +113,13 @@ int tell_errors(const DaemonAnswers& daemons, int status) {
 void tell_set_aside(const std::string& state_dir) {
   std::fflush(stdout);
   for (const std::string& dir : state_dirs(state_dir)) {
-    const std::string path = actuate::Journal::set_aside(dir);
-    if (path.empty()) continue;
-    fmt::print(stderr,
-               "epulse: {} has lines that could not be read: a change that one of them announced "
-               "may be in force still, and nobody will undo it; look at what they name, put it "
-               "back by hand, then remove it\n",
-               path);
+    for (const std::string& path : actuate::Journal::set_aside(dir)) {
+      fmt::print(stderr,
+                 "epulse: {} has lines that could not be read: a change that one of them announced "
+                 "may be in force still, and nobody will undo it; look at what they name, put it "
+                 "back by hand, then remove it\n",
+                 path);
+    }
   }
 }
 

@@ -118,7 +118,8 @@ void Client::add_messages(std::uint64_t due_ns, std::uint32_t count, ClientConte
   if (state_ != State::kOpen) return;
   const std::size_t room =
       context.max_in_flight - std::min(context.max_in_flight, in_flight_.size());
-  const bool stuck = context.engine->queued_bytes(conn_) > context.max_unsent_bytes;
+  const bool stuck = context.engine->blocked(conn_) &&
+                     context.engine->queued_bytes(conn_) > context.max_unsent_bytes;
   const auto taken = static_cast<std::uint32_t>(stuck ? 0 : std::min<std::size_t>(count, room));
   Counters& counters = context.counters.at(due_ns);
   if (taken < count) counters.error(ErrorKind::kTimeout, count - taken);

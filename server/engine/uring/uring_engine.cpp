@@ -18,7 +18,6 @@ using uring::Kind;
 constexpr std::size_t kArenaBytes = std::size_t{1024} * 1024;
 constexpr std::size_t kPartsPerSubmission = 4096;
 constexpr std::size_t kMessagesPerSubmission = 1024;
-constexpr std::size_t kPrefetchedAhead = 4;  // completions
 constexpr __kernel_timespec kTick{0, kTickNs};
 
 }  // namespace
@@ -78,10 +77,7 @@ void UringEngine::turn(std::uint64_t timeout_ns) {
   send_the_rest();
   call_drained();
   std::size_t done = 0;
-  while (done < batch_.size()) {
-    prefetch(done + kPrefetchedAhead);
-    done += dispatch(done);
-  }
+  while (done < batch_.size()) done += dispatch(done);
   batch_.clear();
   let_go_of_closed();
   count_turn(done);
@@ -110,15 +106,6 @@ void UringEngine::collect() {
   });
   settle_rest();
   arena_.clear();
-}
-
-// What a message takes to be handled is less than what memory takes to answer.
-void UringEngine::prefetch(std::size_t index) const {
-  if (index >= batch_.size() || uring::kind_of(batch_[index].tag) != Kind::kReceive) return;
-  const ConnId id = uring::conn_of(batch_[index].tag);
-  if (id.slot >= conns_.size()) return;
-  __builtin_prefetch(&conns_[id.slot], 1);
-  handler_.prefetch(id);
 }
 
 // How many completions were handled.

@@ -101,7 +101,6 @@ class UringEngine final : public SocketEngine {
   bool nothing_to_do() const;
   void collect();
   std::size_t dispatch(std::size_t index);
-  void prefetch(std::size_t index) const;
   void woken(const uring::Completion& done);
   void ticked(const uring::Completion& done);
   void call_drained();
