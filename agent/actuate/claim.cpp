@@ -2,10 +2,11 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
 
 #include <cerrno>
 #include <utility>
+
+#include "agent/actuate/lock.hpp"
 
 namespace epulse::actuate {
 
@@ -16,7 +17,7 @@ Claim claim(pid_t pid) {
   Claim result;
   UniqueFd fd(open(fmt::format("/proc/{}/personality", pid).c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return result;
-  if (flock(fd.get(), LOCK_EX | LOCK_NB) == 0) {
+  if (lock(fd.get())) {
     result.held = std::move(fd);
   } else {
     result.is_taken = errno == EWOULDBLOCK;

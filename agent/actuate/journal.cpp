@@ -6,12 +6,11 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <system_error>
-#include <thread>
 
+#include "agent/actuate/lock.hpp"
 #include "agent/actuate/origin.hpp"
 #include "agent/error.hpp"
 
@@ -23,8 +22,6 @@ constexpr const char* kDamaged = "journal.damaged";
 constexpr int kDamagedMax = 100;
 constexpr size_t kRecordBytes = 4096;          // the longest that there is, and some
 constexpr off_t kGrownBytes = off_t{1} << 20;  // when it is worth writing anew
-constexpr int kLockTries = 10;
-constexpr std::chrono::milliseconds kLockPause{10};
 
 std::string read_all(int fd, const std::string& path) {
   std::string text;
@@ -62,16 +59,6 @@ std::string lock_holder(int fd) {
   std::string pid(text.data(), got > 0 ? static_cast<size_t>(got) : 0);
   pid.erase(std::min(pid.find_first_of(" \n"), pid.size()));
   return pid.empty() ? "unknown" : pid;
-}
-
-// Who only looks whether it is held, holds it for a moment: is_held().
-bool lock(int fd) {
-  for (int tries = kLockTries; flock(fd, LOCK_EX | LOCK_NB) < 0; --tries) {
-    if (errno != EWOULDBLOCK || tries == 0) return false;
-    std::this_thread::sleep_for(kLockPause);
-    errno = EWOULDBLOCK;
-  }
-  return true;
 }
 
 UniqueFd take_lock(int dir_fd, const std::string& dir) {
@@ -282,8 +269,9 @@ void Journal::set_file_aside() const {
     if (renameat(dir_fd_.get(), "journal", dir_fd_.get(), name.c_str()) == 0) return;
     fail("cannot set the damaged journal {} aside: {}; {}", path_, errno_text(errno), kRemedy);
   }
-  fail("cannot set the damaged journal {} aside: {} of them are there; look at them and remove them",
-       path_, kDamagedMax);
+  fail(
+      "cannot set the damaged journal {} aside: {} of them are there; look at them and remove them",
+      path_, kDamagedMax);
 }
 
 // Nothing is pending, so a crash in here loses nothing. A file with a damaged line is set aside

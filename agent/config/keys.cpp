@@ -57,6 +57,11 @@ bool is_url_or_empty(std::string_view text) {
   return text.empty() || is_http_url(text);
 }
 
+// Where a path is put behind it.
+bool is_base_url_or_empty(std::string_view text) {
+  return is_url_or_empty(text) && text.find_first_of("?#") == text.npos;
+}
+
 template <auto member>
 auto& rule_field(Config& c) {
   return c.alerts.rules.back().*member;
@@ -145,7 +150,8 @@ std::vector<Key> sink_keys() {
       {"alerts.alertmanager", "url",
        "Where alarms are posted, without /api/v2/alerts: \"http://127.0.0.1:9093\". Empty: "
        "nowhere.",
-       TextKey{alerts_field<&Alerts::alertmanager, &Alertmanager::url>, kUrls, is_url_or_empty}},
+       TextKey{alerts_field<&Alerts::alertmanager, &Alertmanager::url>, kUrls,
+               is_base_url_or_empty}},
       {"alerts.alertmanager", "resend_s",
        "How often what still fires is posted again, with its latest figures. Four times as long\n"
        "after the last post it ends by itself, should epulsed have died.",

@@ -18,7 +18,8 @@ struct Free {
 // As curl itself reads it, but for "http:///path": curl takes the first part of the path for a
 // host.
 bool is_http_url(std::string_view text) {
-  if (text.find('\0') != text.npos || text.find(":///") != text.npos) return false;
+  const bool no_host = text.starts_with("http:///") || text.starts_with("https:///");
+  if (text.find('\0') != text.npos || no_host) return false;
   const std::unique_ptr<CURLU, Free> url(curl_url());
   if (!url) return false;
   if (curl_url_set(url.get(), CURLUPART_URL, std::string(text).c_str(), 0) != CURLUE_OK) {

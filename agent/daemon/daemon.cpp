@@ -35,6 +35,7 @@ config::Mode effective_mode(config::Mode mode, const TargetSampler& sampler) {
 constexpr uint64_t kExceptionsLogNs = 10'000'000'000;
 // Of up to 64 connections at once.
 constexpr uint64_t kLookMs = 100;
+constexpr uint32_t kEndingTicksMax = 10;
 
 int open_target(pid_t pid) {
   const auto fd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
@@ -215,6 +216,9 @@ std::string Daemon::mode_why() const {
         "them); to have this one apply, restart it",
         target_);
   }
+  if (lacks_capabilities_) {
+    return "since what this configuration takes was given up at the start: restart it";
+  }
   if (undone_unix_ms_ == 0) return "";
   return fmt::format("since `epulse undo` at {}; to have it apply again {}restart it",
                      alerts::rfc3339(undone_unix_ms_),
@@ -261,14 +265,16 @@ void Daemon::reload() {
 }
 
 // What was given up at the start does not come back.
-config::Mode Daemon::mode_within(const config::Config& config) const {
+config::Mode Daemon::mode_within(const config::Config& config) {
   const config::Mode mode = effective_mode(config.agent.mode, sampler_);
+  lacks_capabilities_ = false;
   for (const cap_value_t one :
        capabilities_needed(config, mode, sampler_.has_bpf(), sampler_.is_bundled_server())) {
     if (std::find(kept_.begin(), kept_.end(), one) != kept_.end()) continue;
     spdlog::warn(
         "this configuration takes capabilities that were given up at the start: mode advise until "
         "epulsed is restarted");
+    lacks_capabilities_ = mode != config::Mode::kAdvise;
     return config::Mode::kAdvise;
   }
   return mode;
@@ -312,7 +318,8 @@ void Daemon::tick() {
   const TargetSample sample = sampler_.sample();
   // Its threads are missing from it then, which would be news of each.
   if (target_has_ended()) return stop_when_ended();
-  if (kernel::is_ending(options_.pid)) return;  // and has soon
+  // It has soon, unless a device or a file system keeps it.
+  if (kernel::is_ending(options_.pid) && ++ending_ticks_ <= kEndingTicksMax) return;
   const uint64_t now_ns = kernel::monotonic_ns();
   log_exceptions(sample, now_ns);
   if (sample.epoll) {

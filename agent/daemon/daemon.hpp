@@ -56,7 +56,7 @@ class Daemon {
   bool may_reload() const;
   std::string mode_why() const;
   void reload();
-  config::Mode mode_within(const config::Config& config) const;
+  config::Mode mode_within(const config::Config& config);
   std::unique_ptr<Alarms> make_alarms();
   std::string answer(const control::Request& request);
   std::string undo(bool dry_run);
@@ -76,6 +76,8 @@ class Daemon {
   int target_pidfd_ = -1;
   bool failed_ = false;
   bool reload_wanted_ = false;
+  bool lacks_capabilities_ = false;  // for the mode of the configuration read last
+  uint32_t ending_ticks_ = 0;        // skipped, since the target is about to end
   int64_t undone_unix_ms_ = 0;  // by request, so that the mode is advise; 0: it is as configured
   std::string config_error_;    // of the last reload; empty: it was taken
   std::string stopped_for_;     // as alarms say it; empty while we run

@@ -44,9 +44,13 @@ std::string wait_text(const ThreadSched& worker, const config::AffinityTuner& co
 std::string balance_text(const tuners::AffinityBalance& balance) {
   std::string text = fmt::format(
       "; the best other CPU is {}, at a price of {:.2f} against {:.2f} of CPU {}{}; its gain has "
-      "summed up to {:.2f} of {:.2f}",
+      "summed up to {:.2f} of {:.2f}{}",
       balance.best->cpu, balance.best_price, balance.present_price, balance.present->cpu,
-      balance.has_room ? "" : ", and has no room for it", balance.gain, tuners::kGainMin);
+      balance.has_room ? "" : ", and has no room for it", balance.gain, tuners::kGainMin,
+      balance.gain < tuners::kGainMin
+          ? ""
+          : fmt::format(", but it has to be cheaper by {:.2f} now, and for two intervals",
+                        tuners::kMargin));
   if (balance.cooldown_ns > 0) {
     text += fmt::format("; cooldown for another {} s",
                         (balance.cooldown_ns + 999'999'999) / 1'000'000'000);

@@ -75,6 +75,12 @@ void Tuning::claim_target() {
   claim_.is_taken = false;
   if (mode_ != config::Mode::kApply) return;
   if (!claim_.held) claim_ = actuate::claim(pid_);
+  if (!claim_.held && !claim_.is_taken) {
+    spdlog::warn(
+        "whether another epulsed changes process {} cannot be told (no access to "
+        "/proc/{}/personality); see to it that none does",
+        pid_, pid_);
+  }
   if (!claim_.is_taken) return;
   mode_ = config::Mode::kAdvise;
   spdlog::warn(

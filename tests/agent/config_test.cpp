@@ -301,10 +301,15 @@ TEST(Config, SinksAreChecked) {
       expect(with(url), "f.toml:2: alerts.alertmanager." + key + " = \"");
       expect(with(url), "is out of range; allowed: empty, or http://HOST or https://HOST");
     }
-    for (const std::string url : {"", "http://a", "https://a.b.c:9093/", "http://[::1]:9093",
-                                  "http://u:p@10.0.0.1/am/", "http://h/?a=%20b#c"}) {
+    for (const std::string url :
+         {"", "http://a", "https://a.b.c:9093/", "http://[::1]:9093", "http://u:p@10.0.0.1/am/"}) {
       EXPECT_EQ(error_in(with(url)), "");
     }
+  }
+  // A link may have more than a path; what a path is put behind may not.
+  for (const std::string url : {"http://h/?a=%20b#c", "http://h/d?u=file:///x"}) {
+    EXPECT_EQ(error_in("[alerts.alertmanager]\ngenerator_url = \"" + url + "\"\n"), "");
+    expect("[alerts.alertmanager]\nurl = \"" + url + "\"\n", "alerts.alertmanager.url = \"");
   }
   expect("[alerts.capture]\ndir = \"here\"\n", "absolute path");
 }

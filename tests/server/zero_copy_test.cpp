@@ -119,11 +119,11 @@ TEST_F(ZeroCopy, ASlowReaderGetsEveryByteInOrder) {
 }
 
 // Alternately with and without a copy: each has a request of its own.
-std::string give_mixed(Scene& scene, ConnId conn, std::size_t messages, std::size_t from = kFrom) {
+std::string give_mixed(Scene& scene, std::size_t messages) {
   std::string all;
   for (std::size_t i = 0; i < messages; ++i) {
-    const std::string text = pattern(i % 2 == 0 ? from : 700, all.size());
-    scene.engine().send_shared(conn, shared(text));
+    const std::string text = pattern(i % 2 == 0 ? kFrom : 700, all.size());
+    scene.engine().send_shared(scene.conn(), shared(text));
     all += text;
   }
   return all;
@@ -131,7 +131,7 @@ std::string give_mixed(Scene& scene, ConnId conn, std::size_t messages, std::siz
 
 TEST_F(ZeroCopy, WhatNeedsSeveralRequestsLeavesInOneTurn) {
   Scene scene;
-  const std::string expected = give_mixed(scene, scene.conn(), 4);
+  const std::string expected = give_mixed(scene, 4);
   std::size_t looks = 0;  // One before the first turn, one in it.
   ASSERT_TRUE(scene.recorder.run_until([&] { return ++looks >= 2; }));
   EXPECT_EQ(scene.engine().queued_bytes(scene.conn()), 0U);
@@ -139,31 +139,6 @@ TEST_F(ZeroCopy, WhatNeedsSeveralRequestsLeavesInOneTurn) {
   ASSERT_TRUE(scene.read(expected.size()));
   EXPECT_TRUE(scene.received == expected);
   EXPECT_TRUE(scene.recorder.drained.empty());
-}
-
-// Whoever goes on sending has to be told to wait, though the socket has refused nothing.
-TEST_F(ZeroCopy, MoreThanATurnHasRequestsForBlocks) {
-  EngineOptions options = zero_copy_options();
-  options.zero_copy.from_bytes = 4096;
-  Scene scene(options);
-  TestClient client(scene.recorder.port());
-  ASSERT_TRUE(scene.recorder.run_until([&] { return scene.recorder.accepted.size() == 2; }));
-  const ConnId conn = scene.recorder.accepted[1];
-  const std::string expected = give_mixed(scene, conn, 40, 4096);
-  std::size_t blocked = 0;
-  ASSERT_TRUE(scene.recorder.run_busily_until([&] {
-    if (scene.engine().blocked(conn)) ++blocked;
-    return scene.engine().queued_bytes(conn) == 0;
-  }));
-  EXPECT_GE(blocked, 1U);
-  std::string received;
-  ASSERT_TRUE(scene.recorder.run_busily_until([&] {
-    read_available(client, received);
-    return received.size() >= expected.size();
-  }));
-  EXPECT_TRUE(received == expected);
-  EXPECT_FALSE(scene.engine().blocked(conn));
-  EXPECT_EQ(scene.recorder.drained.size(), 1U);
 }
 
 TEST_F(ZeroCopy, SmallerMessagesAreCopied) {

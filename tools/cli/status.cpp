@@ -38,7 +38,7 @@ std::string alarm_text(const json& alarm) {
   const json annotations = alarm.value("annotations", json::object());
   const std::string unit = text_at(annotations, "unit");
   const auto figure = [&](const char* name) {
-    return fmt::format("{:.4g}{}{}", alarm.value(name, 0.0), unit.empty() ? "" : " ", unit);
+    return fmt::format("{:.6g}{}{}", alarm.value(name, 0.0), unit.empty() ? "" : " ", unit);
   };
   return fmt::format("{}, since {}: {}; now {}, worst {}", text_at(alarm, "severity"),
                      text_at(alarm, "since"), text_at(annotations, "summary"), figure("value"),

@@ -18,7 +18,6 @@ namespace {
 constexpr std::size_t kPartsPerSend = 64;
 // No further part from here on: they are counted in 32 bits.
 constexpr std::size_t kBytesPerSend = std::size_t{1} << 30U;
-constexpr int kMoreRequests = 16;
 // Of zero-copy sends, all of which the kernel counts as locked (since 6.15), whatever the socket
 // takes.
 constexpr std::size_t kBytesPerZeroCopy = std::size_t{1} << 20U;
@@ -152,17 +151,15 @@ bool UringEngine::may_be_quiet(const Conn& conn) const {
   return !conn.blocked && !(conn.finishing && conn.ended);
 }
 
-// Each settled before the next, to keep the order. What has not left after so many is as good as
-// refused: who goes on sending has to be told.
+// Each settled before the next, to keep the order.
 void UringEngine::send_the_rest() {
-  for (int i = 0; i < kMoreRequests && !dirty_.empty(); ++i) {
+  while (!dirty_.empty()) {
     attend_all();
     ring_.submit();
     collect();
   }
-  for (const ConnId id : dirty_) {
-    Conn* conn = find(id);
-    if (conn != nullptr && conn->output) conn->blocked = true;
+  for (const ConnId id : std::exchange(retries_, {})) {
+    if (Conn* conn = find(id)) mark_dirty(*conn);
   }
 }
 
@@ -184,8 +181,8 @@ void UringEngine::refused(Conn& conn, int code) {
     case EINTR:    // a signal;
       taken(conn, 0);
       conn.waiting = false;
-      return mark_dirty(conn);  // try again in the next turn.
-    default:                    // EPIPE, ECONNRESET, ETIMEDOUT, ...: nobody is there any more.
+      return retries_.push_back(conn.id());  // try again in the next turn.
+    default:  // EPIPE, ECONNRESET, ETIMEDOUT, ...: nobody is there any more.
       conn.offered = 0;
       conn.run = {};
       close_conn(conn, CloseReason::kError, code);

@@ -133,12 +133,14 @@ std::size_t UringEngine::dispatch(std::size_t index) {
       writable(done);
       break;
     case Kind::kShutDown:
+      batch_[index].tag = uring::tag(Kind::kQuiet);  // The descriptor is taken.
       shut_down(done);
       break;
     case Kind::kZeroCopy:  // A notification that came with an answer.
       zero_copied(done);
       break;
     case Kind::kAddress: {  // answer_now() takes it; one that comes later is nobody's.
+      batch_[index].tag = uring::tag(Kind::kQuiet);
       const UniqueFd late(done.result);
       break;
     }

@@ -78,7 +78,7 @@ class UringEngine final : public SocketEngine {
     bool receiving : 1 = false;   // the receive is under way,
     bool cancelling : 1 = false;  // but not for long
     bool ended : 1 = false;       // the peer's FIN was received
-    bool blocked : 1 = false;     // not all has left: one request did not do, or the socket is full
+    bool blocked : 1 = false;     // the socket did not take all,
     bool waiting : 1 = false;     // and has not told that it takes more
     bool polling : 1 = false;     // it will tell
     bool finishing : 1 = false;   // FIN is to follow the output
@@ -171,7 +171,8 @@ class UringEngine final : public SocketEngine {
   std::vector<Conn> conns_;  // by slot, which the kernel chooses
   std::size_t in_use_ = 0;   // slots
   std::vector<uring::Completion> batch_;
-  std::vector<ConnId> dirty_;    // to be attended to in the next turn
+  std::vector<ConnId> dirty_;    // to be attended to
+  std::vector<ConnId> retries_;  // likewise, in the next turn: the kernel lacked memory
   std::vector<ConnId> offered_;  // with a send that is not settled
   std::vector<ConnId> drained_;  // to be told
   std::vector<ConnId> resumed_;  // with input from while they were paused
