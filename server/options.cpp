@@ -8,9 +8,11 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <map>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "common/choice.hpp"
 #include "common/manual_page.hpp"
 #include "server/error.hpp"
 #include "server/ws/http.hpp"
@@ -41,13 +43,13 @@ std::string read_zero_copy(std::string& value) {
 
 void add_compression_options(CLI::App& app, ws::CompressionOptions& options) {
   using Mode = ws::CompressionOptions::Mode;
-  const std::map<std::string, Mode> modes = {
+  const std::vector<std::pair<std::string, Mode>> modes = {
       {"off", Mode::kOff}, {"shared", Mode::kShared}, {"dedicated", Mode::kDedicated}};
   app.add_option(
          "--compression", options.mode,
          "permessage-deflate: off; shared: one compressor per worker, none per connection;\n"
          "dedicated: one per connection, which remembers earlier messages")
-      ->transform(CLI::CheckedTransformer(modes).description("{off,shared,dedicated}"))
+      ->transform(choice(modes))
       ->default_str("off");
   app.add_option("--compression-min-bytes", options.min_bytes,
                  "Messages shorter than this are sent uncompressed");
@@ -163,18 +165,18 @@ ParsedOptions parse_options(int argc, char** argv) {
                  "lets be, per process with epoll, per worker with io_uring");
   app.add_option("--backlog-cap", options.server.session.backlog_cap_bytes,
                  "Bytes that may wait for a slow subscriber");
-  const std::map<std::string, SlowPolicy> policies = {{"drop", SlowPolicy::kDrop},
-                                                      {"skip", SlowPolicy::kSkip}};
+  const std::vector<std::pair<std::string, SlowPolicy>> policies = {{"drop", SlowPolicy::kDrop},
+                                                                    {"skip", SlowPolicy::kSkip}};
   app.add_option("--slow-subscriber", options.server.session.slow_policy,
                  "With more than that: drop, it is reset; skip, it misses what is published until "
                  "it has caught up")
-      ->transform(CLI::CheckedTransformer(policies).description("{drop,skip}"))
+      ->transform(choice(policies))
       ->default_str("drop");
-  const std::map<std::string, EngineKind> engines = {
+  const std::vector<std::pair<std::string, EngineKind>> engines = {
       {engine_name(EngineKind::kEpoll), EngineKind::kEpoll},
       {engine_name(EngineKind::kUring), EngineKind::kUring}};
   app.add_option("--engine", options.server.engine.kind, "Falls back to epoll without io_uring")
-      ->transform(CLI::CheckedTransformer(engines).description("{epoll,io_uring}"))
+      ->transform(choice(engines))
       ->default_str(engine_name(options.server.engine.kind));
   app.add_option(
          "--zerocopy-from", options.server.engine.zero_copy.from_bytes,
@@ -185,11 +187,11 @@ ParsedOptions parse_options(int argc, char** argv) {
       ->default_str("off");
   app.add_option("--epoll-batch", options.server.engine.epoll_batch, "Events taken per epoll_wait")
       ->check(CLI::Range(1, 65536));
-  const std::map<std::string, EpollMode> modes = {
+  const std::vector<std::pair<std::string, EpollMode>> modes = {
       {"level", EpollMode::kLevel}, {"edge", EpollMode::kEdge}, {"one-shot", EpollMode::kOneShot}};
   app.add_option("--epoll-mode", options.server.engine.epoll_mode,
                  "When epoll tells of a socket: docs/server.md says what each costs")
-      ->transform(CLI::CheckedTransformer(modes).description("{level,edge,one-shot}"))
+      ->transform(choice(modes))
       ->default_str("level");
   app.add_option("--handshake-timeout", handshake_seconds, "Seconds to send the request in")
       ->check(CLI::Range(0.1, 3600.0));

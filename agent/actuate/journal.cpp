@@ -66,8 +66,9 @@ UniqueFd take_lock(int dir_fd, const std::string& dir) {
   if (!lock(fd.get())) {
     if (errno != EWOULDBLOCK) fail("cannot lock {}/lock: {}; {}", dir, errno_text(errno), kRemedy);
     fail(
-        "epulsed (pid {}) is running and holds the journal {}/journal; stop it (it restores "
-        "everything on exit)",
+        "epulsed (pid {}) is running and holds the journal {}/journal; if it watches another "
+        "process, give this one a --state-dir of its own, else stop it (it restores everything on "
+        "exit)",
         lock_holder(fd.get()), dir);
   }
   // For lock_holder() only: on a full disk an undo must still be possible. Padded, to overwrite in

@@ -57,9 +57,13 @@ bool is_url_or_empty(std::string_view text) {
   return text.empty() || is_http_url(text);
 }
 
-// Where a path is put behind it.
+constexpr std::string_view kBaseUrls =
+    "empty, or http://HOST or https://HOST, with or without :PORT and /PATH, but without "
+    "/api/v2/alerts, which is put behind it";
+
 bool is_base_url_or_empty(std::string_view text) {
-  return is_url_or_empty(text) && text.find_first_of("?#") == text.npos;
+  return is_url_or_empty(text) && text.find_first_of("?#") == text.npos &&
+         text.find("/api/v2/alerts") == text.npos;
 }
 
 template <auto member>
@@ -150,7 +154,7 @@ std::vector<Key> sink_keys() {
       {"alerts.alertmanager", "url",
        "Where alarms are posted, without /api/v2/alerts: \"http://127.0.0.1:9093\". Empty: "
        "nowhere.",
-       TextKey{alerts_field<&Alerts::alertmanager, &Alertmanager::url>, kUrls,
+       TextKey{alerts_field<&Alerts::alertmanager, &Alertmanager::url>, kBaseUrls,
                is_base_url_or_empty}},
       {"alerts.alertmanager", "resend_s",
        "How often what still fires is posted again, with its latest figures. Four times as long\n"

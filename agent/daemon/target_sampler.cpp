@@ -42,6 +42,7 @@ TargetSample TargetSampler::sample() {
   if (attached_.probe) {
     attached_.probe->consume();
     sample.epoll = intervals_->advance(attached_.probe->read());
+    drop_closed(*sample.epoll);
     sample.exceptions.swap(exceptions_);
     sample.blames = blames_.advance(attached_.probe->blames());
     control_->interval_ends(sample.epoll->time_ns);
@@ -53,6 +54,15 @@ TargetSample TargetSampler::sample() {
     sched_.count_runnable(sample.sched);
   }
   return sample;
+}
+
+// The probe keeps what a thread has counted on an instance for as long as the thread lives, also
+// when it has closed it.
+void TargetSampler::drop_closed(model::EpollSnapshot& interval) const {
+  std::erase_if(interval.workers, [&](const model::WorkerStats& worker) {
+    return worker.waits() == 0 &&
+           kernel::epoll_is_closed(pid_, static_cast<pid_t>(worker.key.tid), worker.key.epfd);
+  });
 }
 
 void TargetSampler::look_for_stalls(TargetSample& sample) {

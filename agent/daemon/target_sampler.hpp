@@ -50,6 +50,7 @@ class TargetSampler {
   const model::Overhead* overhead() const { return control_ ? &control_->overhead() : nullptr; }
 
  private:
+  void drop_closed(model::EpollSnapshot& interval) const;
   void mark_workers(TargetSample& sample) const;
   void look_for_stalls(TargetSample& sample);
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <filesystem>
 #include <fstream>
@@ -49,12 +50,15 @@ bool numeric_entries(const std::string& path, std::vector<int>& numbers) {
   return true;
 }
 
-bool is_epoll(pid_t pid, int fd, const std::string& proc) {
+bool names_epoll(const std::string& link) {
   char target[64];
-  const std::string link = fmt::format("{}/{}/fd/{}", proc, pid, fd);
   const ssize_t length = readlink(link.c_str(), target, sizeof(target));
   return length > 0 &&
          std::string_view(target, static_cast<size_t>(length)) == "anon_inode:[eventpoll]";
+}
+
+bool is_epoll(pid_t pid, int fd, const std::string& proc) {
+  return names_epoll(fmt::format("{}/{}/fd/{}", proc, pid, fd));
 }
 
 // A master like nginx's leaves the events to its children: "24951 24952".
@@ -164,6 +168,12 @@ std::vector<pid_t> children_of(pid_t pid, const std::string& proc) {
 
 bool thread_exists(pid_t pid, pid_t tid) {
   return access(fmt::format("/proc/{}/task/{}", pid, tid).c_str(), F_OK) == 0;
+}
+
+bool epoll_is_closed(pid_t pid, pid_t tid, int epfd) {
+  const std::string link = fmt::format("/proc/{}/task/{}/fd/{}", pid, tid, epfd);
+  errno = 0;
+  return !names_epoll(link) && (errno == 0 || errno == ENOENT);
 }
 
 std::optional<int> watched_descriptors(pid_t pid, int fd, const std::string& proc) {

@@ -49,6 +49,8 @@ bool has_epoll(pid_t pid, const std::string& proc = kProc);
 // Of its main thread.
 std::vector<pid_t> children_of(pid_t pid, const std::string& proc = kProc);
 bool thread_exists(pid_t pid, pid_t tid);
+// Nothing is open there any more for the thread, or another file. False where nobody can tell.
+bool epoll_is_closed(pid_t pid, pid_t tid, int epfd);
 
 struct EpollDescriptor {
   int fd = -1;

@@ -311,6 +311,8 @@ TEST(Config, SinksAreChecked) {
     EXPECT_EQ(error_in("[alerts.alertmanager]\ngenerator_url = \"" + url + "\"\n"), "");
     expect("[alerts.alertmanager]\nurl = \"" + url + "\"\n", "alerts.alertmanager.url = \"");
   }
+  expect("[alerts.alertmanager]\nurl = \"http://h:9093/api/v2/alerts\"\n",
+         "without /api/v2/alerts, which is put behind it");
   expect("[alerts.capture]\ndir = \"here\"\n", "absolute path");
 }
 

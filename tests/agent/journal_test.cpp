@@ -252,8 +252,9 @@ TEST(Journal, ASecondHolderIsToldWhoHoldsIt) {
   const TempDir dir;
   const Journal journal(dir.path());
   EXPECT_EQ(error_of([&] { Journal second(dir.path()); }),
-            fmt::format("epulsed (pid {}) is running and holds the journal {}/journal; stop it (it "
-                        "restores everything on exit)",
+            fmt::format("epulsed (pid {}) is running and holds the journal {}/journal; if it "
+                        "watches another process, give this one a --state-dir of its own, else "
+                        "stop it (it restores everything on exit)",
                         getpid(), dir.path()));
   EXPECT_TRUE(Journal::read(dir.path()).pending.empty()) << "reading needs no lock";
 }

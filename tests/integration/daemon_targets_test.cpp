@@ -204,6 +204,34 @@ TEST(Daemon, SaysOfWhatFiresThatTheProcessHasEnded) {
   }
 }
 
+TEST(Daemon, SaysOfWhatFiresThatItsDescriptorWasClosed) {
+  SKIP_WITHOUT_BPF();
+  Program target({"python3", "-c",
+                  "import select, signal\n"
+                  "poll = select.epoll()\n"
+                  "asked = []\n"
+                  "signal.signal(signal.SIGUSR1, lambda *_: asked.append(1))\n"
+                  "print(poll.fileno(), flush=True)\n"
+                  "while not asked: poll.poll(0.01)\n"
+                  "poll.close()\n"
+                  "while True: signal.pause()\n"});
+  ASSERT_TRUE(eventually([&] { return contains(target.out(), "\n"); })) << target.err();
+  const TempDir dir;
+  write_text(dir.file("agent.toml"),
+             "[agent]\ninterval_ms = 100\n"
+             "[[alerts.rule]]\nname = \"Busy\"\nmetric = \"waits\"\nstatistic = \"rate\"\n"
+             "threshold = 1\n");
+  Program agent({EPULSED, "-p", std::to_string(target.pid()), "-c", dir.file("agent.toml"),
+                 "--mode", "observe", "--state-dir", dir.file("state")});
+  ASSERT_TRUE(eventually([&] { return contains(agent.err(), "ALERT waits"); })) << agent.err();
+  const std::string fd = target.out().substr(0, target.out().find('\n'));
+  target.signal(SIGUSR1);
+  const std::string why = ": its epoll descriptor " + fd + " was closed (alerts.rule \"Busy\"";
+  EXPECT_TRUE(eventually([&] { return contains(agent.err(), why); })) << agent.err();
+  agent.signal(SIGTERM);
+  EXPECT_EQ(agent.wait(), 0) << agent.err();
+}
+
 // The cpuset of the target loses the CPU that a worker was just moved to: the kernel has moved it
 // elsewhere, which is not undone, and epulsed goes on.
 TEST(Daemon, ACpusetThatShrinksInMidChangeIsLeftAsItIs) {

@@ -237,6 +237,13 @@ TEST(Negotiation, SubprotocolsOfTheServer) {
             std::string::npos);
 }
 
+TEST(Negotiation, WrongWordsAreToldTheRightOnes) {
+  Child child({EPULSE_WS_PATH, "--compression", "yes"});
+  EXPECT_EQ(child.wait(), 2);
+  EXPECT_NE(child.err().find("--compression: yes not in {off,shared,dedicated}"), std::string::npos)
+      << child.err();
+}
+
 TEST(Negotiation, WrongOptionsAreOneLineAndStatus2) {
   for (const std::vector<std::string>& options : {std::vector<std::string>{"--compression", "yes"},
                                                   {"--compression-window-bits", "8"},

@@ -140,8 +140,9 @@ DaemonAnswers ask_running_daemons(const std::string& state_dir, const std::strin
   if (daemons.answers.empty() && daemons.errors.empty()) {
     const size_t left = journals_left_behind(state_dir, daemons).size();
     fail("no epulsed runs with the state directory {}; {}", state_dir,
-         left == 0 ? "start one, or name another --state-dir"
-                   : "one that died has left changes behind: see epulse diff, and epulse undo");
+         left == 0
+             ? "start one, or name another --state-dir"
+             : "one that died may have left changes behind: see epulse diff, and epulse undo");
   }
   return daemons;
 }

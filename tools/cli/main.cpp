@@ -3,10 +3,13 @@
 #include <signal.h>
 
 #include <CLI/CLI.hpp>
-#include <map>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "agent/error.hpp"
 #include "agent/model/text.hpp"
+#include "common/choice.hpp"
 #include "tools/cli/commands.hpp"
 #include "tools/cli/daemon_commands.hpp"
 #include "tools/cli/documents.hpp"
@@ -158,9 +161,9 @@ void add_report(CLI::App& app, ReportOptions& options) {
       command->add_flag("!--no-histograms", options.stdio.histograms, "no histograms");
   CLI::Option* timeline =
       command->add_flag("!--no-timeline", options.stdio.timeline, "not how it was over time");
-  std::map<std::string, epulse::report::SortKey> keys;
+  std::vector<std::pair<std::string, epulse::report::SortKey>> keys;
   for (size_t i = 0; i < std::size(epulse::report::kSortKeys); ++i) {
-    keys.emplace(epulse::report::kSortKeys[i], static_cast<epulse::report::SortKey>(i));
+    keys.emplace_back(epulse::report::kSortKeys[i], static_cast<epulse::report::SortKey>(i));
   }
   CLI::Option* sort =
       command
@@ -168,7 +171,7 @@ void add_report(CLI::App& app, ReportOptions& options) {
               "-s,--sort", options.stdio.sort,
               "workers by recorded (their order in the file), events, or the p99 of depth, "
               "wakeup, latency or handler")
-          ->transform(CLI::CheckedTransformer(keys));
+          ->transform(epulse::choice(keys));
   CLI::Option* rows =
       command->add_option("-n,--rows", options.stdio.workers, "the first so many workers; 0: all");
   command->add_flag("-j,--json", options.json, "one line of JSON, also of --diff and --join");

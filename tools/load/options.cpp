@@ -5,9 +5,12 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
-#include <map>
 #include <numeric>
+#include <string>
+#include <utility>
+#include <vector>
 
+#include "common/choice.hpp"
 #include "common/manual_page.hpp"
 #include "tools/load/rate_options.hpp"
 #include "tools/load/stamp.hpp"
@@ -71,12 +74,12 @@ void add_load(CLI::App& app, Options& options) {
                  "Processes that share the connections, for more than one may have open files; "
                  "each has --threads")
       ->check(CLI::Range(1, 1024));
-  const std::map<std::string, server::EngineKind> engines = {
+  const std::vector<std::pair<std::string, server::EngineKind>> engines = {
       {server::engine_name(server::EngineKind::kEpoll), server::EngineKind::kEpoll},
       {server::engine_name(server::EngineKind::kUring), server::EngineKind::kUring}};
   app.add_option("--engine", options.engine,
                  "What sends and receives: the engines of epulse-ws; io_uring wants Linux 6.8")
-      ->transform(CLI::CheckedTransformer(engines).description("{epoll,io_uring}"))
+      ->transform(choice(engines))
       ->default_str(server::engine_name(options.engine));
   app.add_option("--source", options.sources,
                  "Addresses to connect from, in turn: each has ports of its own")
