@@ -185,8 +185,9 @@ bool Journal::is_held(const std::string& state_dir) {
 std::vector<std::string> Journal::set_aside(const std::string& state_dir) {
   std::vector<std::string> paths;
   std::error_code error;  // Not there, or closed to us.
-  for (const auto& entry : std::filesystem::directory_iterator(state_dir, error)) {
-    if (entry.path().filename().string().starts_with(kDamaged)) paths.push_back(entry.path());
+  for (std::filesystem::directory_iterator at(state_dir, error);
+       !error && at != std::filesystem::directory_iterator(); at.increment(error)) {
+    if (at->path().filename().string().starts_with(kDamaged)) paths.push_back(at->path());
   }
   std::sort(paths.begin(), paths.end());
   return paths;
