@@ -5,7 +5,9 @@
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/spdlog.h>
 
+#include <filesystem>
 #include <iterator>
+#include <system_error>
 #include <utility>
 
 #include "server/error.hpp"
@@ -52,6 +54,13 @@ AccessLog::~AccessLog() {
 }
 
 std::shared_ptr<spdlog::logger> AccessLog::open() const {
+  // spdlog would make the directories, as root where a slip of the pen wants them.
+  const std::filesystem::path dir = std::filesystem::path(file_).parent_path();
+  std::error_code ignored;
+  if (!dir.empty() && !std::filesystem::is_directory(dir, ignored)) {
+    fail("cannot write the access log {}: there is no directory {}; create it first", file_,
+         dir.string());
+  }
   try {
     auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(file_);
     auto logger = std::make_shared<spdlog::async_logger>(

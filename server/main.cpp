@@ -13,6 +13,7 @@
 #include <string>
 #include <thread>
 
+#include "common/counted.hpp"
 #include "server/access_log.hpp"
 #include "server/allocations.hpp"
 #include "server/control/control_socket.hpp"
@@ -60,9 +61,9 @@ std::string start_line(const Server& server, bool tls) {
     if (thread.cpu >= 0) threads += fmt::format(" on CPU {}", thread.cpu);
   }
   const std::size_t count = server.threads().size();
-  return fmt::format("epulse-ws: listening on {}, {} worker{} ({}), {}{}, pid {}\n",
-                     server.address().text(), count, count == 1 ? "" : "s", threads,
-                     engine_name(server.engine()), tls ? ", tls" : "", getpid());
+  return fmt::format("epulse-ws: listening on {}, {} ({}), {}{}, pid {}\n", server.address().text(),
+                     counted(count, "worker"), threads, engine_name(server.engine()),
+                     tls ? ", tls" : "", getpid());
 }
 
 // What SIGHUP asks for.

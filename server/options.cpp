@@ -164,7 +164,8 @@ ParsedOptions parse_options(int argc, char** argv) {
                  "Connections served at once (more: 503); 0: as many as the limit of open files "
                  "lets be, per process with epoll, per worker with io_uring");
   app.add_option("--backlog-cap", options.server.session.backlog_cap_bytes,
-                 "Bytes that may wait for a slow subscriber");
+                 "Bytes that may wait for a slow subscriber")
+      ->check(CLI::Range(std::uint64_t{4096}, std::uint64_t{1'000'000'000'000}));
   const std::vector<std::pair<std::string, SlowPolicy>> policies = {{"drop", SlowPolicy::kDrop},
                                                                     {"skip", SlowPolicy::kSkip}};
   app.add_option("--slow-subscriber", options.server.session.slow_policy,

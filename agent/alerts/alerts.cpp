@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "common/counted.hpp"
+
 namespace epulse::alerts {
 namespace {
 
@@ -15,15 +17,11 @@ std::string with_unit(const AlertRule& rule, double value) {
   return rule.unit.empty() ? figure : fmt::format("{} {}", figure, rule.unit);
 }
 
-std::string intervals(uint64_t count) {
-  return fmt::format("{} interval{}", count, count == 1 ? "" : "s");
-}
-
 // "at or below 100 us for 3 intervals"
 std::string well_text(const AlertRule& rule) {
-  return fmt::format("at or {} {} for {}",
-                     rule.comparison == Comparison::kAbove ? "below" : "above",
-                     with_unit(rule, rule.clear_threshold()), intervals(rule.clear_intervals));
+  return fmt::format(
+      "at or {} {} for {}", rule.comparison == Comparison::kAbove ? "below" : "above",
+      with_unit(rule, rule.clear_threshold()), counted(rule.clear_intervals, "interval"));
 }
 
 // "alerts.depth_max, severity warning"
@@ -41,8 +39,8 @@ std::string fired_text(const AlertRule& rule, const std::string& subject, double
 std::string resolved_text(const AlertRule& rule, const std::string& subject, const std::string& why,
                           uint64_t fired_intervals, double worst) {
   return fmt::format("RESOLVED {} of {}: {} ({}); it fired for {}, worst {} {}", rule.metric,
-                     subject, why, source_text(rule), intervals(fired_intervals), rule.statistic,
-                     with_unit(rule, worst));
+                     subject, why, source_text(rule), counted(fired_intervals, "interval"),
+                     rule.statistic, with_unit(rule, worst));
 }
 
 double worse(const AlertRule& rule, double a, double b) {

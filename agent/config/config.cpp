@@ -264,6 +264,15 @@ class Loader {
                                                  value_text(node), allowed(key)));
   }
 
+  // Of words and paths.
+  void report_text(const toml::node& node, const std::string& full, const Key& key,
+                   std::string_view meant = {}) {
+    report(
+        node.source().begin.line,
+        fmt::format("{} = {} cannot be used{}; allowed: {}", full, value_text(node),
+                    meant.empty() ? "" : fmt::format(", did you mean {}?", meant), allowed(key)));
+  }
+
   void read_value(const Key& key, const std::string& full, const toml::node& node) {
     std::visit([&](const auto& type) { read_as(type, key, full, node); }, key.type);
   }
@@ -298,7 +307,9 @@ class Loader {
     const toml::value<std::string>* const value = node.as_string();
     if (value == nullptr) return report_type(node, full, "a string", key);
     const auto at = std::find(type.choices.begin(), type.choices.end(), value->get());
-    if (at == type.choices.end()) return report_range(node, full, key);
+    if (at == type.choices.end()) {
+      return report_text(node, full, key, nearest(value->get(), type.choices));
+    }
     type.set(config_, static_cast<size_t>(at - type.choices.begin()));
   }
 
@@ -307,7 +318,7 @@ class Loader {
     const toml::value<std::string>* const value = node.as_string();
     if (value == nullptr) return report_type(node, full, "a string", key);
     if (!value->get().starts_with('/') || value->get().find('\0') != std::string::npos) {
-      return report_range(node, full, key);
+      return report_text(node, full, key);
     }
     type.field(config_) = value->get();
   }
@@ -316,7 +327,7 @@ class Loader {
                const toml::node& node) {
     const toml::value<std::string>* const value = node.as_string();
     if (value == nullptr) return report_type(node, full, "a string", key);
-    if (!type.is_allowed(value->get())) return report_range(node, full, key);
+    if (!type.is_allowed(value->get())) return report_text(node, full, key);
     type.field(config_) = value->get();
   }
 
@@ -328,11 +339,11 @@ class Loader {
     for (const toml::node& part : *value) {
       const toml::value<std::string>* const text = part.as_string();
       if (text == nullptr) return report_type(part, full, "an array of strings", key);
-      if (text->get().find('\0') != std::string::npos) return report_range(part, full, key);
+      if (text->get().find('\0') != std::string::npos) return report_text(part, full, key);
       command.push_back(text->get());
     }
     if (!command.empty() && !command[0].starts_with('/')) {
-      return report_range((*value)[0], full, key);
+      return report_text((*value)[0], full, key);
     }
     type.field(config_) = std::move(command);
   }
@@ -345,7 +356,7 @@ class Loader {
       const toml::value<std::string>* const text = label.as_string();
       if (text == nullptr) return report_type(label, full, "a table of strings", key);
       if (!is_label_name(name))
-        return report_range(label, fmt::format("{}.{}", full, name.str()), key);
+        return report_text(label, fmt::format("{}.{}", full, name.str()), key);
       type.field(config_).emplace(name.str(), text->get());
     }
   }

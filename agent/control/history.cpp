@@ -31,7 +31,8 @@ std::optional<Event> event_of(const std::string& line) {
       !object["unix_ms"].is_number_integer()) {
     return std::nullopt;
   }
-  return Event{object["unix_ms"].get<int64_t>(), text("kind"), text("text"), text("by_hand")};
+  return Event{object["unix_ms"].get<int64_t>(), text("kind"), text("text"), text("by_hand"),
+               text("target")};
 }
 
 void read_file(const std::string& path, std::vector<Event>& events) {
@@ -53,6 +54,7 @@ int64_t unix_ms_now() {
 void History::add(std::string_view kind, std::string_view text, std::string_view by_hand) {
   json object = {{"unix_ms", unix_ms_now()}, {"kind", kind}, {"text", text}};
   if (!by_hand.empty()) object["by_hand"] = by_hand;
+  if (!target_.empty()) object["target"] = target_;
   const std::string line = object.dump(-1, ' ', false, json::error_handler_t::replace) + '\n';
   const UniqueFd fd(
       open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
@@ -79,6 +81,7 @@ json history_json(const std::vector<Event>& events) {
   for (const Event& event : events) {
     json one = {{"at", alerts::rfc3339(event.unix_ms)}, {"kind", event.kind}, {"text", event.text}};
     if (!event.by_hand.empty()) one["by_hand"] = event.by_hand;
+    if (!event.target.empty()) one["target"] = event.target;
     all.push_back(std::move(one));
   }
   return all;

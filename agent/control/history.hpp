@@ -5,6 +5,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace epulse::control {
@@ -14,14 +15,16 @@ struct Event {
   std::string kind;     // "alarm", "advice", "changed", "kept", "undone", ...
   std::string text;     // one line
   std::string by_hand;  // the same as a command; empty where there is none
+  std::string target;   // "nginx[4711]", the process that epulsed watched; empty where not known
 };
 
 // What happened, in DIR/history, a line of JSON each; older ones in DIR/history.1. For the reader
 // alone: one that cannot be written is said once and costs nothing else.
 class History {
  public:
-  // `state_dir` is there, or nothing is written.
-  explicit History(const std::string& state_dir) : path_(state_dir + "/history") {}
+  // `state_dir` is there, or nothing is written. `target` is that of all events.
+  explicit History(const std::string& state_dir, std::string target = {})
+      : path_(state_dir + "/history"), target_(std::move(target)) {}
 
   void add(std::string_view kind, std::string_view text, std::string_view by_hand = {});
 
@@ -34,6 +37,7 @@ class History {
 
  private:
   std::string path_;
+  std::string target_;
   std::string error_;
 };
 

@@ -54,7 +54,7 @@ Daemon::Daemon(const Options& options)
       target_(
           fmt::format("{}[{}]", model::printable(kernel::process_name(options.pid)), options.pid)),
       started_ns_(kernel::monotonic_ns()),
-      log_(options.config.agent.state_dir),
+      log_(options.config.agent.state_dir, target_),
       sampler_(options.pid, options.config.probes, options.backend),
       tuning_(options.pid, sampler_.is_bundled_server(), options.config,
               effective_mode(options.config.agent.mode, sampler_), log_),

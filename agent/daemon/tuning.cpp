@@ -12,6 +12,7 @@
 #include "agent/kernel/listeners.hpp"
 #include "agent/kernel/process.hpp"
 #include "agent/kernel/topology.hpp"
+#include "common/counted.hpp"
 #include "common/line_socket.hpp"
 
 namespace epulse::daemon {
@@ -100,8 +101,8 @@ void Tuning::open_journal() {
     actuator_ = std::make_unique<actuate::Actuator>(config_.agent.state_dir);
     for (const std::string& complaint : actuator_->complaints()) spdlog::warn("{}", complaint);
     if (!actuator_->pending().empty()) {
-      spdlog::warn("an epulsed before this one died with {} changes in force; undoing them",
-                   actuator_->pending().size());
+      spdlog::warn("an epulsed before this one died with {} in force; undoing what it did",
+                   counted(actuator_->pending().size(), "change"));
       note_undone(actuator_->recover());
     }
     if (applies) actuator_->require_writable();

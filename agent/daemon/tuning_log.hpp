@@ -15,7 +15,9 @@ namespace epulse::daemon {
 // What tuning says: to the log, to the history, and to who asks for advice.
 class TuningLog {
  public:
-  explicit TuningLog(const std::string& state_dir) : state_dir_(state_dir), history_(state_dir) {}
+  // `target` as in History.
+  TuningLog(const std::string& state_dir, const std::string& target)
+      : state_dir_(state_dir), history_(state_dir, target) {}
 
   void advised(const tuners::Proposal& proposal, const actuate::Change& change);
   void changed(const tuners::Proposal& proposal, const actuate::Change& change);

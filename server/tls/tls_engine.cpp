@@ -7,6 +7,8 @@
 #include <array>
 #include <utility>
 
+#include "common/counted.hpp"
+
 namespace epulse::server {
 namespace {
 
@@ -194,8 +196,8 @@ void TlsEngine::report_failure(const std::string& why) {
   ++failures_;
   const std::uint64_t now = now_ns();
   if (reported_ns_ != 0 && now - reported_ns_ < kReportEveryNs) return;
-  spdlog::warn("TLS failed on {} connection{} since the last report; on the latest: {}", failures_,
-               failures_ == 1 ? "" : "s", why);
+  spdlog::warn("TLS failed on {} since the last report; on the latest: {}",
+               counted(failures_, "connection"), why);
   failures_ = 0;
   reported_ns_ = now;
 }

@@ -205,7 +205,7 @@ TEST_F(AgentSocketTest, LargeAnswersReachWhoReadsThem) {
   events.reserve(1000);
   for (int i = 0; i < 1000; ++i) {
     events.push_back(
-        {1'700'000'000'000 + i, "advice", std::string(2000, 'x'), "taskset -pc 1 4711"});
+        {1'700'000'000'000 + i, "advice", std::string(2000, 'x'), "taskset -pc 1 4711", "x[1]"});
   }
   large_ = to_line({{"history", history_json(events)}});
   ASSERT_GT(large_.size(), 2'000'000U);
@@ -308,7 +308,7 @@ TEST(StateDir, NamesAGroupThatIsNotThere) {
 TEST(History, KeepsTheLastAndSurvivesATornLine) {
   const TempDir dir;
   EXPECT_TRUE(History::read(dir.path(), 10).empty());
-  History history(dir.path());
+  History history(dir.path(), "server[7]");
   for (int i = 0; i < 5; ++i) history.add("changed", fmt::format("change {}\xff", i), "taskset");
   EXPECT_EQ(history.error(), "");
   write_text(dir.file("history"), read_text(dir.file("history")) + "{\"unix_ms\":12,\"ki");
@@ -316,6 +316,7 @@ TEST(History, KeepsTheLastAndSurvivesATornLine) {
   ASSERT_EQ(events.size(), 3U);
   EXPECT_EQ(events[2].text, "change 4\xef\xbf\xbd");
   EXPECT_EQ(events[2].by_hand, "taskset");
+  EXPECT_EQ(events[2].target, "server[7]");
   EXPECT_EQ(history_json(events)[0]["text"], "change 2\xef\xbf\xbd");
 }
 

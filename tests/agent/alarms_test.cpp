@@ -35,7 +35,7 @@ TargetSample running(double share) {
 
 class AlarmsTest : public ::testing::Test {
  public:
-  AlarmsTest() : log_(dir_.path()) {
+  AlarmsTest() : log_(dir_.path(), "redis[4711]") {
     uv_loop_init(&loop_);
     config_.alerts.rules = {busy_rule("Busy")};
     say("$EPULSE_STATE $EPULSE_LABEL_ALERTNAME: $EPULSE_REASON");

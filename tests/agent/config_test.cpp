@@ -96,11 +96,11 @@ TEST(Config, OutOfRangeNamesLineAndRange) {
             "f.toml:2: tuner.affinity.delay_share_min = 1.5 is out of range; allowed: 0 to 1");
   EXPECT_EQ(error_in("[tuner.affinity]\ndelay_share_min = nan"),
             "f.toml:2: tuner.affinity.delay_share_min = nan is out of range; allowed: 0 to 1");
-  EXPECT_EQ(
-      error_in("[agent]\nstate_dir = \"run/epulse\""),
-      "f.toml:2: agent.state_dir = \"run/epulse\" is out of range; allowed: an absolute path, "
-      "\"/...\"");
-  EXPECT_EQ(error_in("[agent]\nmode = \"aply\"").find("f.toml:2: agent.mode = \"aply\" is out of"),
+  EXPECT_EQ(error_in("[agent]\nstate_dir = \"run/epulse\""),
+            "f.toml:2: agent.state_dir = \"run/epulse\" cannot be used; allowed: an absolute path, "
+            "\"/...\"");
+  EXPECT_EQ(error_in("[agent]\nmode = \"aply\"")
+                .find("f.toml:2: agent.mode = \"aply\" cannot be used, did you mean apply?"),
             0U);
 }
 
@@ -238,15 +238,15 @@ TEST(Config, RulesThatMeanNothingAreRefused) {
          "f.toml:4: alerts.rule.treshold is not known, did you mean threshold?");
   expect(kRule + "statistic = \"rate\"\n",
          "there is no rate of handler; its statistics: max, mean");
-  expect("[[alerts.rule]]\nname = \"a\"\nmetric = \"hander\"\nthreshold = 1\n", "out of range");
+  expect("[[alerts.rule]]\nname = \"a\"\nmetric = \"hander\"\nthreshold = 1\n",
+         "f.toml:3: alerts.rule.metric = \"hander\" cannot be used, did you mean handler?");
   expect(kRule + "labels = { \"a-b\" = \"x\" }\n", "labels.a-b");
   expect(kRule + "labels = { __a = \"x\" }\n", "labels.__a");
   for (const std::string name : {"1a", "", "a b", "a.b", "a:b", "\u00e4"}) {
-    expect(
-        fmt::format("{}labels = {{ ok = \"x\", \"{}\" = \"x\" }}\n", kRule, name),
-        fmt::format("f.toml:5: alerts.rule.labels.{} = \"x\" is out of range; allowed: {{ name = "
-                    "\"text\", ... }}, each name [a-zA-Z_][a-zA-Z0-9_]*",
-                    name));
+    expect(fmt::format("{}labels = {{ ok = \"x\", \"{}\" = \"x\" }}\n", kRule, name),
+           fmt::format("f.toml:5: alerts.rule.labels.{} = \"x\" cannot be used; allowed: {{ name = "
+                       "\"text\", ... }}, each name [a-zA-Z_][a-zA-Z0-9_]*",
+                       name));
   }
   EXPECT_EQ(error_in(kRule + "labels = { _ = \"x\", aZ_9 = \"x\" }\n"), "");
   expect(kRule + "labels = { a = 1 }\n", "a table of strings");
@@ -299,7 +299,7 @@ TEST(Config, SinksAreChecked) {
           "ftp://host", "file:///etc/passwd", "host", "//host", "http:host\\n",
           "http://h\\u0000"}) {
       expect(with(url), "f.toml:2: alerts.alertmanager." + key + " = \"");
-      expect(with(url), "is out of range; allowed: empty, or http://HOST or https://HOST");
+      expect(with(url), "cannot be used; allowed: empty, or http://HOST or https://HOST");
     }
     for (const std::string url :
          {"", "http://a", "https://a.b.c:9093/", "http://[::1]:9093", "http://u:p@10.0.0.1/am/"}) {

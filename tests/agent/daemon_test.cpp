@@ -87,7 +87,7 @@ tuners::Proposal proposal(const char* scenario, const char* target, const char* 
 
 TEST(TuningLog, ForgetsAdviceThatNothingBearsOut) {
   const TempDir dir;
-  TuningLog log(dir.path());
+  TuningLog log(dir.path(), "server[7]");
   log.diagnosed(proposal("host.listen-overflow", "socket 6", "5 drops"));
   log.diagnosed(proposal("affinity.busy-cpu", "thread 7 (w)", "it waits"));
   log.diagnosed(proposal("diagnosis.herd", "nginx[1]", "empty"));
@@ -107,7 +107,7 @@ TEST(TuningLog, ForgetsAdviceThatNothingBearsOut) {
 
 TEST(TuningLog, AdviceOnWhatIsSomebodyElsesIsTakenBack) {
   const TempDir dir;
-  TuningLog log(dir.path());
+  TuningLog log(dir.path(), "server[7]");
   log.diagnosed(proposal("affinity.busy-cpu", "thread 7 (w)", "it waits"));
   log.stood_down(proposal("affinity.busy-cpu", "thread 7 (w)", "it waits"), "thread 7: left alone");
   EXPECT_TRUE(log.advice().empty());

@@ -101,9 +101,22 @@ TEST(Broadcast, AnEchoIsNone) {
   EXPECT_EQ(load.wait(), 1);
   EXPECT_EQ(number(load.out(), "received"), 1) << load.out();
   EXPECT_EQ(number(load.out(), "timeout"), kSubscribers - 1) << load.out();
+  EXPECT_NE(load.err().find("1 message published and 1 delivery, to 3 subscribers: is " +
+                            server.url("/") + " a topic"),
+            std::string::npos)
+      << load.err();
   Child raw(broadcast_command("tcp://127.0.0.1:1", {}));
   EXPECT_EQ(raw.wait(), 2);
   EXPECT_EQ(std::count(raw.err().begin(), raw.err().end(), '\n'), 1) << raw.err();
+}
+
+TEST(Broadcast, WhomTheServerDropsIsToldOfItsLimits) {
+  ServerChild server({"--backlog-cap", "4096"});
+  Child load(
+      broadcast_command(server.url("/topic/x"), {"-d", "1", "-s", "8000000", "--window", "8"}));
+  EXPECT_EQ(load.wait(), 1) << load.out();
+  EXPECT_GT(number(load.out(), "closed"), 0) << load.out();
+  EXPECT_NE(load.err().find("--backlog-cap"), std::string::npos) << load.err();
 }
 
 // A message on its way to one subscriber.

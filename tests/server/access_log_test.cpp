@@ -100,6 +100,12 @@ TEST_F(AccessLogTest, AFileThatCannotBeWrittenIsSaidAtTheStart) {
   EXPECT_EQ(child.wait(), 2);
   EXPECT_NE(child.err().find("cannot write the access log"), std::string::npos) << child.err();
   EXPECT_NE(child.err().find(directory.path()), std::string::npos) << child.err();
+
+  const std::string dir = directory.file("missing");
+  Child typo({EPULSE_WS_PATH, "--listen", "127.0.0.1:0", "--access-log", dir + "/a.log"});
+  EXPECT_EQ(typo.wait(), 2);
+  EXPECT_NE(typo.err().find("there is no directory " + dir), std::string::npos) << typo.err();
+  EXPECT_FALSE(std::filesystem::exists(dir));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "agent/control/protocol.hpp"
 #include "agent/model/text.hpp"
+#include "common/counted.hpp"
 #include "tools/cli/daemon_commands.hpp"
 
 namespace epulse::cli {
@@ -52,7 +53,7 @@ int run_advise(const DaemonOptions& options) {
       continue;
     }
     fmt::print("{}, mode {}: {}\n", text_at(answer, "target"), text_at(answer, "mode"),
-               all.empty() ? "no advice" : fmt::format("{} proposals", all.size()));
+               all.empty() ? "no advice" : counted(all.size(), "proposal"));
     if (options.all) {
       for (const json& one : all) print_advice(one);
     } else {

@@ -6,6 +6,7 @@
 #include "agent/actuate/journal.hpp"
 #include "agent/control/protocol.hpp"
 #include "agent/error.hpp"
+#include "common/counted.hpp"
 #include "tools/cli/daemon_commands.hpp"
 
 namespace epulse::cli {
@@ -27,7 +28,7 @@ json left_behind(const std::string& state_dir, bool& damaged) {
 void print_changes(const json& answer, const json& changes) {
   fmt::print(
       "{}: {}\n", text_at(answer, "target"),
-      changes.empty() ? "nothing is changed" : fmt::format("{} changes in force", changes.size()));
+      changes.empty() ? "nothing is changed" : counted(changes.size(), "change") + " in force");
   for (const json& change : changes) {
     fmt::print("  {}  {}\n    because   {}\n    undo      epulse undo, or by hand: {}\n",
                text_at(change, "at"), text_at(change, "change"), text_at(change, "reason"),

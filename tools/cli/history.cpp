@@ -60,9 +60,10 @@ int run_history(const DaemonOptions& options) {
   }
   if (all.empty()) fmt::print("nothing has happened that {} tells of\n", options.state_dir);
   for (const json& event : all) {
-    const std::string by_hand = text_at(event, "by_hand");
-    fmt::print("{}  {:<8} {}{}\n", text_at(event, "at"), text_at(event, "kind"),
-               text_at(event, "text"), by_hand.empty() ? "" : "; by hand: " + by_hand);
+    const std::string target = text_at(event, "target"), by_hand = text_at(event, "by_hand");
+    fmt::print("{}  {:<8} {}{}{}\n", text_at(event, "at"), text_at(event, "kind"),
+               target.empty() ? "" : target + ": ", text_at(event, "text"),
+               by_hand.empty() ? "" : "; by hand: " + by_hand);
   }
   return 0;
 }

@@ -12,6 +12,7 @@
 
 #include "tools/load/engine_choice.hpp"
 #include "tools/load/error.hpp"
+#include "tools/load/hints.hpp"
 #include "tools/load/metrics_endpoint.hpp"
 #include "tools/load/options.hpp"
 #include "tools/load/outputs.hpp"
@@ -113,6 +114,9 @@ int load(const Options& options) {
   const std::optional<Result> result = run.execute();
   if (!result) return kSetUpStatus;
   outputs.finish(*result, run.recordings());
+  for (const std::string& hint : hints(options, *result)) {
+    fmt::print(stderr, "epulse-load: hint: {}\n", hint);
+  }
   return judge(options, *result);
 }
 
