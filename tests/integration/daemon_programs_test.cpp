@@ -207,7 +207,7 @@ TEST(Daemon, WhatDiedInADirectoryBelowIsFoundAndUndone) {
   const auto agent = scene.agent("apply");
   ASSERT_TRUE(eventually([&] { return scene.changed(); })) << agent->err();
   EXPECT_TRUE(
-      eventually([&] { return contains(epulse(scene, {"history"}).out, "changed  thread"); }));
+      eventually([&] { return contains(epulse(scene, {"history"}).out, "changed  epulse-ws["); }));
   agent->signal(SIGKILL);
   agent->wait();
   const std::string above = std::filesystem::path(scene.state_dir()).parent_path();
@@ -220,7 +220,7 @@ TEST(Daemon, WhatDiedInADirectoryBelowIsFoundAndUndone) {
   };
   EXPECT_TRUE(contains(said({"diff"}), "1 change in force"));
   EXPECT_TRUE(contains(said({"status"}), "may have left changes behind")) << said({"status"});
-  EXPECT_TRUE(contains(said({"history"}), "changed  thread")) << said({"history"});
+  EXPECT_TRUE(contains(said({"history"}), "changed  epulse-ws[")) << said({"history"});
   EXPECT_TRUE(contains(said({"undo", "--dry-run"}), "would undo thread"));
   EXPECT_FALSE(std::filesystem::exists(above + "/lock")) << "only looked at";
   EXPECT_TRUE(scene.changed());

@@ -102,7 +102,7 @@ TEST(Daemon, ForgetsChangesToConnectionsThatWereClosed) {
   EXPECT_TRUE(eventually([&] { return contains(said("diff"), "nothing is changed"); }))
       << said("diff");
   EXPECT_TRUE(eventually([&] { return read_text(scene.state_dir() + "/journal").empty(); }));
-  EXPECT_TRUE(contains(said("history"), "gone     receive buffer of fd")) << said("history");
+  EXPECT_TRUE(contains(said("history"), "gone     epulse-ws[")) << said("history");
 }
 
 TEST(Daemon, KeepsNoReceiveBufferOnceTrafficHasStopped) {
