@@ -27,13 +27,17 @@ State& state_of(Socket socket) {
 
 // What the last answer has told holds from the next report on: what was on its way before the
 // client knew is not held against it.
-void adapt(Socket socket, const QualityReport& report) {
+void adapt(Socket socket, const QualityReport& report, const QualityLimits& at_most) {
   State& state = state_of(socket);
   if (state.promised) {
     socket.set_limits(state.promised->max_message_bytes,
                       static_cast<std::uint16_t>(state.promised->ping_interval_s));
   }
   state.promised = limits_for(report);
+  state.promised->max_message_bytes =
+      std::min(state.promised->max_message_bytes, at_most.max_message_bytes);
+  state.promised->ping_interval_s =
+      std::min(state.promised->ping_interval_s, at_most.ping_interval_s);
   socket.send_text(limits_text(*state.promised));
 }
 
@@ -94,7 +98,9 @@ void EchoHandler::on_open(Socket socket, const ws::Request& request) {
 void EchoHandler::on_message(Socket socket, ws::Opcode opcode, std::span<std::uint8_t> message) {
   if (options_.delay_ns != 0) burn(options_.delay_ns);
   if (options_.quality_reports && opcode == ws::Opcode::kText) {
-    if (const auto report = parse_quality(ws::text_of(message))) return adapt(socket, *report);
+    if (const auto report = parse_quality(ws::text_of(message))) {
+      return adapt(socket, *report, options_.at_most);
+    }
   }
   const auto* state = socket.state<State>();
   if (state == nullptr || !state->is_subscriber) {

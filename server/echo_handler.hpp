@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "server/quality.hpp"
 #include "server/session/socket.hpp"
 
 namespace epulse::server {
@@ -12,8 +13,9 @@ namespace epulse::server {
 class EchoHandler final : public SocketHandler {
  public:
   struct Options {
-    std::uint64_t delay_ns = 0;    // burnt per message, for demonstrations
-    bool quality_reports = false;  // texts that are reports (quality.hpp) are for us
+    std::uint64_t delay_ns = 0;        // burnt per message, for demonstrations
+    bool quality_reports = false;      // texts that are reports (quality.hpp) are for us
+    QualityLimits at_most{65536, 30};  // what may be promised in answer
   };
 
   explicit EchoHandler(const Options& options) : options_(options) {}

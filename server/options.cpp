@@ -14,6 +14,7 @@
 
 #include "common/choice.hpp"
 #include "common/manual_page.hpp"
+#include "common/real_range.hpp"
 #include "server/error.hpp"
 #include "server/ws/http.hpp"
 #include "server/ws/parser.hpp"
@@ -94,7 +95,7 @@ void add_access_options(CLI::App& app, Options& options) {
          "--connect-rate", options.server.session.address_limits.connects_per_second,
          "Connections per second of one address (more: likewise), twice as many in a burst; "
          "0: no limit")
-      ->check(CLI::Range(0.0, 1e6));
+      ->check(real_range(0.0, 1e6));
 }
 
 void add_tls_options(CLI::App& app, tls::Options& options, std::string& minimum) {
@@ -195,13 +196,13 @@ ParsedOptions parse_options(int argc, char** argv) {
       ->transform(choice(modes))
       ->default_str("level");
   app.add_option("--handshake-timeout", handshake_seconds, "Seconds to send the request in")
-      ->check(CLI::Range(0.1, 3600.0));
+      ->check(real_range(0.1, 3600.0));
   app.add_option("--idle-timeout", idle_seconds,
                  "Seconds of silence before a connection is closed; a ping is sent at half")
-      ->check(CLI::Range(0.1, 1e9));
+      ->check(real_range(0.1, 1e9));
   app.add_option("--max-lifetime", lifetime_seconds,
                  "Seconds after which a connection is closed with 1001; 0: no limit")
-      ->check(CLI::Range(0.0, 1e9));
+      ->check(real_range(0.0, 1e9));
   app.add_flag("--quality-reports", options.echo.quality_reports,
                "Texts in which a client tells of its connection's quality change its largest "
                "message and its pings: docs/server.md has their form");
@@ -222,7 +223,7 @@ ParsedOptions parse_options(int argc, char** argv) {
   app.add_option("--linger", linger_seconds,
                  "After a hot restart (SIGUSR2), seconds for which the old process serves its "
                  "connections before it closes them with 1001")
-      ->check(CLI::Range(0.0, 1e9));
+      ->check(real_range(0.0, 1e9));
   app.add_option("--subprotocol", options.server.session.subprotocols,
                  "Sub-protocol that clients may ask for; may be given several times")
       ->type_name("NAME")
@@ -259,6 +260,11 @@ ParsedOptions parse_options(int argc, char** argv) {
   options.server.session.max_lifetime_ns = static_cast<std::uint64_t>(lifetime_seconds * 1e9);
   options.linger = std::chrono::milliseconds(static_cast<std::int64_t>(linger_seconds * 1e3));
   options.echo.delay_ns = handler_delay_us * 1000;
+  // A ping is due at half the idle timeout in any case.
+  options.echo.at_most.max_message_bytes =
+      std::min(options.echo.at_most.max_message_bytes, options.server.session.max_message_bytes);
+  options.echo.at_most.ping_interval_s =
+      static_cast<std::uint32_t>(std::clamp(idle_seconds / 2, 1.0, 30.0));
   tls.allow_tls12 = tls_minimum == "1.2";
   if (!tls.certificate_file.empty()) options.server.tls = tls;
   return {options, 0};

@@ -122,7 +122,6 @@ void Connection::close(ws::CloseCode code, std::string_view reason, Engine& engi
 
 void Connection::fail(ws::CloseCode code, std::string_view reason, Engine& engine) {
   if (phase_ == Phase::kOpen) say_close(code, reason, engine);
-  parser_.abandon(code);
   finish(engine);
 }
 
@@ -131,13 +130,19 @@ void Connection::say_close(ws::CloseCode code, std::string_view reason, Engine& 
   send_part(engine, id_, ws::encode_close(code, reason).view());
 }
 
+void Connection::lose() {
+  phase_ = Phase::kFinished;
+}
+
 void Connection::drop(Engine& engine) {
   phase_ = Phase::kFinished;
   engine.abort(id_);
 }
 
+// Half a message may be there: nobody will send the rest.
 void Connection::finish(Engine& engine) {
   phase_ = Phase::kFinished;
+  parser_.abandon();
   engine.finish(id_);
 }
 

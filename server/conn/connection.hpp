@@ -62,6 +62,8 @@ class Connection {
 
   // Ends it without another word.
   void drop(Engine& engine);
+  // It has ended.
+  void lose();
 
   // For frames that others get as well: the window that a compressed one must keep to, 0 when it
   // must not be compressed; and what to call when a compressed one was sent.

@@ -2,6 +2,7 @@
 // and the end of all.
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "server/contract/stats_writer.hpp"
 #include "server/session/session.hpp"
@@ -26,8 +27,14 @@ void Session::on_tick() {
     stat_set(stats_.allocations, shared_.options.allocations());
   }
   engine_->set_batch(shared_.tunables.epoll_batch.load(std::memory_order_relaxed));
-  if (drain_deadline_ns_ != 0 && now >= drain_deadline_ns_) return engine_->stop();
+  if (drain_deadline_ns_ != 0 && now >= drain_deadline_ns_) return cut_off();
   look_at_due();
+}
+
+// The application and the access log are told of each that is cut off, too, before all ends.
+void Session::cut_off() {
+  if (std::exchange(cut_off_, true)) return engine_->stop();
+  clients_.for_each([this](const Client& client) { engine_->abort(client.connection.id()); });
 }
 
 // Those of one turn; the next one follows without waiting while there are more.

@@ -23,20 +23,22 @@ Publication::Publication(std::shared_ptr<Topic> topic, ws::Opcode opcode,
       header_bytes_(frame_.size() - payload.size()),
       opcode_(opcode) {}
 
-const Bytes& Publication::compressed_frame(ws::Compression& compression,
-                                           std::uint8_t window_bits_max) const {
-  if (payload().size() < compression.options().min_bytes) return frame_;
+SharedBytes Publication::compressed_frame(ws::Compression& compression,
+                                          std::uint8_t window_bits_max) const {
+  if (payload().size() < compression.options().min_bytes) return nullptr;
   // Small messages need no large window, so that one frame fits more of the subscribers.
   const std::uint8_t bits = ws::Compression::window_bits_for(payload().size(), window_bits_max);
   Compressed& compressed = compressed_[bits - ws::kMinWindowBits];
   std::call_once(compressed.made, [&] { compressed.frame = compress(compression, bits); });
-  return compressed.frame.empty() ? frame_ : compressed.frame;
+  return compressed.frame;
 }
 
-Bytes Publication::compress(ws::Compression& compression, std::uint8_t window_bits_max) const {
+SharedBytes Publication::compress(ws::Compression& compression,
+                                  std::uint8_t window_bits_max) const {
   const auto deflated = compression.deflate(payload(), window_bits_max);
-  if (deflated.size() >= payload().size()) return {};
-  return frame_of({opcode_, deflated.size(), true, {}, true}, deflated);
+  if (deflated.size() >= payload().size()) return nullptr;
+  return std::make_shared<const Bytes>(
+      frame_of({opcode_, deflated.size(), true, {}, true}, deflated));
 }
 
 }  // namespace epulse::server

@@ -27,16 +27,17 @@ class Publication {
   std::span<const std::uint8_t> payload() const { return std::span(frame_).subspan(header_bytes_); }
 
   // For who takes windows of up to 2^`window_bits_max` bytes, 9 to 15; refers to no other message.
-  // The plain frame when the message is not to be compressed, or would not become smaller.
-  const Bytes& compressed_frame(ws::Compression& compression, std::uint8_t window_bits_max) const;
+  // Null when the message is not to be compressed, or would not become smaller. It outlives the
+  // publication: what waits for a slow subscriber must not keep the plain frame, too.
+  SharedBytes compressed_frame(ws::Compression& compression, std::uint8_t window_bits_max) const;
 
  private:
   struct Compressed {
     std::once_flag made;
-    Bytes frame;  // empty: the plain one is better
+    SharedBytes frame;  // null: the plain one is better
   };
 
-  Bytes compress(ws::Compression& compression, std::uint8_t window_bits_max) const;
+  SharedBytes compress(ws::Compression& compression, std::uint8_t window_bits_max) const;
 
   std::shared_ptr<Topic> topic_;
   Bytes frame_;

@@ -153,6 +153,7 @@ void Session::on_closed(ConnId id, CloseReason /*reason*/) {
   Client* client = find(id);
   if (client == nullptr) return;
   unsubscribe(*client);
+  client->connection.lose();  // The application may not subscribe or send any more.
   if (client->counted) {
     stat_set(stats_.connections, stats_.connections - 1);
     handler_.on_close({*this, id}, client->connection.close_code());

@@ -149,6 +149,7 @@ class Session final : public Handler, public Application {
   std::uint64_t handshake_end(const Client& client) const;
   std::uint64_t lifetime_end(const Client& client) const;
   void schedule(Client& client, std::uint64_t due_ns);
+  void cut_off();
   void look_at_due();
   void on_due(std::uint32_t slot);
   std::uint64_t check_time(Client& client);
@@ -177,6 +178,7 @@ class Session final : public Handler, public Application {
   Outbox outbox_;
   std::vector<ConnId> throttled_;        // publishers not read until outbox_ is empty
   std::uint64_t drain_deadline_ns_ = 0;  // 0: not draining
+  bool cut_off_ = false;                 // who was left then
   TimerWheel wheel_;
   bool more_due_ = false;        // than one turn has time for
   std::uint64_t looked_ns_ = 0;  // at the wheel

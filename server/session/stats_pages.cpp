@@ -45,6 +45,21 @@ void unlink_pages_of_the_dead() {
   }
 }
 
+// A new page, locked. Empty with errno set when it cannot be had.
+UniqueFd make_page(const std::string& name) {
+  constexpr int kTries = 10;
+  for (int tries = 0; tries < kTries; ++tries) {
+    UniqueFd page(shm_open(name.c_str(), O_CREAT | O_EXCL | O_RDWR, kMode));
+    if (!page) return page;
+    flock(page.get(), LOCK_EX);
+    // Between the two a server that starts just now may have taken it for a dead one's.
+    struct stat status {};
+    if (fstat(page.get(), &status) == 0 && status.st_nlink != 0) return page;
+  }
+  errno = EBUSY;
+  return {};
+}
+
 }  // namespace
 
 StatsPages::StatsPages(std::size_t workers)
@@ -52,15 +67,13 @@ StatsPages::StatsPages(std::size_t workers)
       workers_(workers),
       bytes_((workers + 1) * EPULSE_STATS_PAGE_BYTES) {
   unlink_pages_of_the_dead();
-  fd_ = UniqueFd(shm_open(name_.c_str(), O_CREAT | O_EXCL | O_RDWR, kMode));
+  fd_ = make_page(name_);
   if (!fd_) {
     fail(
         "cannot create shared memory {}: {}; is /dev/shm writable, and not shared with a server of "
-        "the "
-        "same pid in another pid namespace?",
+        "the same pid in another pid namespace?",
         name_, errno_text(errno));
   }
-  flock(fd_.get(), LOCK_EX);
   void* base = MAP_FAILED;
   // fchmod: whoever watches us may have another uid, and the umask must not keep it out.
   if (fchmod(fd_.get(), kMode) == 0 && ftruncate(fd_.get(), static_cast<off_t>(bytes_)) == 0) {

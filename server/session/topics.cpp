@@ -115,9 +115,13 @@ void Session::send_gathered(Client& client, const SharedBytes& plain) {
   const std::uint8_t window_bits = client.connection.window_bits();
   if (window_bits == 0) return engine_->send_shared(id, plain);
   for (const PublicationPtr& publication : gathered_) {
-    const Bytes& frame = publication->compressed_frame(*compression_, window_bits);
-    if (&frame != &publication->frame()) client.connection.forget_context();
-    engine_->send_shared(id, {publication, &frame});
+    SharedBytes frame = publication->compressed_frame(*compression_, window_bits);
+    if (frame) {
+      client.connection.forget_context();
+    } else {
+      frame = {publication, &publication->frame()};
+    }
+    engine_->send_shared(id, std::move(frame));
   }
 }
 

@@ -10,6 +10,13 @@ void append_big_endian(Bytes& out, std::uint64_t value, unsigned bytes) {
   while (bytes-- > 0) out.bytes[out.size++] = static_cast<std::uint8_t>(value >> (8U * bytes));
 }
 
+// At most so many bytes of it, and no character in part.
+std::string_view cut(std::string_view text, std::size_t bytes) {
+  if (text.size() <= bytes) return text;
+  while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xC0U) == 0x80) --bytes;
+  return text.substr(0, bytes);
+}
+
 }  // namespace
 
 HeaderBytes encode_header(const FrameHeader& header) {
@@ -46,7 +53,7 @@ ControlFrame encode_close(CloseCode code, std::string_view reason, std::optional
   if (code == CloseCode::kNoStatus) return encode_control(Opcode::kClose, {}, mask);
   InlineBytes<kMaxControlPayload> payload;
   append_big_endian(payload, static_cast<std::uint16_t>(code), 2);
-  payload.append(reason);
+  payload.append(cut(reason, kMaxControlPayload - payload.size));
   return encode_control(Opcode::kClose, payload.view(), mask);
 }
 

@@ -97,8 +97,8 @@ Event Parser::end_with(const Event& event) {
   return event;
 }
 
-void Parser::abandon(CloseCode code) {
-  end_with(violation(code, {}));
+void Parser::abandon() {
+  end_with(violation(CloseCode::kNoStatus, {}));
 }
 
 void Parser::release_delivered() {

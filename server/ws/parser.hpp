@@ -66,7 +66,7 @@ class Parser {
   }
 
   // Reads nothing more, and lets go of what was gathered.
-  void abandon(CloseCode code);
+  void abandon();
 
   // Heap held for a message or control frame that has not wholly arrived.
   std::size_t gathered_bytes() const { return gathered_ ? gathered_->bytes.capacity() : 0; }

@@ -8,6 +8,7 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tools/bench"))
 
 import figures
+import windows
 
 
 def window(server_ns, noisy=False):
@@ -68,7 +69,21 @@ class Noise(unittest.TestCase):
         self.assertEqual((counts["repeated"], counts["noisy"]), (1, 0))
 
 
+    def test_steal_is_not_made_up_for_by_ticks_that_were_missed(self):
+        self.assertAlmostEqual(windows.disturbed(0.11, -0.08), 0.11)
+        self.assertAlmostEqual(windows.disturbed(0.02, 0.05), 0.07)
+
+
 class Summary(unittest.TestCase):
+    def test_ratios_leave_noisy_rounds_out_too(self):
+        rounds = [{"a": [window(100)], "b": [window(150)]}, {"a": [window(100)], "b": [window(150)]},
+                  {"a": [window(100)], "b": [window(900, True)]}]
+        self.assertEqual(figures.summarize(rounds, ["a", "b"])["b"]["ratio"]["high"], 1.5)
+
+    def test_ratios_of_all_where_most_are_noisy(self):
+        rounds = [{"a": [window(100)], "b": [window(ns, True)]} for ns in (150, 900)]
+        self.assertEqual(figures.summarize(rounds, ["a", "b"])["b"]["ratio"]["high"], 9.0)
+
     def test_ratios_are_of_the_same_round(self):
         rounds = [{"a": [window(100)], "b": [window(150)]}, {"a": [window(200)], "b": [window(300)]}]
         found = figures.summarize(rounds, ["a", "b"])
@@ -101,6 +116,12 @@ class Agreement(unittest.TestCase):
     def test_only_what_both_have_is_compared(self):
         rows = figures.compare(run_of(echo=[1], tls=[1]), run_of(echo=[1], deflate=[1]))
         self.assertEqual([row[0] for row in rows], ["echo"])
+
+    def test_what_only_one_has_is_named(self):
+        one, other = run_of(echo=[1], tls=[1]), run_of(echo=[1])
+        one["cases"]["echo"]["summary"]["theirs"] = one["cases"]["echo"]["summary"]["ours"]
+        self.assertEqual(figures.only_in(one, other), ["theirs in echo", "tls"])
+        self.assertEqual(figures.only_in(other, one), [])
 
 
 if __name__ == "__main__":

@@ -202,15 +202,13 @@ TEST(Report, SaysWhenTheGeneratorWasLate) {
     counters.latency.record(900'000);
     counters.lag.record(10'000);
   }
-  Totals fine;
-  fine.add(counters);
+  Result fine;
+  fine.totals.add(counters);
   EXPECT_FALSE(generator_was_late(fine));
   for (int i = 0; i < 10; ++i) counters.lag.record(800'000);
-  Totals late;
-  late.add(counters);
-  EXPECT_TRUE(generator_was_late(late));
   Result result;
-  result.totals = late;
+  result.totals.add(counters);
+  EXPECT_TRUE(generator_was_late(result));
   EXPECT_NE(summary_text({}, result).find("unsound      epulse-load itself was late"),
             std::string::npos);
   EXPECT_NE(summary_json({}, result).find("\"generator_late\":true"), std::string::npos);

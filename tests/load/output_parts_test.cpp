@@ -116,6 +116,29 @@ TEST(Result, SaysWhatMakesItUnsound) {
   EXPECT_THAT(unsound_reasons(result)[1], HasSubstr("waited for a CPU 30 % of the time"));
 }
 
+// A generator that stands still once is late for the last nine only.
+TEST(Result, LatenessCountsAtThePercentilesThatAreAskedFor) {
+  LiveDistribution lag;
+  Result result = result_of(std::vector<std::uint64_t>(1000, 1'000'000));
+  for (int k = 0; k < 1000; ++k) lag.record(k < 995 ? 1000 : 80'000'000);
+  result.totals.lag = lag.snapshot();
+  EXPECT_TRUE(unsound_reasons(result).empty()) << "p99 is right";
+  result.asked = {0.5, 0.999};
+  ASSERT_EQ(unsound_reasons(result).size(), 1U);
+  EXPECT_THAT(unsound_reasons(result)[0], HasSubstr("late (p99.9 "));
+}
+
+TEST(Expectation, OfSoundnessSeesEveryStep) {
+  Result result = result_of({1000});
+  result.threads = {{0.5, 0}};
+  result.steps = {result, result};
+  EXPECT_TRUE(parse_expectation("unsound=0")->met(result));
+  result.steps[1].threads[0].running = 0.97;
+  EXPECT_FALSE(parse_expectation("unsound=0")->met(result));
+  result.ramp = RampEnd{};
+  EXPECT_TRUE(parse_expectation("unsound=0")->met(result)) << "probes look for the limit";
+}
+
 TEST(ThreadUse, ReadsSchedstat) {
   const std::optional<SchedulerTimes> times = parse_schedstat("890711 72726 1");
   ASSERT_TRUE(times);

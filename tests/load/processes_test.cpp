@@ -85,6 +85,24 @@ TEST(LoadProcesses, OneThatIsKilledEndsTheLoadAndIsNamed) {
   EXPECT_NE(kill(pids[1], 0), 0);  // nor does the other go on
 }
 
+// Its siblings wait for it then, and main for them.
+TEST(LoadProcesses, OneThatIsKilledAfterTheEndIsNamedToo) {
+  ServerChild server;
+  Child load(
+      load_command(server.url(), {"-c", "4", "--processes", "2", "-d", "1", "--progress", "0.5"}));
+  ASSERT_NE(load.read_line().find("msg/s"), std::string::npos);
+  server.child().signal(SIGSTOP);  // all wait for answers for two seconds more
+  const std::vector<pid_t> pids = children_of(load.pid());
+  ASSERT_EQ(pids.size(), 2U);
+  ASSERT_NE(load.read_line().find("msg/s"), std::string::npos);
+  kill(pids[1], SIGKILL);
+  EXPECT_EQ(load.wait(), 2);
+  server.child().signal(SIGCONT);
+  EXPECT_NE(load.err().find("(pid " + std::to_string(pids[1]) + ") ended early, by signal 9"),
+            std::string::npos)
+      << load.err();
+}
+
 TEST(LoadProcesses, WhenNoneCanConnectThereIsOneReason) {
   std::string url;
   { url = Listener().url(); }

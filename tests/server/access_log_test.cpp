@@ -86,6 +86,15 @@ TEST_F(AccessLogTest, ALineForEachConnectionThatAskedForSomething) {
   EXPECT_EQ(std::count(old.begin(), old.end(), '\n'), 3) << old;
 }
 
+TEST_F(AccessLogTest, ALineAlsoForWhoIsCutOffAtTheEnd) {
+  ServerChild server({"--workers", "1", "--access-log", file});
+  const TestClient silent = TestClient::open(server.port(), "/silent");  // and answers no close
+  server.child().signal(SIGTERM);
+  EXPECT_EQ(server.child().wait(), 0);
+  EXPECT_TRUE(has(file, "\"GET /silent\" 101 [0-9.]+ in=0/0 out=0/0 close=1001\n"))
+      << read_text(file);
+}
+
 TEST_F(AccessLogTest, ASampleOfThem) {
   ServerChild server({"--workers", "1", "--access-log", file, "--access-log-sample", "5"});
   for (int i = 0; i < 20; ++i) exchange(server.port(), "/" + std::to_string(i));

@@ -106,6 +106,24 @@ TEST(Hub, FullMailboxRefusesAndWakesWhoWaits) {
   EXPECT_TRUE(hub.offer(1, copy));
 }
 
+// A backlog is counted by what is sent: the plain message must not stay for it.
+TEST(Publication, WhatIsSentCompressedDoesNotKeepThePlainOne) {
+  Hub hub(1);
+  ws::Compression compression({.mode = ws::CompressionOptions::Mode::kShared});
+  auto publication = std::make_shared<const Publication>(hub.topic("a"), ws::Opcode::kText,
+                                                         Bytes(std::size_t{1024} * 1024, 'x'));
+  const SharedBytes frame = publication->compressed_frame(compression, 15);
+  ASSERT_NE(frame, nullptr);
+  EXPECT_EQ(publication->compressed_frame(compression, 15), frame) << "made once";
+  const std::weak_ptr<const Publication> plain = publication;
+  publication.reset();
+  EXPECT_TRUE(plain.expired());
+  EXPECT_LT(frame->size(), 20'000U);
+  const auto small =
+      std::make_shared<const Publication>(hub.topic("a"), ws::Opcode::kText, Bytes(20));
+  EXPECT_EQ(small->compressed_frame(compression, 15), nullptr);
+}
+
 // Only a prefix is subscribed to on the other worker.
 TEST(Outbox, HandsOverToWhoHasAPrefixOfTheTopicOnly) {
   Hub hub(3);

@@ -280,6 +280,12 @@ TEST(Frame, CloseFrames) {
             (Bytes{0x88, 5, 0x03, 0xE9, 'b', 'y', 'e'}));
   EXPECT_EQ(encode_close(CloseCode::kNoStatus, "").size, 2U);
   EXPECT_EQ(encode_close(CloseCode::kNormal, std::string(500, 'x')).size, 127U);
+  // A reason is text (5.5.1): no character is cut in two.
+  std::string euros;
+  while (euros.size() < 200) euros += "\xE2\x82\xAC";
+  EXPECT_EQ(encode_close(CloseCode::kNormal, euros).size, 127U);
+  EXPECT_EQ(encode_close(CloseCode::kNormal, 'x' + euros).size, 125U);
+  EXPECT_EQ(encode_close(CloseCode::kNormal, "xx" + euros).size, 126U);
 }
 
 }  // namespace

@@ -354,6 +354,20 @@ TEST(Limits, UnfinishedMessagesOfAllConnectionsAreCapped) {
   EXPECT_GE(closed, 3U);
 }
 
+// Half a message, and then a close frame: nobody is closed for what such a client held.
+TEST(Limits, WhoHasClosedHoldsNothing) {
+  const ServerChild server(
+      {"--workers", "1", "--max-message", "600000", "--gathering-cap", "1200000"});
+  std::vector<TestClient> gone;
+  for (int i = 0; i < 6; ++i) {
+    gone.push_back(TestClient::open(server.port()));
+    gone.back().send_raw(client_frame(Opcode::kBinary, Bytes(500'000, 1), false));
+    gone.back().send_raw(client_frame(Opcode::kClose, Bytes{0x03, 0xE8}));
+    EXPECT_EQ(gone.back().receive().kind, Kind::kClose);
+  }
+  EXPECT_EQ(stat(server.port(), "gathering_closed"), 0U);
+}
+
 TEST(Limits, AMessageThatUnfinishedOnesMayNotHoldIsRefusedAtTheStart) {
   Child server({EPULSE_WS_PATH, "--max-message", "1000", "--gathering-cap", "1500"});
   EXPECT_EQ(server.wait(), 2);

@@ -108,6 +108,28 @@ TEST_F(SocketTest, TheStateLivesAsLongAsTheConnection) {
   EXPECT_EQ(handler.log, "message 1 a\nmessage 2 b\nclose 1006 after 2\n");
 }
 
+// Else a topic would have a member that is nobody, and its next message a subscriber that is gone.
+TEST_F(SocketTest, WhoHasGoneCannotSubscribeAnyMore) {
+  open(0);
+  open(1);
+  handler.on_end = [](Socket socket) {
+    socket.subscribe("t");
+    socket.subscribe_prefix("t");
+    socket.send_text("late");
+    socket.publish(socket.subscribe("t"), Opcode::kText, bytes_of("it has gone"));
+  };
+  handler.on_text = [](Socket socket, const std::string&) { socket.subscribe("t"); };
+  hear(1, "subscribe");
+  session.on_closed({0, 0}, CloseReason::kPeer);
+  EXPECT_EQ(sent(0), "");
+  EXPECT_EQ(sent(1), "\x81\x0Bit has gone");
+  handler.on_text = [](Socket socket, const std::string&) {
+    socket.publish(socket.subscribe("t"), Opcode::kText, bytes_of("once more"));
+  };
+  hear(1, "publish");
+  EXPECT_TRUE(sent(1).ends_with("once more"));
+}
+
 TEST_F(SocketTest, CloseTellsTheFirstCode) {
   open(0);
   testing::Bytes close = client_frame(Opcode::kClose, bytes_of("\x0F\xA1"

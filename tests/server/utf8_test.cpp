@@ -2,9 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
+
+#include "common/utf8.hpp"
 
 namespace epulse::ws {
 namespace {
@@ -125,6 +129,117 @@ TEST(Utf8, EveryCharacterThereIs) {
     }
     const bool surrogate = c >= 0xD800 && c <= 0xDFFF;
     ASSERT_EQ(valid(text), !surrogate) << c;
+  }
+}
+
+// What RFC 3629 section 4 allows, character by character.
+bool valid_by_characters(std::string_view text) {
+  while (!text.empty()) {
+    const std::size_t bytes = utf8_bytes(text);
+    if (bytes == 0) return false;
+    text.remove_prefix(bytes);
+  }
+  return true;
+}
+
+std::string any_text(std::mt19937& random, std::size_t bytes) {
+  static const std::vector<std::string> kCharacters = {"a",
+                                                       "\x7F",
+                                                       "\xC2\x80",
+                                                       "\xDF\xBF",
+                                                       "\xE0\xA0\x80",
+                                                       "\xED\x9F\xBF",
+                                                       "\xEE\x80\x80",
+                                                       "\xE2\x82\xAC",
+                                                       "\xF0\x90\x80\x80",
+                                                       "\xF0\x9F\x98\x80",
+                                                       "\xF4\x8F\xBF\xBF"};
+  const std::size_t kinds = 1 + random() % kCharacters.size();
+  std::string text;
+  while (text.size() < bytes) text += kCharacters[random() % kinds];
+  return text;
+}
+
+// Vectors see 32 bytes at a time, and three of those before.
+TEST(Utf8, LongTextsAreJudgedAsByCharacters) {
+  std::mt19937 random(27);
+  int wrong = 0;
+  for (int k = 0; k < 200'000; ++k) {
+    std::string text = any_text(random, random() % 150);
+    ASSERT_TRUE(valid(text));
+    if (text.empty()) continue;
+    const std::size_t at = random() % text.size();
+    switch (random() % 4) {
+      case 0:
+        text[at] = static_cast<char>(random());
+        break;
+      case 1:
+        text.erase(at, 1);
+        break;
+      case 2:
+        text.insert(at, 1, static_cast<char>(0x80 | random() % 0x80));
+        break;
+      default:
+        text.resize(at);
+    }
+    const bool right = valid_by_characters(text);
+    wrong += right ? 0 : 1;
+    ASSERT_EQ(valid(text), right) << ::testing::PrintToString(text);
+    Utf8Validator utf8;
+    const std::size_t cut = random() % (text.size() + 1);
+    const bool both = utf8.feed(view(text).first(cut)) && utf8.feed(view(text).subspan(cut));
+    ASSERT_EQ(both && utf8.complete(), right) << cut << ' ' << ::testing::PrintToString(text);
+  }
+  EXPECT_GT(wrong, 50'000);
+}
+
+// In the middle of characters of every length, at every place of a vector.
+TEST(Utf8, WhatIsWrongIsSeenAtEveryPlace) {
+  for (const std::string around : {"a", "\xC3\xA9", "\xE2\x82\xAC", "\xF0\x9F\x98\x80"}) {
+    for (std::size_t before = 0; before < 70; ++before) {
+      std::string head(before % around.size(), 'x');
+      while (head.size() < before) head += around;
+      std::string tail;
+      while (tail.size() < 40) tail += around;
+      const auto valid_between = [&](const std::string& text) {
+        return valid(std::string(head).append(text).append(tail));
+      };
+      for (const std::string& text : kInvalid) EXPECT_FALSE(valid_between(text)) << before;
+      for (const std::string& text : kUnfinished) EXPECT_FALSE(valid_between(text)) << before;
+      for (const std::string& text : kValid) EXPECT_TRUE(valid_between(text)) << before;
+      Utf8Validator utf8;
+      EXPECT_TRUE(utf8.feed(view(head + "\xF0\x9F"))) << "not wrong yet";
+      EXPECT_FALSE(utf8.feed(view("a"))) << "but now";
+    }
+  }
+}
+
+// A character that is not finished, one that begins behind it, and what finishes that one.
+TEST(Utf8, NothingUnfinishedIsForgottenForWhatFollows) {
+  for (const std::string first : {"\xC3", "\xE2", "\xE2\x82", "\xF0", "\xF0\x9F", "\xF0\x9F\x98"}) {
+    for (const auto& [second, rest] :
+         std::vector<std::pair<std::string, std::string>>{{"\xC3", "\xA9"},
+                                                          {"\xE2", "\x82\xAC"},
+                                                          {"\xE2\x82", "\xAC"},
+                                                          {"\xF0\x9F\x98", "\x80"}}) {
+      for (std::size_t before = 0; before < 140; ++before) {
+        std::string head = "\xC3\xA9";
+        head.append(before, 'a').append(first).append(second);
+        Utf8Validator utf8;
+        EXPECT_FALSE(utf8.feed(view(head))) << before << ::testing::PrintToString(head);
+        EXPECT_FALSE(utf8.feed(view(rest)));
+      }
+    }
+  }
+}
+
+// The bytes that fail are known as soon as they are there.
+TEST(Utf8, FailsFastBehindALongText) {
+  for (std::size_t size = 0; size < 100; ++size) {
+    std::string text;
+    while (text.size() < size) text += "\xE2\x82\xAC";
+    Utf8Validator utf8;
+    EXPECT_FALSE(utf8.feed(view(text + "\xED\xA0"))) << size;
   }
 }
 

@@ -75,7 +75,7 @@ class Contest:
         answered = [one for one in taken if one["messages"] > 0]
         if not answered:
             self.leave_out(f"{case.title}: a window of {entrant.name}, in which no message came back")
-        return sorted(answered, key=lambda one: one["steal"] + one["foreign"])
+        return sorted(answered, key=lambda one: windows.disturbed(one["steal"], one["foreign"]))
 
     def idle_bytes(self, contender):
         """Bytes that each of IDLE_MORE further connections adds to a server that has some already."""

@@ -44,6 +44,12 @@ def chosen_windows(taken):
     return (quiet if enough else best), counts
 
 
+def chosen_pairs(pairs_of_rounds):
+    """By the same rule: pairs of which both windows were quiet, where those are at least half."""
+    quiet = [pair for pair in pairs_of_rounds if not any(window["noisy"] for window in pair)]
+    return quiet if 2 * len(quiet) >= len(pairs_of_rounds) else pairs_of_rounds
+
+
 def summarize(rounds, names):
     """`rounds`: of each round the windows by entrant. The first name is what ratios are to."""
     by_name = {}
@@ -53,7 +59,7 @@ def summarize(rounds, names):
         figures = {field: stated([window[field] for window in used]) for field in FIELDS}
         pairs_of_rounds = [(each[name][0], each[names[0]][0]) for each in rounds
                            if name in each and names[0] in each]
-        both = [(one["server_ns"], other["server_ns"]) for one, other in pairs_of_rounds]
+        both = [(one["server_ns"], other["server_ns"]) for one, other in chosen_pairs(pairs_of_rounds)]
         ratios = [one / other for one, other in both if one and other]
         by_name[name] = {**figures, "windows": counts,
                          "ratio": stated(ratios, 0.0) if name != names[0] else None}
@@ -70,6 +76,18 @@ def agree(one, other):
     """Whether two figures differ by no more than the spreads that they state, in quadrature: the
     spread of their difference."""
     return abs(difference(one, other)) <= math.hypot(one["spread"], other["spread"])
+
+
+def only_in(one, other):
+    """Texts: what one run has figures of, and the other has not."""
+    found = []
+    for case, measured in one["cases"].items():
+        if case not in other["cases"]:
+            found.append(case)
+        else:
+            found += [f"{name} in {case}" for name in measured["summary"]
+                      if name not in other["cases"][case]["summary"]]
+    return found
 
 
 def compare(first, second, field="server_ns"):

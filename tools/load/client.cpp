@@ -25,12 +25,12 @@ ws::MaskKey ClientContext::random_mask() {
 // A closed loop has no more under way than the windows that were asked for.
 std::size_t ClientContext::most_unsent_bytes(const Options& options) {
   const std::size_t share = std::min(kMaxUnsentBytes, kMaxUnsentBytesOfAll / options.connections);
-  const std::size_t window = options.window * (options.sizes.max() + ws::kMaxHeaderBytes);
+  const std::size_t window = options.at_once() * (options.sizes.max() + ws::kMaxHeaderBytes);
   return options.open_loop() ? share : std::max(share, window);
 }
 
 std::size_t ClientContext::most_in_flight(const Options& options) {
-  return std::max<std::size_t>(options.window, kMaxInFlightOfAll / options.connections);
+  return std::max<std::size_t>(options.at_once(), kMaxInFlightOfAll / options.connections);
 }
 
 Client::Client(std::uint32_t index, std::uint32_t max_bytes, bool raw)
@@ -167,8 +167,10 @@ void Client::close_and_lose(ws::CloseCode code, ErrorKind kind, ClientContext& c
 }
 
 void Client::lose(ErrorKind kind, ClientContext& context) {
-  context.counters.at(clock_ns()).error(kind);
-  count_lost(context);
+  if (context.counting) {
+    context.counters.at(clock_ns()).error(kind);
+    count_lost(context);
+  }
   record_unanswered(context);
   die(context);
 }

@@ -116,8 +116,9 @@ void Client::send_messages(std::uint64_t due_ns, std::uint32_t count, ClientCont
 
 void Client::add_messages(std::uint64_t due_ns, std::uint32_t count, ClientContext& context) {
   if (state_ != State::kOpen) return;
-  const std::size_t room =
-      context.max_in_flight - std::min(context.max_in_flight, in_flight_.size());
+  const std::size_t under_way =
+      publication_ != nullptr ? publication_->in_flight() : in_flight_.size();
+  const std::size_t room = context.max_in_flight - std::min(context.max_in_flight, under_way);
   const bool stuck = context.engine->blocked(conn_) &&
                      context.engine->queued_bytes(conn_) > context.max_unsent_bytes;
   const auto taken = static_cast<std::uint32_t>(stuck ? 0 : std::min<std::size_t>(count, room));

@@ -34,6 +34,7 @@ class FirstFailure {
 struct Course {
   std::atomic<std::uint32_t> opened{0};      // threads whose connections are up, or have failed
   std::atomic<std::uint32_t> answered{0};    // threads that wait for no answers any more
+  std::atomic<std::uint32_t> counted{0};     // of these, threads that count nothing any more
   std::atomic<std::uint32_t> finished{0};    // threads that are done
   std::atomic<std::uint64_t> start_ns{0};    // set by main once all are up; 0: not yet
   std::atomic<bool> stop{false};             // Ctrl-C

@@ -66,6 +66,14 @@ std::optional<double> parse_plain(std::string_view text) {
   return number && number->second.empty() ? std::optional(number->first) : std::nullopt;
 }
 
+// Of the whole and of each of several rates. A ramp's probes are there to find the limit.
+std::size_t unsound_count(const Result& result) {
+  std::size_t count = unsound_reasons(result).size();
+  if (result.ramp) return count;
+  for (const Result& step : result.steps) count += unsound_reasons(step).size();
+  return count;
+}
+
 }  // namespace
 
 std::optional<Expectation> parse_expectation(std::string_view text) {
@@ -97,6 +105,10 @@ bool Expectation::bounds_latency() const {
   return is_duration(name) && (relation == Relation::kLess || relation == Relation::kAtMost);
 }
 
+std::optional<double> Expectation::percentile() const {
+  return percentile_of(name);
+}
+
 double Expectation::measured(const Result& result) const {
   const Totals& totals = result.totals;
   if (const std::optional<double> share = percentile_of(name)) {
@@ -107,7 +119,7 @@ double Expectation::measured(const Result& result) const {
   if (name == "rate") return result.rate();
   if (name == "received") return static_cast<double>(totals.received);
   if (name == "errors") return static_cast<double>(totals.error_total());
-  if (name == "unsound") return static_cast<double>(unsound_reasons(result).size());
+  if (name == "unsound") return static_cast<double>(unsound_count(result));
   return static_cast<double>(totals.errors[error_kind(name)]);
 }
 

@@ -19,6 +19,8 @@ struct Expectation {
 
   // Whether it is of a latency that is to be short.
   bool bounds_latency() const;
+  // The share of the percentile that it is of, 0.99 of "p99"; nothing for others.
+  std::optional<double> percentile() const;
   // What the result has under that name.
   double measured(const Result& result) const;
   bool met(const Result& result) const;

@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 #include <utility>
 
 #include "server/engine/engines.hpp"
@@ -95,6 +97,10 @@ void LoadThread::open_all() {
   }
   for (const auto& client : clients_) {
     if (client->opening()) client->give_up(context_);
+    // Never tried, since too many before it hung: it did not open either.
+    if (client->state() == Client::State::kNew && !stopped()) {
+      context_.counters.first().error(ErrorKind::kConnect);
+    }
   }
 }
 
@@ -171,7 +177,7 @@ void LoadThread::send_open_loop() {
 // Nobody is connected any more, or we cannot keep up: what is still due is part of the result all
 // the same.
 void LoadThread::give_up_schedule() {
-  for (std::optional<Due> due = next_due(); due; ++next_message_, due = next_due()) {
+  for (std::optional<Due> due = next_due(); due && !stopped(); ++next_message_, due = next_due()) {
     context_.counters.at(due->ns).error(ErrorKind::kUnsent);
   }
 }
@@ -239,6 +245,9 @@ void LoadThread::collect_answers() {
   course_.answered.fetch_add(1);
   while (!all_threads(course_.answered)) poll(kNsPerMs);
   context_.counting = false;
+  // What one still counts as delivered another must not count as not.
+  course_.counted.fetch_add(1);
+  while (!all_threads(course_.counted)) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   // Their age so far is a lower bound of their latency: without it the percentiles would not know
   // of a server that stalls until the end.
   for (const auto& client : clients_) client->abandon_answers(context_);

@@ -76,6 +76,7 @@ int judge(const Options& options, const Result& result) {
     good = false;
     fmt::print(stderr, "epulse-load: not met: {}\n", ramp_text(options, *result.ramp));
   }
+  if (result.ramp && result.ramp->lost) good = false;  // why has been said
   bool errors_named = false;
   for (const Expectation& expectation : options.expectations) {
     errors_named = errors_named || expectation.name == "errors";

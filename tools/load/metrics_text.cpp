@@ -77,7 +77,11 @@ std::string metrics_text(const Totals& totals, const std::vector<SchedulerTimes>
   out.line("epulse_load_received_total {}", totals.received);
   out.metric("epulse_load_errors_total", "counter", "Errors by kind; see docs/load.md.");
   for (std::size_t kind = 0; kind < kErrorNames.size(); ++kind) {
-    out.line("epulse_load_errors_total{{kind=\"{}\"}} {}", kErrorNames[kind], totals.errors[kind]);
+    // Never less than before, as a counter must be: what came late after all stays lost here.
+    const bool lost = kind == index_of(ErrorKind::kLost);
+    const std::uint64_t found = lost ? totals.errors[index_of(ErrorKind::kOrder)] : 0;
+    out.line("epulse_load_errors_total{{kind=\"{}\"}} {}", kErrorNames[kind],
+             totals.errors[kind] + found);
   }
   write_latency(totals.latency, out);
   write_threads(threads, out);

@@ -12,6 +12,7 @@
 
 #include "common/choice.hpp"
 #include "common/manual_page.hpp"
+#include "common/real_range.hpp"
 #include "tools/load/rate_options.hpp"
 #include "tools/load/stamp.hpp"
 
@@ -68,7 +69,7 @@ void add_load(CLI::App& app, Options& options) {
          },
          "Bytes in a message, or several such by their shares: 20:90,1024-16384:10")
       ->default_str(options.sizes.text());
-  app.add_option("-d,--duration", options.duration_s, "Seconds")->check(CLI::Range(0.01, 1e7));
+  app.add_option("-d,--duration", options.duration_s, "Seconds")->check(real_range(0.01, 1e7));
   app.add_option("-t,--threads", options.threads, "Threads")->check(CLI::Range(1, 1024));
   app.add_option("--processes", options.processes,
                  "Processes that share the connections, for more than one may have open files; "
@@ -86,7 +87,7 @@ void add_load(CLI::App& app, Options& options) {
       ->delimiter(',')
       ->allow_extra_args(false);
   app.add_option("--open-timeout", options.open_timeout_s, "Seconds for a connection to open")
-      ->check(CLI::Range(0.01, 1e5));
+      ->check(real_range(0.01, 1e5));
   app.add_flag("--compression", options.compression,
                "Offer permessage-deflate, and send messages that can be compressed");
   CLI::Option* ca = app.add_option("--tls-ca", options.tls_ca_file,
@@ -152,7 +153,7 @@ void add_modes(CLI::App& app, Options& options) {
 
 void add_outputs(CLI::App& app, Options& options) {
   app.add_option("--progress", options.progress_s, "Seconds between progress lines; 0: none")
-      ->check(CLI::Range(0.0, 1e6));
+      ->check(real_range(0.0, 1e6));
   app.add_flag("-j,--json", options.json,
                "The result as one line of JSON; with --progress, each interval too");
   app.add_option_function<std::vector<std::string>>(

@@ -16,6 +16,7 @@ namespace epulse::load {
 namespace {
 
 constexpr int kFailedStatus = 2;
+constexpr useconds_t kLookAroundUs = 5'000;
 
 std::string end_text(int status) {
   if (WIFSIGNALED(status)) return fmt::format("by signal {}", WTERMSIG(status));
@@ -51,17 +52,18 @@ void Processes::start(const std::function<void()>& work) {
 }
 
 void Processes::check() {
-  reap(WNOHANG);
+  reap();
 }
 
 void Processes::join() {
-  reap(0);
+  // Not one after the other: those that are left may wait for one that died.
+  for (reap(); !running_.empty(); reap()) usleep(kLookAroundUs);
 }
 
-void Processes::reap(int flags) {
+void Processes::reap() {
   for (std::size_t k = 0; k < running_.size();) {
     int status = 0;
-    const pid_t pid = waitpid(running_[k], &status, flags);
+    const pid_t pid = waitpid(running_[k], &status, WNOHANG);
     if (pid != running_[k]) {
       ++k;  // It runs on.
       continue;

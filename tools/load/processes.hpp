@@ -27,7 +27,7 @@ class Processes {
   void join();
 
  private:
-  void reap(int flags);
+  void reap();
 
   std::vector<pid_t> running_;
 };

@@ -9,6 +9,7 @@ namespace {
 // A load of one rate that says nothing by itself.
 Options probe_options(const Options& options, double rate) {
   Options probe = options;
+  probe.expectations.push_back(*options.ramp);  // for its percentile
   probe.ramp.reset();
   probe.rates = {rate};
   probe.progress_s = 0;
@@ -24,12 +25,12 @@ const Result* best_of(const std::vector<Result>& probes) {
   return best;
 }
 
-Result result_of(std::vector<Result> probes, const RateSearch& search, bool stopped) {
+Result result_of(std::vector<Result> probes, const RateSearch& search, bool stopped, bool lost) {
   const Result* best = best_of(probes);
   Result result = best != nullptr ? *best : probes.back();
   result.verdict.reset();
   result.steps = std::move(probes);
-  result.ramp = RampEnd{search.held(), search.not_held(), search.generator_bound(), stopped};
+  result.ramp = RampEnd{search.held(), search.not_held(), search.generator_bound(), stopped, lost};
   return result;
 }
 
@@ -46,11 +47,16 @@ std::optional<Result> ramp(const Options& options, const Target& target, SSL_CTX
   RateSearch search(options.ramp_bounds);
   std::vector<Result> probes;
   bool stopped = false;
+  bool lost = false;
   while (!stopped && search.next()) {
     const Options probe = probe_options(options, *search.next());
     Run run(probe, target, tls, surroundings);
     std::optional<Result> result = run.execute();
-    if (!result) return std::nullopt;
+    if (!result && probes.empty()) return std::nullopt;
+    if (!result) {  // which has been said; what was found until then is worth telling
+      lost = true;
+      break;
+    }
     stopped = run.stopped();
     if (!stopped) {
       result->verdict = verdict_on(*options.ramp, *result);
@@ -60,7 +66,7 @@ std::optional<Result> ramp(const Options& options, const Target& target, SSL_CTX
     // One that was cut short tells nothing, but there must be a result.
     if (!stopped || probes.empty()) probes.push_back(std::move(*result));
   }
-  return result_of(std::move(probes), search, stopped);
+  return result_of(std::move(probes), search, stopped, lost);
 }
 
 }  // namespace epulse::load

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <string>
 
+#include "common/real_range.hpp"
+
 namespace epulse::load {
 namespace {
 
@@ -38,7 +40,7 @@ void add_ramp_option(CLI::App& app, Options& options) {
   app.add_option("--ramp-precision", bounds.precision,
                  "The rate that is found and the next that does not hold differ by this share at "
                  "most")
-      ->check(CLI::Range(0.01, 1.0))
+      ->check(real_range(0.01, 1.0))
       ->needs(ramp);
 }
 
@@ -61,11 +63,11 @@ void RateOptions::add(CLI::App& app, Options& options) {
                  "for its share of --duration")
       ->delimiter(',')
       ->allow_extra_args(false)
-      ->check(CLI::Range(kMinRate, kMaxRate))
+      ->check(real_range(kMinRate, kMaxRate))
       ->default_str("as fast as answers come");
   app.add_option("--step-duration", step_duration_s_,
                  "Seconds for each --rate, instead of a share, or for each probe of a --ramp")
-      ->check(CLI::Range(0.01, 1e7))
+      ->check(real_range(0.01, 1e7))
       ->excludes(app.get_option("--duration"))
       ->default_str(fmt::format("{:g} with --ramp", kProbeDurationS));
   add_ramp_option(app, options);

@@ -69,7 +69,7 @@ std::string generator_text(const Options& options, const Result& result) {
 
 void add_generator(JsonLine& line, const Result& result) {
   line.member("lag_p99_us", us(result.totals.lag.quantile_ns(0.99)));
-  line.member("generator_late", generator_was_late(result.totals));
+  line.member("generator_late", generator_was_late(result));
   line.member("generator_peak_bytes", result.peak_bytes).key("threads").begin_array();
   for (const ThreadUse& thread : result.threads) {
     line.begin_object().member("cpu_share", thread.running);

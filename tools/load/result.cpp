@@ -19,6 +19,20 @@ std::uint64_t sum_of(const ErrorCounts& errors) {
   return std::accumulate(errors.begin(), errors.end(), std::uint64_t{0});
 }
 
+bool is_late_at(const Totals& totals, double share) {
+  const std::uint64_t lag = totals.lag.quantile_ns(share);
+  return lag > kLagThatMattersNs && lag * 2 > totals.latency.quantile_ns(share);
+}
+
+// The first share of those that matter at which the timetable was missed; 0: none.
+double late_at(const Result& result) {
+  if (is_late_at(result.totals, 0.99)) return 0.99;
+  for (const double share : result.asked) {
+    if (is_late_at(result.totals, share)) return share;
+  }
+  return 0;
+}
+
 }  // namespace
 
 void Totals::add(const Counters& counters) {
@@ -63,16 +77,16 @@ ThreadUse Result::busiest() const {
   return most;
 }
 
-bool generator_was_late(const Totals& totals) {
-  const std::uint64_t lag = totals.lag.quantile_ns(0.99);
-  return lag > kLagThatMattersNs && lag * 2 > totals.latency.quantile_ns(0.99);
+bool generator_was_late(const Result& result) {
+  return late_at(result) != 0;
 }
 
 std::vector<std::string> unsound_reasons(const Result& result) {
   std::vector<std::string> reasons;
-  if (generator_was_late(result.totals)) {
-    reasons.push_back(fmt::format("epulse-load itself was late (p99 {} behind its timetable)",
-                                  duration_text(result.totals.lag.quantile_ns(0.99))));
+  if (const double share = late_at(result); share != 0) {
+    reasons.push_back(fmt::format("epulse-load itself was late (p{:g} {} behind its timetable)",
+                                  share * 100,
+                                  duration_text(result.totals.lag.quantile_ns(share))));
   }
   const ThreadUse most = result.busiest();
   if (most.running > kSaturated) {

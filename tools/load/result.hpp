@@ -61,6 +61,7 @@ struct RampEnd {
   std::optional<double> not_held;  // the lowest that did not; nothing: all held
   bool generator_bound = false;    // that it did not may be the generator's fault
   bool stopped = false;            // by the user, before it was done
+  bool lost = false;               // the server could not be reached any more, before it was done
 };
 
 // What came of a run.
@@ -79,6 +80,8 @@ struct Result {
   std::optional<RampEnd> ramp{};     // of a ramp
   std::optional<MemoryCost> memory{};
   std::uint64_t connected_at_end = 0;
+  // Shares that somebody asks for besides 0.99: by --expect, by --ramp.
+  std::vector<double> asked{};
 
   double rate() const { return per_second(totals.received_in_time); }
   double per_second(std::uint64_t count) const {
@@ -92,6 +95,6 @@ struct Result {
 std::vector<std::string> unsound_reasons(const Result& result);
 
 // Whether the generator itself is to blame for a good part of the latency it reports.
-bool generator_was_late(const Totals& totals);
+bool generator_was_late(const Result& result);
 
 }  // namespace epulse::load

@@ -108,6 +108,7 @@ std::optional<Result> Run::execute() {
   join();
   surroundings_.outputs.remainder(take_interval(clock_ns()));
   Result result = between(marks_.front(), marks_.back(), totals());
+  result.asked = asked_percentiles();
   result.peak_bytes = peak_memory_bytes() + course.peak_bytes.load();
   result.realtime_offset_ns = offset_ns;
   result.rate_due = options_.mean_rate();
@@ -196,11 +197,20 @@ std::vector<Result> Run::step_results() const {
     const Mark& begin = marks_[std::min(step, last)];
     const Mark& end = marks_[std::min(step + 1, last)];
     Result result = between(begin, end, totals(step));
+    result.asked = asked_percentiles();
     result.rate_due = options_.rates[step];
     // One that never began may have messages that nobody was there to send.
     if (step < last || result.totals.error_total() != 0) results.push_back(std::move(result));
   }
   return results;
+}
+
+std::vector<double> Run::asked_percentiles() const {
+  std::vector<double> shares;
+  for (const Expectation& expectation : options_.expectations) {
+    if (const std::optional<double> share = expectation.percentile()) shares.push_back(*share);
+  }
+  return shares;
 }
 
 // What came since the last one was taken.

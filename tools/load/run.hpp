@@ -58,6 +58,7 @@ class Run {
   Totals totals() const;
   Totals totals(std::size_t step) const;
   std::vector<Result> step_results() const;
+  std::vector<double> asked_percentiles() const;
   Interval take_interval(std::uint64_t now);
   std::vector<SchedulerTimes> thread_times() const;
 
