@@ -35,7 +35,7 @@ def heading(results):
     return (f"{machine['kernel']}, {machine['cpus']} CPUs, {machine['cpu_model']}, "
             f"{machine['congestion_control']}, {machine['date']}\n"
             f"windows of {chosen['seconds']:g} s, up to {chosen['rounds']} rounds; server on CPU 0, "
-            "load on CPU 1\n"
+            f"load on CPU 1, by {chosen['load_engine']}\n"
             "us: the server's CPU time per message, delivery or handshake; spread: middle half of the windows; "
             "ratio: of that time to another server's in the same round, median [95 % interval]")
 
