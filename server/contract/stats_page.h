@@ -47,7 +47,7 @@ struct epulse_stats_worker {
   __u64
       handshake_buckets[EPULSE_STATS_HANDSHAKE_BUCKETS]; /* handshake_buckets.hpp has the bounds */
   __u64 slow_skipped;     /* topic messages not queued to a client whose backlog was past the cap */
-  __u64 gathering_closed; /* connections closed for their unfinished message: --gathering-cap */
+  __u64 gathering_closed; /* with 1013: --gathering-cap, or other workers are behind */
   __u64 zero_copy_sends;  /* sends without a copy: --zerocopy-from */
   __u64 zero_copy_copied; /* of them, those that the kernel copied after all */
   __u64 zero_copy_held_bytes; /* of them, what the kernel has not done with now */

@@ -52,7 +52,8 @@ constexpr std::array<Counter, 22> kCounters = {{
      "Topic messages not queued to a subscriber whose backlog was past the cap",
      &epulse_stats_worker::slow_skipped},
     {"gathering_closed", "gathering_closed_total", "counter",
-     "Connections closed because unfinished messages passed --gathering-cap",
+     "Connections closed because unfinished messages passed --gathering-cap, or other workers were "
+     "behind with what they published",
      &epulse_stats_worker::gathering_closed},
     {"zero_copy_sends", "zero_copy_sends_total", "counter",
      "Sends without a copy (--zerocopy-from)", &epulse_stats_worker::zero_copy_sends},

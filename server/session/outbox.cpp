@@ -9,8 +9,17 @@ void Outbox::hand_over(const PublicationPtr& publication) {
   for (std::size_t k = 0; k < waiting_.size(); ++k) {
     if (k == worker_ || !is_wanted(publication->topic(), k)) continue;
     PublicationPtr copy = publication;
-    if (!waiting_[k].empty() || !hub_.offer(k, copy)) waiting_[k].push_back(std::move(copy));
+    if (waiting_[k].empty() && hub_.offer(k, copy)) continue;
+    bytes_ += publication->held_bytes();
+    waiting_[k].push_back(std::move(copy));
   }
+}
+
+bool Outbox::has_to_wait(Topic& topic) {
+  for (std::size_t k = 0; k < waiting_.size(); ++k) {
+    if (!waiting_[k].empty() && is_wanted(topic, k)) return true;
+  }
+  return false;
 }
 
 bool Outbox::is_wanted(Topic& topic, std::size_t worker) {
@@ -20,15 +29,15 @@ bool Outbox::is_wanted(Topic& topic, std::size_t worker) {
                      [worker](const TopicPtr& prefix) { return prefix->has_members(worker); });
 }
 
-bool Outbox::empty() const {
-  return std::all_of(waiting_.begin(), waiting_.end(),
-                     [](const auto& queue) { return queue.empty(); });
-}
-
 bool Outbox::retry() {
   for (std::size_t k = 0; k < waiting_.size(); ++k) {
     std::deque<PublicationPtr>& queue = waiting_[k];
-    while (!queue.empty() && hub_.offer(k, queue.front())) queue.pop_front();
+    while (!queue.empty()) {
+      const std::size_t bytes = queue.front()->held_bytes();
+      if (!hub_.offer(k, queue.front())) break;
+      bytes_ -= bytes;
+      queue.pop_front();
+    }
   }
   return empty();
 }

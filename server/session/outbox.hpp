@@ -17,7 +17,11 @@ class Outbox {
   // To each other worker with a subscriber to its topic, or to a prefix of that.
   void hand_over(const PublicationPtr& publication);
 
-  bool empty() const;
+  bool empty() const { return bytes_ == 0; }
+  // Whether something is before it, of those that it goes to.
+  bool has_to_wait(Topic& topic);
+  // Held by what waits; what waits for several workers counts for each.
+  std::size_t bytes() const { return bytes_; }
   // Offers again what waits; whether nothing does any more.
   bool retry();
 
@@ -27,6 +31,7 @@ class Outbox {
   Hub& hub_;
   std::size_t worker_;
   std::vector<std::deque<PublicationPtr>> waiting_;  // by worker
+  std::size_t bytes_ = 0;
 };
 
 }  // namespace epulse::server

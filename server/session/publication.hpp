@@ -26,6 +26,9 @@ class Publication {
   const Bytes& frame() const { return frame_; }
   std::span<const std::uint8_t> payload() const { return std::span(frame_).subspan(header_bytes_); }
 
+  // Memory that it holds, without its compressed frames: of a short message most is not payload.
+  std::size_t held_bytes() const { return sizeof(Publication) + kBlocksBytes + frame_.size(); }
+
   // For who takes windows of up to 2^`window_bits_max` bytes, 9 to 15; refers to no other message.
   // Null when the message is not to be compressed, or would not become smaller. It outlives the
   // publication: what waits for a slow subscriber must not keep the plain frame, too.
@@ -36,6 +39,8 @@ class Publication {
     std::once_flag made;
     SharedBytes frame;  // null: the plain one is better
   };
+
+  static constexpr std::size_t kBlocksBytes = 80;  // of the heap's blocks and a place in a queue
 
   SharedBytes compress(ws::Compression& compression, std::uint8_t window_bits_max) const;
 

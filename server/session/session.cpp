@@ -55,6 +55,8 @@ std::uint64_t Session::idle_timeout_ns() const {
 }
 
 Session::Client* Session::find(ConnId id) {
+  // Nearly always: an application answers whom it hears.
+  if (receiving_ != nullptr && receiving_->connection.id() == id) return receiving_;
   Client* client = clients_.find(id.slot);
   return client != nullptr && client->connection.id() == id ? client : nullptr;
 }
@@ -91,7 +93,8 @@ bool Session::within_address_limits(Client& client) {
   if (!limits.enabled()) return true;
   const ConnId id = client.connection.id();
   const Address peer = engine_->peer_address(id);
-  if (peer.size == 0) return true;  // Gone already.
+  // Gone already, or no descriptor was left to ask with: nobody comes in uncounted.
+  if (peer.size == 0) return false;
   if (id.slot >= peers_.size()) peers_.resize(id.slot + 1);
   peers_[id.slot] = peer_key(*peer.get());
   client.limited = limits.enter(peers_[id.slot], engine_->now_ns());

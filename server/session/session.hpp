@@ -132,6 +132,7 @@ class Session final : public Handler, public Application {
   void add_subscription(Client& client, const TopicPtr& topic);
   void unsubscribe(Client& client);
   void remove_member(const Subscription& subscription);
+  void refuse_publication(ConnId id);
   void gather(PublicationPtr publication);
   void deliver_gathered() {  // asked for with each message
     if (!gathered_.empty()) deliver_what_is_gathered();

@@ -24,6 +24,8 @@ struct SessionOptions {
   // Of a worker: what messages may hold that have not wholly arrived. A limit per connection alone
   // bounds nothing.
   std::size_t gathering_cap_bytes = std::size_t{256} * 1024 * 1024;
+  // Of a worker: what its clients have published and other workers have no room for yet.
+  std::size_t outbox_cap_bytes = std::size_t{64} * 1024 * 1024;
   std::size_t max_connections = 0;  // of the whole process
   std::size_t backlog_cap_bytes = std::size_t{1024} * 1024;
   SlowPolicy slow_policy = SlowPolicy::kDrop;

@@ -45,7 +45,9 @@ class Socket {
   void subscribe_prefix(std::string_view prefix) const;
 
   // To all subscribers on all workers; in order, as far as this worker's messages to one topic go.
-  // A socket that publishes faster than a worker delivers is not read until that has caught up.
+  // A socket that publishes faster than a worker delivers is not read until that has caught up; one
+  // that publishes what would have to wait behind 64 MiB is closed with 1013, and its message goes
+  // to nobody; as does what a socket that has ended publishes then.
   void publish(const TopicPtr& topic, ws::Opcode opcode,
                std::span<const std::uint8_t> message) const;
   void publish_text(const TopicPtr& topic, std::string_view message) const;

@@ -71,11 +71,22 @@ void Session::publish(ConnId id, const TopicPtr& topic, ws::Opcode opcode,
                       std::span<const std::uint8_t> message) {
   Client* client = find(id);
   if (client == nullptr) return;
+  // Each publisher is held back by the first message that has to wait, but there may be many.
+  if (outbox_.bytes() >= shared_.options.outbox_cap_bytes && outbox_.has_to_wait(*topic)) {
+    return refuse_publication(id);
+  }
   auto publication = std::make_shared<const Publication>(topic, opcode, message);
   stat_add(stats_.published, 1);
   outbox_.hand_over(publication);
   gather(std::move(publication));
   if (!outbox_.empty()) throttle(*client);
+}
+
+void Session::refuse_publication(ConnId id) {
+  deliver_gathered();
+  if (find_open(id) == nullptr) return;
+  stat_add(stats_.gathering_closed, 1);
+  close(id, ws::CloseCode::kTryAgainLater, "other workers are behind with publications");
 }
 
 void Session::gather(PublicationPtr publication) {

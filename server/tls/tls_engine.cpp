@@ -14,6 +14,8 @@ namespace {
 
 constexpr std::size_t kPartsPerGather = 64;
 constexpr std::uint64_t kReportEveryNs = 10'000'000'000;
+constexpr std::uint64_t kEndingNs = 2'000'000'000;
+constexpr int kEndingsPerTick = 64;  // to reset one takes 20 us
 
 Part part_of(const iovec& vector) {
   return {static_cast<const std::uint8_t*>(vector.iov_base), vector.iov_len};
@@ -126,6 +128,7 @@ void TlsEngine::on_wake() {
 }
 
 void TlsEngine::on_tick() {
+  reset_who_stays();
   handler_.on_tick();
   seal_all();
 }
@@ -190,6 +193,24 @@ void TlsEngine::end(Conn& conn, CloseReason reason) {
   conn.reason = reason;
   if (conn.stream) conn.stream->shutdown(outlet(conn));
   transport().finish(conn.id);
+  // Who asked for kFinished keeps the time itself.
+  if (reason == CloseReason::kFinished) return;
+  endings_.push_back({conn.id, now_ns() + kEndingNs, transport().unacknowledged_bytes(conn.id)});
+}
+
+void TlsEngine::reset_who_stays() {
+  for (int looks = 0; looks < kEndingsPerTick; ++looks) {
+    if (endings_.empty() || endings_.front().due_ns > now_ns()) return;
+    const Ending ending = endings_.front();
+    endings_.pop_front();
+    if (find(ending.id) == nullptr) continue;
+    const std::size_t unsent = transport().unacknowledged_bytes(ending.id);
+    if (unsent == 0 || unsent >= ending.unsent) {
+      transport().abort(ending.id);
+    } else {
+      endings_.push_back({ending.id, now_ns() + kEndingNs, unsent});
+    }
+  }
 }
 
 void TlsEngine::report_failure(const std::string& why) {

@@ -22,7 +22,9 @@ namespace epulse::server {
 //
 // The peer's close_notify ends a connection like its FIN; a FIN without it does too (kPeer): that
 // nothing is missing is for the protocol above to say, and WebSocket's closing handshake does. A
-// connection that breaks TLS ends with an alert, and kError.
+// connection that breaks TLS ends with an alert, and kError. Who has ended its stream so is reset
+// when it has neither closed the connection nor taken some of what is on its way to it for two
+// seconds.
 class TlsEngine final : public Engine, public Handler {
  public:
   // Both outlive it.
@@ -67,6 +69,13 @@ class TlsEngine final : public Engine, public Handler {
     bool finishing = false;  // to be ended when the handshake is complete
   };
 
+  // A peer that has ended its stream, and is to close the connection.
+  struct Ending {
+    ConnId id;
+    std::uint64_t due_ns;
+    std::size_t unsent;  // bytes it had not acknowledged when last looked at
+  };
+
   // Ciphertext on its way to one connection.
   struct Outlet final : tls::Sink {
     Engine* transport = nullptr;
@@ -88,6 +97,7 @@ class TlsEngine final : public Engine, public Handler {
   void hand_over(Conn& conn, std::span<std::uint8_t> plain);
   void after_input(Conn& conn);
   void end(Conn& conn, CloseReason reason);
+  void reset_who_stays();
   void report_failure(const std::string& why);
 
   // Whether what it is sent goes to the cork: nothing is before it.
@@ -110,6 +120,7 @@ class TlsEngine final : public Engine, public Handler {
   Conn* current_ = nullptr;       // whose on_data() runs, to whom cork_ belongs
   bool handed_over_ = false;      // whether the handler was told of its input
   std::vector<ConnId> unsealed_;  // others that have something in Conn::plain
+  std::deque<Ending> endings_;    // by due_ns
   OutputPool queues_;
   std::uint64_t failures_ = 0;  // since the last report
   std::uint64_t reported_ns_ = 0;

@@ -54,7 +54,7 @@ void Compression::trim() {
   if (output_.size() > kOutputBytesKept) std::vector<std::uint8_t>().swap(output_);
 }
 
-DeflateSender::Payload DeflateSender::encode(std::span<const std::uint8_t> message) {
+DeflateSender::Payload DeflateSender::compress(std::span<const std::uint8_t> message) {
   if (window_bits() == 0 || message.size() < compression_->options().min_bytes) {
     return {message, false};
   }

@@ -52,7 +52,9 @@ class DeflateSender {
     std::span<const std::uint8_t> bytes;  // the message, or good until the next one is encoded
     bool compressed = false;
   };
-  Payload encode(std::span<const std::uint8_t> message);
+  Payload encode(std::span<const std::uint8_t> message) {
+    return compression_ == nullptr ? Payload{message, false} : compress(message);
+  }
 
   // The window that a compressed message of another's making must keep to; 0: send none.
   std::uint8_t window_bits() const;
@@ -62,6 +64,8 @@ class DeflateSender {
   }
 
  private:
+  Payload compress(std::span<const std::uint8_t> message);
+
   Compression* compression_ = nullptr;
   std::unique_ptr<Deflater> own_;  // with context takeover, from the first message on
   DeflateSide side_;

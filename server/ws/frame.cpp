@@ -5,11 +5,6 @@
 namespace epulse::ws {
 namespace {
 
-template <typename Bytes>
-void append_big_endian(Bytes& out, std::uint64_t value, unsigned bytes) {
-  while (bytes-- > 0) out.bytes[out.size++] = static_cast<std::uint8_t>(value >> (8U * bytes));
-}
-
 // At most so many bytes of it, and no character in part.
 std::string_view cut(std::string_view text, std::size_t bytes) {
   if (text.size() <= bytes) return text;
@@ -18,23 +13,6 @@ std::string_view cut(std::string_view text, std::size_t bytes) {
 }
 
 }  // namespace
-
-HeaderBytes encode_header(const FrameHeader& header) {
-  HeaderBytes out;
-  const bool is_short = header.length < 126;
-  const bool is_medium = header.length <= 0xFFFF;
-  const std::uint64_t length = is_short ? header.length : is_medium ? 126U : 127U;
-  out.bytes[0] =
-      static_cast<std::uint8_t>((header.fin ? 0x80U : 0U) | (header.compressed ? 0x40U : 0U) |
-                                static_cast<unsigned>(header.opcode));
-  out.bytes[1] = static_cast<std::uint8_t>((header.mask ? 0x80U : 0U) | length);
-  out.size = 2;
-  if (!is_short) append_big_endian(out, header.length, is_medium ? 2 : 8);
-  if (header.mask) {
-    for (const std::uint8_t byte : *header.mask) out.bytes[out.size++] = byte;
-  }
-  return out;
-}
 
 ControlFrame encode_control(Opcode opcode, std::span<const std::uint8_t> payload,
                             std::optional<MaskKey> mask) {

@@ -58,8 +58,30 @@ struct InlineBytes {
 using HeaderBytes = InlineBytes<kMaxHeaderBytes>;
 using ControlFrame = InlineBytes<kMaxHeaderBytes + kMaxControlPayload>;
 
-// The header in the shortest form for its length.
-HeaderBytes encode_header(const FrameHeader& header);
+// The `bytes` last bytes of `value`.
+template <typename Bytes>
+void append_big_endian(Bytes& out, std::uint64_t value, unsigned bytes) {
+  while (bytes-- > 0) out.bytes[out.size++] = static_cast<std::uint8_t>(value >> (8U * bytes));
+}
+
+// The header in the shortest form for its length. Every message has one: it is made where it is
+// used.
+inline HeaderBytes encode_header(const FrameHeader& header) {
+  HeaderBytes out;
+  const bool is_short = header.length < 126;
+  const bool is_medium = header.length <= 0xFFFF;
+  const std::uint64_t length = is_short ? header.length : is_medium ? 126U : 127U;
+  out.bytes[0] =
+      static_cast<std::uint8_t>((header.fin ? 0x80U : 0U) | (header.compressed ? 0x40U : 0U) |
+                                static_cast<unsigned>(header.opcode));
+  out.bytes[1] = static_cast<std::uint8_t>((header.mask ? 0x80U : 0U) | length);
+  out.size = 2;
+  if (!is_short) append_big_endian(out, header.length, is_medium ? 2 : 8);
+  if (header.mask) {
+    for (const std::uint8_t byte : *header.mask) out.bytes[out.size++] = byte;
+  }
+  return out;
+}
 
 // A whole control frame; a payload above 125 bytes is cut. The payload is masked when `mask` is
 // given.

@@ -62,7 +62,12 @@ std::vector<std::string> seeds() {
     plain += encode_header({fin ? Opcode::kContinuation : Opcode::kText, 3, fin, {}, false}).text();
     plain += "abc";
   }
-  return {mixed, big, plain};
+  std::string wide;  // longer than a vector, and not all of one size
+  std::string text = "abcdefg";
+  for (int i = 0; i < 9; ++i) text += "\xC3\xA9\xE6\xBC\xA2\xF0\x9F\x98\x80 ";
+  append(wide, Opcode::kText, text);
+  append(wide, Opcode::kText, text.substr(0, 33) + text);  // a character is cut in two
+  return {mixed, big, plain, wide};
 }
 
 }  // namespace epulse::fuzz
@@ -74,6 +79,9 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const std::string whole = heard(role, text, text.size());
     require(heard(role, text, 1) == whole, "bytes come to the same as the whole");
     require(heard(role, text, 7) == whole, "pieces do, too");
+    // Characters that end just behind a vector of 32 bytes, or two.
+    require(heard(role, text, 33) == whole, "pieces of a vector and a byte do");
+    require(heard(role, text, 65) == whole, "pieces of two vectors and a byte do");
   }
   return 0;
 }

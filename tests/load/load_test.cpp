@@ -251,6 +251,14 @@ TEST(Load, AServerThatDiesIsCounted) {
   EXPECT_NE(load.out().find("closed 11"), std::string::npos) << load.out();
 }
 
+TEST(LoadProgram, WhatIsNoNumberIsRefused) {
+  for (const char* option : {"-d", "-r", "--open-timeout", "--step-duration"}) {
+    Child load(load_command("ws://127.0.0.1:1/", {option, "nan"}));
+    EXPECT_EQ(load.wait(), 2) << option;
+    EXPECT_NE(load.err().find("nan"), std::string::npos) << load.err();
+  }
+}
+
 TEST(LoadProgram, RefusedPortIsOneLineAndStatus2) {
   std::string url;
   {

@@ -115,6 +115,22 @@ TEST(Misbehaviour, GarbageInsteadOfAHandshakeIsCountedWhereOthersOpen) {
   EXPECT_GT(number(load.out(), "received"), 0) << load.out();
 }
 
+// 128 are opened at once. Where all of them hang, the others are never tried, and did not open
+// either.
+TEST(Misbehaviour, ConnectionsThatAreNeverTriedAreErrorsToo) {
+  const Listener listener;
+  std::thread server([&] {
+    serve_one(listener,
+              [](const Bytes& payload) { return server_frame(ws::Opcode::kBinary, payload); });
+  });
+  Child load(
+      load_command(listener.url(), {"-c", "200", "-d", "0.2", "--open-timeout", "0.5", "-j"}));
+  EXPECT_EQ(load.wait(), 1) << load.err();
+  server.join();
+  EXPECT_EQ(number(load.out(), "opened"), 1) << load.out();
+  EXPECT_EQ(number(load.out(), "errors_total"), 199) << load.out();
+}
+
 TEST(Misbehaviour, GarbageAfterTheHandshakeIsABreachOfTheProtocol) {
   const std::string json =
       load_on([](FakeConnection& connection) { flood(connection.fd(), Bytes(65536, 0xFF)); }, {});

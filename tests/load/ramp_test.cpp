@@ -21,7 +21,9 @@ using ::testing::HasSubstr;
 // other.
 class SlowServer {
  public:
-  explicit SlowServer(std::chrono::microseconds each) : each_(each), thread_([this] { serve(); }) {}
+  // `only_one`: whoever comes after the first connection is refused.
+  explicit SlowServer(std::chrono::microseconds each, bool only_one = false)
+      : each_(each), only_one_(only_one), thread_([this] { serve(); }) {}
   SlowServer(const SlowServer&) = delete;
   SlowServer& operator=(const SlowServer&) = delete;
   ~SlowServer() {
@@ -36,6 +38,7 @@ class SlowServer {
     while (true) {
       FakeConnection connection(listener_);
       if (connection.fd() < 0) return;
+      if (only_one_) listener_.stop();
       while (auto messages = connection.read()) {
         for (const Bytes& message : *messages) {
           std::this_thread::sleep_for(each_);
@@ -47,6 +50,7 @@ class SlowServer {
 
   Listener listener_;
   std::chrono::microseconds each_;
+  bool only_one_;
   std::thread thread_;
 };
 
@@ -162,6 +166,16 @@ TEST(LoadRamp, CtrlCEndsItWithWhatIsKnown) {
   first.signal(SIGINT);
   EXPECT_EQ(first.wait(), 1);
   EXPECT_THAT(first.out(), HasSubstr("\nramp         p99<9s: no rate was tried to the end\n"));
+}
+
+TEST(LoadRamp, AServerThatGoesAwayTakesNothingOfWhatWasFound) {
+  const SlowServer server(std::chrono::microseconds(10), true);
+  Child load(load_command(server.url(), {"-c", "1", "--ramp", "p99<9s", "--ramp-start", "50",
+                                         "--step-duration", "0.5"}));
+  EXPECT_EQ(load.wait(), 1);
+  EXPECT_THAT(load.err(), HasSubstr("cannot connect to "));
+  EXPECT_THAT(load.out(), HasSubstr("probe        50 msg/s due: "));
+  EXPECT_THAT(load.out(), HasSubstr(", until the server could not be reached\n"));
 }
 
 TEST(LoadRamp, UsageErrors) {

@@ -140,6 +140,30 @@ TEST(Outbox, HandsOverToWhoHasAPrefixOfTheTopicOnly) {
   EXPECT_TRUE(outbox.empty());
 }
 
+TEST(Outbox, CountsWhatWaits) {
+  Hub hub(2);
+  const TopicPtr topic = hub.topic("a");
+  topic->add(1, {10, 0});
+  Outbox outbox(hub, 0);
+  const auto publication = std::make_shared<const Publication>(topic, ws::Opcode::kBinary,
+                                                               Bytes(std::size_t{1024} * 1024));
+  const std::size_t each = publication->held_bytes();
+  EXPECT_GT(each, publication->frame().size());
+  while (outbox.empty()) outbox.hand_over(publication);
+  outbox.hand_over(publication);
+  EXPECT_EQ(outbox.bytes(), 2 * each);
+  EXPECT_TRUE(outbox.has_to_wait(*topic));
+  EXPECT_FALSE(outbox.has_to_wait(*hub.topic("nobody's")));
+  PublicationPtr taken;
+  ASSERT_TRUE(hub.take(1, taken));
+  EXPECT_FALSE(outbox.retry());
+  EXPECT_EQ(outbox.bytes(), each);
+  while (hub.take(1, taken)) {
+  }
+  EXPECT_TRUE(outbox.retry());
+  EXPECT_EQ(outbox.bytes(), 0U);
+}
+
 TEST(Waker, ManyCallsOneWrite) {
   Waker waker;
   for (int i = 0; i < 5; ++i) waker.wake();

@@ -105,6 +105,22 @@ TEST_F(QualityTest, PingsComeSooner) {
   EXPECT_TRUE(engine.aborted.contains(0));  // Nothing was heard in two of them.
 }
 
+// The session keeps to --max-message and --idle-timeout: more is not promised.
+TEST(QualityLimits, AnswersPromiseNoMoreThanTheServerHas) {
+  Turn engine;
+  SharedState shared{{.max_message_bytes = 10'000, .max_connections = 10}, {}, 1};
+  EchoHandler handler{{.quality_reports = true, .at_most = {10'000, 20}}};
+  Session session{shared, 0, handler};
+  session.attach(engine);
+  session.on_accept({0, 0});
+  testing::Bytes request = request_for("/");
+  session.on_data({0, 0}, request);
+  engine.sent[0].clear();
+  testing::Bytes frame = client_frame(Opcode::kText, bytes_of("epulse-quality rtt_ms=10"));
+  session.on_data({0, 0}, frame);
+  EXPECT_EQ(engine.sent[0].substr(2), "epulse-limits max_message=10000 ping_s=20");
+}
+
 TEST_F(QualityTest, OtherTextsAreEchoed) {
   EXPECT_EQ(answer_to("epulse-quality is good"), "epulse-quality is good");
 }

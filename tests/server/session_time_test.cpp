@@ -99,5 +99,70 @@ TEST_F(SessionTime, ATimerDoesNotOutliveItsConnection) {
   EXPECT_TRUE(engine.aborted.empty());
 }
 
+// A limit that who cannot be asked for its address would not meet is none.
+TEST(SessionLimits, WhoHasNoAddressIsOverTheLimit) {
+  Turn engine;  // which knows none
+  for (const bool reset : {false, true}) {
+    SharedState shared{
+        {.max_connections = 10, .address_limits = {.connections = 5}, .limited_are_reset = reset},
+        {},
+        1};
+    EchoHandler handler{{}};
+    Session session{shared, 0, handler};
+    session.attach(engine);
+    session.on_accept({0, 0});
+    testing::Bytes bytes = request_for("/");
+    if (!reset) session.on_data({0, 0}, bytes);
+    EXPECT_EQ(engine.sent[0].starts_with("HTTP/1.1 429 "), !reset) << engine.sent[0];
+    EXPECT_EQ(engine.aborted.contains(0), reset);
+    engine.sent.clear();
+  }
+}
+
+// A publisher is held back by its first message that finds no room. Many of them would fill the
+// memory nevertheless.
+TEST(SessionPublishers, AreRefusedWhileTooMuchWaitsForAnotherWorker) {
+  Turn engine;
+  SharedState shared{{.outbox_cap_bytes = 1000, .max_connections = 10}, {}, 2};
+  EchoHandler handler{{}};
+  Session session{shared, 0, handler};
+  session.attach(engine);
+  const TopicPtr topic = shared.hub.topic("a");
+  topic->add(1, {0, 0});
+  const auto filling = std::make_shared<const Publication>(topic, ws::Opcode::kBinary,
+                                                           Bytes(std::size_t{1024} * 1024));
+  for (PublicationPtr copy = filling; shared.hub.offer(1, copy);) copy = filling;
+
+  const testing::Bytes message =
+      testing::client_frame(ws::Opcode::kText, testing::bytes_of(std::string(1'200'000, 'x')));
+  for (std::uint32_t slot = 0; slot < 3; ++slot) {
+    session.on_accept({slot, 0});
+    testing::Bytes bytes = request_for("/topic/a");
+    session.on_data({slot, 0}, bytes);
+    engine.sent[slot].clear();
+  }
+  for (std::uint32_t slot = 0; slot < 2; ++slot) {
+    testing::Bytes bytes = message;
+    session.on_data({slot, 0}, bytes);
+  }
+  EXPECT_TRUE(engine.paused.contains(0)) << "held back";
+  EXPECT_FALSE(engine.paused.contains(1));
+  EXPECT_TRUE(
+      engine.sent[1].ends_with("\x03\xF5"
+                               "other workers are behind with publications"));
+  EXPECT_EQ(engine.sent[2].size(), engine.sent[0].size()) << "the first message only";
+
+  PublicationPtr taken;
+  while (shared.hub.take(1, taken)) {
+  }
+  session.on_wake();
+  EXPECT_FALSE(engine.paused.contains(0));
+  EXPECT_TRUE(shared.hub.take(1, taken)) << "it is lost";
+  EXPECT_FALSE(shared.hub.take(1, taken)) << "the other was not refused";
+  testing::Bytes bytes = message;
+  session.on_data({2, 0}, bytes);
+  EXPECT_TRUE(shared.hub.take(1, taken));
+}
+
 }  // namespace
 }  // namespace epulse::server

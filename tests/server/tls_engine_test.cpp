@@ -26,7 +26,7 @@ class Transport final : public Engine {
   void run() override {}
   void stop() override {}
   void stop_accepting() override {}
-  std::uint64_t now_ns() const override { return 1'000'000'000; }
+  std::uint64_t now_ns() const override { return now; }
 
   void send(ConnId id, std::span<const Part> parts) override {
     if (finished[id.slot]) return;
@@ -43,7 +43,7 @@ class Transport final : public Engine {
     const auto found = sent.find(id.slot);
     return found == sent.end() ? 0 : found->second.size();
   }
-  std::size_t unacknowledged_bytes(ConnId id) override { return queued_bytes(id) + 1000; }
+  std::size_t unacknowledged_bytes(ConnId id) override { return queued_bytes(id) + in_kernel; }
   bool blocked(ConnId id) const override { return blocked_conns.contains(id.slot); }
   Address peer_address(ConnId /*id*/) override { return {}; }
   void pause_reading(ConnId /*id*/) override { paused = true; }
@@ -55,6 +55,8 @@ class Transport final : public Engine {
   std::map<std::uint32_t, bool> finished;
   std::map<std::uint32_t, bool> aborted;
   std::set<std::uint32_t> blocked_conns;
+  std::uint64_t now = 1'000'000'000;
+  std::size_t in_kernel = 1000;
   int sends = 0;
   bool paused = false;
 };
@@ -242,6 +244,43 @@ TEST_F(TlsEngineTest, CloseNotifyOfThePeerIsAnsweredAndEndsIt) {
   EXPECT_TRUE(client.ended());
   engine.on_closed(kFirst, CloseReason::kFinished);
   EXPECT_EQ(application.log, "accept 0\nclosed 0 0\n");  // kPeer: it was not we who wanted it.
+}
+
+// Nobody else would end it before the idle timeout: the session hears nothing of it.
+TEST_F(TlsEngineTest, WhoEndsItsStreamAndStaysIsResetWhenItTakesNothingMore) {
+  MemoryClient& client = open(0);
+  MemoryClient& other = open(1);
+  for (MemoryClient* one : {&client, &other}) SSL_shutdown(&one->ssl());
+  up(0);
+  up(1);
+  transport.sent.clear();
+  engine.on_closed(kSecond, CloseReason::kPeer);
+  const auto tick_at = [&](std::uint64_t seconds) {
+    transport.now = seconds * 1'000'000'000;
+    engine.on_tick();
+    return transport.aborted[0];
+  };
+  EXPECT_FALSE(tick_at(2));
+  EXPECT_FALSE(tick_at(3)) << "some is on its way";
+  transport.in_kernel = 900;
+  EXPECT_FALSE(tick_at(5)) << "it has taken some of it";
+  EXPECT_TRUE(tick_at(7)) << "nothing more";
+  EXPECT_FALSE(transport.aborted[1]) << "gone";
+  engine.on_closed(kFirst, CloseReason::kAborted);
+  EXPECT_EQ(application.log, "accept 0\naccept 1\nclosed 1 0\nclosed 0 0\n");
+}
+
+TEST_F(TlsEngineTest, WhoEndsItsStreamAndHasTakenAllIsResetAfterTwoSeconds) {
+  SSL_shutdown(&open(0).ssl());
+  up(0);
+  transport.sent.clear();
+  transport.in_kernel = 0;
+  transport.now += 1'900'000'000;
+  engine.on_tick();
+  EXPECT_FALSE(transport.aborted[0]);
+  transport.now += 200'000'000;
+  engine.on_tick();
+  EXPECT_TRUE(transport.aborted[0]);
 }
 
 TEST_F(TlsEngineTest, AStreamThatIsCutOffIsThePeersEnd) {

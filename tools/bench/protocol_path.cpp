@@ -125,6 +125,7 @@ const std::map<std::string, std::function<Step()>>& cases() {
       {"frame-16k", [] { return frame(kLarge); }},
       {"utf8-ascii-256", [] { return utf8(ascii_text(kMedium)); }},
       {"utf8-ascii-16k", [] { return utf8(ascii_text(kLarge)); }},
+      {"utf8-wide-20", [] { return utf8(wide_text(kSmall)); }},
       {"utf8-wide-256", [] { return utf8(wide_text(kMedium)); }},
       {"deflate-256", [] { return deflate(kMedium); }},
       {"deflate-16k", [] { return deflate(kLarge); }},

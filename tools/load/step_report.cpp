@@ -55,8 +55,11 @@ void add_step(JsonLine& line, const Result& step) {
 
 std::string ramp_text(const Options& options, const RampEnd& ramp) {
   const std::string& target = options.ramp->text;
-  const std::string_view early = ramp.stopped ? ", so far" : "";
-  if (!ramp.held && !ramp.not_held) return fmt::format("{}: no rate was tried to the end", target);
+  std::string_view early = ramp.stopped ? ", so far" : "";
+  if (ramp.lost) early = ", until the server could not be reached";
+  if (!ramp.held && !ramp.not_held) {
+    return fmt::format("{}: no rate was tried to the end{}", target, ramp.lost ? early : "");
+  }
   const std::string why =
       ramp.generator_bound ? " (unsound there: the limit may be epulse-load's own)" : "";
   if (!ramp.held) {
@@ -65,7 +68,7 @@ std::string ramp_text(const Options& options, const RampEnd& ramp) {
   }
   if (!ramp.not_held) {
     return fmt::format("{}: held up to {:g} msg/s{}", target, *ramp.held,
-                       ramp.stopped ? early : ", the highest that may be tried (--ramp-max)");
+                       !early.empty() ? early : ", the highest that may be tried (--ramp-max)");
   }
   return fmt::format("{}: held up to {:g} msg/s, not at {:g}{}{}", target, *ramp.held,
                      *ramp.not_held, why, early);
@@ -79,6 +82,7 @@ void add_ramp(JsonLine& line, const Options& options, const std::optional<RampEn
   line.key("ramp").begin_object().member("target", options.ramp->text);
   line.member("rate", ramp->held).member("rate_not_held", ramp->not_held);
   line.member("generator_bound", ramp->generator_bound).member("stopped", ramp->stopped);
+  line.member("lost", ramp->lost);
   line.end_object();
 }
 
