@@ -528,11 +528,16 @@ TEST(Agent, KilledItIsClearedUpAfterByTheNext) {
 // ---- make run ----
 
 // tools/run in a session of its own, so that an interrupt reaches what a terminal's Ctrl-C would.
-std::unique_ptr<Program> start_run() {
-  return std::make_unique<Program>(std::vector<std::string>{
-      "setsid", "env", "EPULSE_BIN=" + std::filesystem::path(EPULSE).parent_path().string(),
-      SOURCE_DIR "/tools/run"});
+std::unique_ptr<Program> start_run(const std::vector<std::string>& settings = {}) {
+  std::vector<std::string> command = {
+      "setsid", "env", "EPULSE_BIN=" + std::filesystem::path(EPULSE).parent_path().string()};
+  command.insert(command.end(), settings.begin(), settings.end());
+  command.emplace_back(SOURCE_DIR "/tools/run");
+  return std::make_unique<Program>(command);
 }
+
+// Its phases before the agent acts are there to be measured, which does not matter to all tests.
+const std::vector<std::string> kHurried = {"EPULSE_RUN_CALM=3", "EPULSE_RUN_DAMAGE=3"};
 
 std::vector<pid_t> session_members(pid_t session) {
   std::vector<pid_t> members;
@@ -546,7 +551,7 @@ class Interrupted : public testing::TestWithParam<const char*> {};
 
 // Each parameter is what the output shows at the moment of the interrupt.
 TEST_P(Interrupted, LeavesNoProcess) {
-  const auto run = start_run();
+  const auto run = start_run(kHurried);
   ASSERT_TRUE(eventually([&] { return contains(run->out() + run->err(), GetParam()); }, 60))
       << run->out() << run->err();
   std::string server;
@@ -560,7 +565,7 @@ TEST_P(Interrupted, LeavesNoProcess) {
 }
 
 TEST(Run, ASecondInterruptDoesNotStopTheClearingUp) {
-  const auto run = start_run();
+  const auto run = start_run(kHurried);
   ASSERT_TRUE(eventually([&] { return contains(run->out(), "mode apply"); }, 60)) << run->out();
   for (int interrupt = 0; interrupt < 5; ++interrupt) {
     kill(-run->pid(), SIGINT);
