@@ -151,6 +151,8 @@ TEST(SessionPublishers, AreRefusedWhileTooMuchWaitsForAnotherWorker) {
       engine.sent[1].ends_with("\x03\xF5"
                                "other workers are behind with publications"));
   EXPECT_EQ(engine.sent[2].size(), engine.sent[0].size()) << "the first message only";
+  EXPECT_NE(shared.pages.text().find("gathering_closed 1\n"), std::string::npos)
+      << shared.pages.text();
 
   PublicationPtr taken;
   while (shared.hub.take(1, taken)) {
