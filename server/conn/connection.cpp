@@ -70,15 +70,16 @@ void Connection::read_frames(std::span<std::uint8_t> input, Engine& engine,
   while (phase_ == Phase::kOpen || phase_ == Phase::kClosing) {
     const ws::Event event = parser_.next(input);
     if (event.kind == ws::Event::Kind::kNeedMore) return;
-    handle(event, engine, application);
+    if (event.kind != ws::Event::Kind::kMessage) {
+      handle(event, engine, application);
+    } else if (phase_ == Phase::kOpen) {
+      application.on_message(*this, event.opcode, event.payload);
+    }
   }
 }
 
 void Connection::handle(const ws::Event& event, Engine& engine, Application& application) {
   switch (event.kind) {
-    case ws::Event::Kind::kMessage:
-      if (phase_ == Phase::kOpen) application.on_message(*this, event.opcode, event.payload);
-      return;
     case ws::Event::Kind::kPing:
       // 5.5.2: not after a close frame.
       if (phase_ == Phase::kOpen) {
@@ -96,6 +97,7 @@ void Connection::handle(const ws::Event& event, Engine& engine, Application& app
       if (phase_ == Phase::kOpen) say_close(event.code, event.reason, engine);
       return finish(engine);
     case ws::Event::Kind::kPong:
+    case ws::Event::Kind::kMessage:
     case ws::Event::Kind::kNeedMore:
       return;
   }
@@ -103,6 +105,11 @@ void Connection::handle(const ws::Event& event, Engine& engine, Application& app
 
 void Connection::send(ws::Opcode opcode, std::span<const std::uint8_t> payload, Engine& engine) {
   const ws::DeflateSender::Payload encoded = sender_.encode(payload);
+  if (ws::is_short(encoded.bytes)) {
+    if (std::uint8_t* const at = engine.room(id_, ws::kShortHeaderBytes + encoded.bytes.size())) {
+      return ws::write_short_frame(at, opcode, encoded.compressed, encoded.bytes);
+    }
+  }
   const ws::HeaderBytes header =
       ws::encode_header({opcode, encoded.bytes.size(), true, {}, encoded.compressed});
   const std::array<Part, 2> parts = {header.view(), encoded.bytes};

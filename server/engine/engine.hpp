@@ -74,7 +74,10 @@ class Engine {
   // Takes the bytes over before it returns. All that a connection is given in one turn leaves by
   // the end of it, in one call where it fits.
   virtual void send(ConnId conn, std::span<const Part> parts) = 0;
-  // Likewise, without a copy.
+  // Room for `bytes` more of it, to be filled before the next call of the engine: a short frame is
+  // made where it leaves from. nullptr where send() has to take it.
+  virtual std::uint8_t* room(ConnId /*conn*/, std::size_t /*bytes*/) { return nullptr; }
+  // Likewise as send(), without a copy.
   virtual void send_shared(ConnId conn, SharedBytes bytes) = 0;
   // Bytes not yet taken by the kernel.
   virtual std::size_t queued_bytes(ConnId conn) const = 0;

@@ -11,6 +11,7 @@
 
 #include "server/contract/stats_writer.hpp"
 #include "server/engine/clock.hpp"
+#include "server/engine/socket_calls.hpp"
 #include "server/error.hpp"
 
 namespace epulse::server {
@@ -162,7 +163,7 @@ void EpollEngine::receive_all(Conn& conn, bool ends) {
 
 // Whether there may be more.
 bool EpollEngine::receive(Conn& conn) {
-  const ssize_t n = recv(conn.fd, input_.data(), input_.size(), 0);
+  const ssize_t n = receive_bytes(conn.fd, input_.data(), input_.size());
   if (n < 0) {
     if (errno != EAGAIN && errno != EINTR) close_conn(conn, CloseReason::kError, errno);
     return false;

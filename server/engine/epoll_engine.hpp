@@ -42,6 +42,7 @@ class EpollEngine final : public SocketEngine {
 
   ConnId adopt(UniqueFd socket) override;
   void send(ConnId id, std::span<const Part> parts) override;
+  std::uint8_t* room(ConnId id, std::size_t bytes) override;
   void send_gathered(ConnId id, Part bytes) override;
   void send_shared(ConnId id, SharedBytes bytes) override;
   std::size_t queued_bytes(ConnId id) const override;

@@ -10,6 +10,7 @@
 
 #include "server/contract/stats_writer.hpp"
 #include "server/engine/epoll_engine.hpp"
+#include "server/engine/socket_calls.hpp"
 
 namespace epulse::server {
 namespace {
@@ -46,6 +47,12 @@ void EpollEngine::send(ConnId id, std::span<const Part> parts) {
     std::copy(part.begin(), part.end(), cork_.begin() + static_cast<std::ptrdiff_t>(corked_));
     corked_ += part.size();
   }
+}
+
+std::uint8_t* EpollEngine::room(ConnId id, std::size_t bytes) {
+  if (current_ == nullptr || current_->id() != id || !current_->open) return nullptr;
+  if (current_->finishing || current_->output || bytes > cork_.size() - corked_) return nullptr;
+  return cork_.data() + std::exchange(corked_, corked_ + bytes);
 }
 
 // Unless it would overtake something, or somebody else is being called.
@@ -140,7 +147,7 @@ std::size_t EpollEngine::write_some(Conn& conn, std::span<iovec> parts) {
   while (true) {
     // send() costs the kernel less where it will do.
     const ssize_t n = parts.size() == 1
-                          ? ::send(conn.fd, parts[0].iov_base, parts[0].iov_len, kSendFlags)
+                          ? send_bytes(conn.fd, parts[0].iov_base, parts[0].iov_len, kSendFlags)
                           : sendmsg(conn.fd, &message, kSendFlags);
     if (n >= 0) {
       stat_add(stats_.bytes_out, static_cast<std::uint64_t>(n));

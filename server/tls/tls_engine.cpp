@@ -143,6 +143,12 @@ void TlsEngine::send(ConnId id, std::span<const Part> parts) {
   }
 }
 
+std::uint8_t* TlsEngine::room(ConnId id, std::size_t bytes) {
+  Conn* conn = find_writable(id);
+  if (conn == nullptr || !is_corked(*conn) || bytes >= cork_.size() - corked_) return nullptr;
+  return cork_.data() + std::exchange(corked_, corked_ + bytes);
+}
+
 void TlsEngine::send_shared(ConnId id, SharedBytes bytes) {
   Conn* conn = find_writable(id);
   if (conn == nullptr) return;

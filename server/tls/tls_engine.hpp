@@ -40,6 +40,7 @@ class TlsEngine final : public Engine, public Handler {
   void set_batch(std::size_t events) override { transport().set_batch(events); }
 
   void send(ConnId id, std::span<const Part> parts) override;
+  std::uint8_t* room(ConnId id, std::size_t bytes) override;
   void send_shared(ConnId id, SharedBytes bytes) override;
   std::size_t queued_bytes(ConnId id) const override;
   std::size_t unacknowledged_bytes(ConnId id) override;

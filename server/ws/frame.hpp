@@ -83,6 +83,22 @@ inline HeaderBytes encode_header(const FrameHeader& header) {
   return out;
 }
 
+// A frame whose length fits into the second byte of its header, from a server: the usual one.
+constexpr std::size_t kShortHeaderBytes = 2;
+
+inline bool is_short(std::span<const std::uint8_t> payload) {
+  return payload.size() < 126;
+}
+
+// The whole of it, to where there is room for it.
+inline void write_short_frame(std::uint8_t* at, Opcode opcode, bool compressed,
+                              std::span<const std::uint8_t> payload) {
+  at[0] =
+      static_cast<std::uint8_t>(0x80U | (compressed ? 0x40U : 0U) | static_cast<unsigned>(opcode));
+  at[1] = static_cast<std::uint8_t>(payload.size());
+  std::copy(payload.begin(), payload.end(), at + kShortHeaderBytes);
+}
+
 // A whole control frame; a payload above 125 bytes is cut. The payload is masked when `mask` is
 // given.
 ControlFrame encode_control(Opcode opcode, std::span<const std::uint8_t> payload,

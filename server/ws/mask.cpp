@@ -1,7 +1,6 @@
 #include "server/ws/mask.hpp"
 
 #include <bit>
-#include <cstring>
 
 #ifdef __x86_64__
 #include <immintrin.h>
@@ -16,16 +15,6 @@ constexpr std::size_t kWideFrom = 128;  // bytes; below, the ways there and back
 constexpr std::uint32_t turned(std::uint32_t key, std::uint64_t first) {
   const int bits = static_cast<int>(8 * first);
   return std::endian::native == std::endian::little ? std::rotr(key, bits) : std::rotl(key, bits);
-}
-
-// Masks the first word of `data`; what follows it.
-template <typename Word>
-std::span<std::uint8_t> mask_word(std::span<std::uint8_t> data, Word key) {
-  Word word = 0;
-  std::memcpy(&word, data.data(), sizeof word);  // A payload has no alignment.
-  word ^= key;
-  std::memcpy(data.data(), &word, sizeof word);
-  return data.subspan(sizeof word);
 }
 
 // Masks whole vectors; what is left of `data`.
@@ -56,13 +45,7 @@ constexpr MaskWide mask_wide = nullptr;
 void apply_mask(std::span<std::uint8_t> data, MaskKey key, std::uint64_t offset) {
   const std::uint32_t half_key = turned(std::bit_cast<std::uint32_t>(key), offset % key.size());
   if (data.size() >= kWideFrom && mask_wide != nullptr) data = mask_wide(data, half_key);
-  const std::uint64_t word_key = std::uint64_t{half_key} << 32U | half_key;
-  while (data.size() >= sizeof word_key) data = mask_word(data, word_key);
-  if (data.size() >= sizeof half_key) data = mask_word(data, half_key);
-  const auto bytes = std::bit_cast<MaskKey>(half_key);
-  for (std::size_t i = 0; i < data.size(); ++i) {
-    data[i] = static_cast<std::uint8_t>(data[i] ^ bytes[i]);
-  }
+  apply_mask_by_words(data, half_key);
 }
 
 }  // namespace epulse::ws

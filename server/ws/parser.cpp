@@ -9,8 +9,6 @@ constexpr unsigned kFinBit = 0x80;
 constexpr unsigned kReservedBits = 0x70;   // none is ours until an extension is negotiated (5.2)
 constexpr unsigned kCompressedBit = 0x40;  // RSV1: RFC 7692, 6
 constexpr unsigned kMaskBit = 0x80;
-constexpr unsigned kWholeText = kFinBit | static_cast<unsigned>(Opcode::kText);
-constexpr unsigned kWholeBinary = kFinBit | static_cast<unsigned>(Opcode::kBinary);
 
 Event violation(CloseCode code, std::string_view reason) {
   return {Event::Kind::kViolation, Opcode::kClose, {}, code, reason};
@@ -44,38 +42,16 @@ void Parser::expect_deflate(InflatePool& pool, const DeflateSide& peer) {
   peer_ = peer;
 }
 
-Event Parser::next(std::span<std::uint8_t>& input) {
+Event Parser::next_of_any(std::span<std::uint8_t>& input) {
   if (end_ != Event::Kind::kNeedMore) return {end_, Opcode::kClose, {}, end_code_, {}};
   if (delivered_) release_delivered();
-  const std::size_t bytes = short_message_bytes(input);
-  return bytes != 0 ? short_message(input, bytes) : read_frames(input);
+  return read_frames(input);
 }
 
-// The usual case, without the detours that the others need: a short message in one frame, not
-// compressed, which the input holds whole. Bytes of the frame, or 0 when it is not that.
-std::size_t Parser::short_message_bytes(std::span<const std::uint8_t> input) const {
-  if (in_frame_ || in_message_ || header_read_ != 0 || input.size() < 2) return 0;
-  if (input[0] != kWholeText && input[0] != kWholeBinary) return 0;
-  const unsigned length = input[1] ^ (role_ == Role::kServer ? kMaskBit : 0U);
-  const std::size_t bytes = length + (role_ == Role::kServer ? 6U : 2U);
-  return length < 126 && length <= max_message_bytes_ && bytes <= input.size() ? bytes : 0;
-}
-
-Event Parser::short_message(std::span<std::uint8_t>& input, std::size_t bytes) {
-  std::span<std::uint8_t> payload = input.first(bytes).subspan(2);
-  message_opcode_ = static_cast<Opcode>(input[0] & 0x0FU);
-  input = input.subspan(bytes);
-  if (role_ == Role::kServer) {
-    MaskKey mask;
-    std::copy_n(payload.begin(), mask.size(), mask.begin());
-    payload = payload.subspan(mask.size());
-    apply_mask(payload, mask);
-  }
-  if (message_opcode_ == Opcode::kText) {
-    if (!utf8_.feed(payload)) return end_with(not_utf8());
-    if (!utf8_.complete()) return end_with(cut_short());
-  }
-  return {Event::Kind::kMessage, message_opcode_, payload, CloseCode::kNoStatus, {}};
+Event Parser::short_text(std::span<std::uint8_t> payload) {
+  if (!utf8_.feed(payload)) return end_with(not_utf8());
+  if (!utf8_.complete()) return end_with(cut_short());
+  return {Event::Kind::kMessage, Opcode::kText, payload, CloseCode::kNoStatus, {}};
 }
 
 Event Parser::read_frames(std::span<std::uint8_t>& input) {

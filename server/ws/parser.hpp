@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <span>
@@ -10,6 +11,7 @@
 
 #include "server/ws/frame.hpp"
 #include "server/ws/inflate_pool.hpp"
+#include "server/ws/mask.hpp"
 #include "server/ws/utf8.hpp"
 
 namespace epulse::ws {
@@ -54,7 +56,10 @@ class Parser {
   void expect_deflate(InflatePool& pool, const DeflateSide& peer);
 
   // Consumes from the front of `input`. After kClose or kViolation nothing more is read.
-  Event next(std::span<std::uint8_t>& input);
+  Event next(std::span<std::uint8_t>& input) {
+    const std::size_t bytes = short_message_bytes(input);
+    return bytes != 0 ? short_message(input, bytes) : next_of_any(input);
+  }
 
   // From the next message on; between two.
   void set_max_message_bytes(std::uint32_t bytes) { max_message_bytes_ = bytes; }
@@ -72,8 +77,11 @@ class Parser {
   std::size_t gathered_bytes() const { return gathered_ ? gathered_->bytes.capacity() : 0; }
 
  private:
+  bool at_rest() const { return between_messages() && !delivered_; }
   std::size_t short_message_bytes(std::span<const std::uint8_t> input) const;
   Event short_message(std::span<std::uint8_t>& input, std::size_t bytes);
+  Event short_text(std::span<std::uint8_t> payload);
+  Event next_of_any(std::span<std::uint8_t>& input);
   Event read_frames(std::span<std::uint8_t>& input);
   Event end_with(const Event& event);
   bool fill_header(std::span<std::uint8_t>& input, std::size_t wanted);
@@ -121,5 +129,31 @@ class Parser {
   bool compressed_ = false;  // that message, or the last one
   bool delivered_ = false;   // gathered_ was handed out by the last call
 };
+
+// The usual case, without the detours that the others need: a short message in one frame, not
+// compressed, which the input holds whole. Bytes of the frame, or 0 when it is not that.
+inline std::size_t Parser::short_message_bytes(std::span<const std::uint8_t> input) const {
+  constexpr unsigned kWholeText = 0x80U | static_cast<unsigned>(Opcode::kText);
+  constexpr unsigned kWholeBinary = 0x80U | static_cast<unsigned>(Opcode::kBinary);
+  if (!at_rest() || input.size() < 2) return 0;
+  if (input[0] != kWholeText && input[0] != kWholeBinary) return 0;
+  const unsigned length = input[1] ^ (role_ == Role::kServer ? 0x80U : 0U);
+  const std::size_t bytes = length + (role_ == Role::kServer ? 6U : 2U);
+  return length < 126 && length <= max_message_bytes_ && bytes <= input.size() ? bytes : 0;
+}
+
+inline Event Parser::short_message(std::span<std::uint8_t>& input, std::size_t bytes) {
+  const auto opcode = static_cast<Opcode>(input[0] & 0x0FU);
+  std::span<std::uint8_t> payload = input.first(bytes).subspan(2);
+  input = input.subspan(bytes);
+  if (role_ == Role::kServer) {
+    std::uint32_t key = 0;
+    std::memcpy(&key, payload.data(), sizeof key);
+    payload = payload.subspan(sizeof key);
+    apply_mask_by_words(payload, key);
+  }
+  if (opcode == Opcode::kText) return short_text(payload);
+  return {Event::Kind::kMessage, opcode, payload, CloseCode::kNoStatus, {}};
+}
 
 }  // namespace epulse::ws

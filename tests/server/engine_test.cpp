@@ -4,6 +4,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <memory>
 #include <string>
@@ -59,6 +60,7 @@ TEST_P(EachEngine, AnIdThatIsGoneNamesNobody) {
   ASSERT_EQ(old.slot, current.slot);  // The slot is used again.
   say(recorder.engine(), old, "for the first");
   recorder.engine().send_shared(old, std::make_shared<const Bytes>(bytes_of("for the first")));
+  EXPECT_EQ(recorder.engine().room(old, 1), nullptr);
   recorder.engine().abort(old);
   EXPECT_EQ(recorder.engine().queued_bytes(old), 0U);
   say(recorder.engine(), current, "for the second");
@@ -142,6 +144,42 @@ TEST_P(EachEngine, FinishSendsEverythingThenFin) {
   shutdown(client.fd(), SHUT_WR);
   ASSERT_TRUE(recorder.run_until([&] { return !recorder.closed.empty(); }));
   EXPECT_EQ(recorder.closed[0].second, CloseReason::kFinished);
+}
+
+// What is written where it leaves from keeps its place among what is sent in other ways, while the
+// socket takes all and when it does not.
+TEST_P(EachEngine, RoomKeepsTheOrder) {
+  Recorder recorder(options());
+  TestClient client(recorder.port());
+  std::string text;
+  std::size_t given = 0;
+  recorder.on_input = [&](ConnId conn) {
+    Engine& engine = recorder.engine();
+    for (std::size_t i = 0; i < 3'000; ++i) {
+      const std::string next = pattern(i % 300 == 299 ? 100'000 : 1 + i % 127);
+      text += next;
+      std::uint8_t* const at = next.size() > 127 ? nullptr : engine.room(conn, next.size());
+      if (at != nullptr) {
+        ++given;
+        std::copy(next.begin(), next.end(), at);
+      } else if (i % 2 == 0) {
+        engine.send_shared(conn, std::make_shared<const Bytes>(bytes_of(next)));
+      } else {
+        say(engine, conn, next);
+      }
+    }
+    engine.finish(conn);
+    EXPECT_EQ(engine.room(conn, 1), nullptr);
+  };
+  client.send_raw(bytes_of("go"));
+  std::string received;
+  bool end = false;
+  ASSERT_TRUE(recorder.run_busily_until([&] {
+    end = end || !read_available(client, received);
+    return end;
+  }));
+  EXPECT_TRUE(received == text);
+  EXPECT_GE(given, 100U);  // before the first that is long
 }
 
 // The peer half-closes as soon as it has asked: it still gets the whole answer, and no turn is

@@ -53,6 +53,15 @@ void UringEngine::send(ConnId id, std::span<const Part> parts) {
   for (const Part part : parts) output_of(*conn).append(part);
 }
 
+std::uint8_t* UringEngine::room(ConnId id, std::size_t bytes) {
+  Conn* conn = find(id);
+  if (conn == nullptr || conn->finishing || conn->closing) return nullptr;
+  if (conn->output || conn->waiting || is_zero_copy(*conn, bytes)) return nullptr;
+  std::uint8_t* const at = arena_.extend(conn->run, bytes);
+  if (at != nullptr) mark_dirty(*conn);
+  return at;
+}
+
 void UringEngine::send_shared(ConnId id, SharedBytes bytes) {
   Conn* conn = find(id);
   if (conn == nullptr || conn->finishing || conn->closing) return;

@@ -1,6 +1,7 @@
 #include "server/engine/uring/send_arena.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace epulse::server::uring {
 namespace {
@@ -15,17 +16,20 @@ std::size_t total(std::span<const Part> parts) {
 
 }  // namespace
 
-bool SendArena::append(Run& run, std::span<const Part> parts) {
+std::uint8_t* SendArena::extend(Run& run, std::size_t bytes) {
   if (run.bytes == 0) run.start = static_cast<std::uint32_t>(used_);
   const bool last = run.start + run.bytes == used_;
-  const std::size_t bytes = total(parts) + (last ? 0 : run.bytes);
-  if (bytes > memory_.size() - used_ || (!last && run.bytes > kMoveBytes)) return false;
+  const std::size_t wanted = bytes + (last ? 0 : run.bytes);
+  if (wanted > memory_.size() - used_ || (!last && run.bytes > kMoveBytes)) return nullptr;
   if (!last) move_to_end(run);
-  for (const Part part : parts) {
-    std::copy(part.begin(), part.end(), memory_.begin() + static_cast<std::ptrdiff_t>(used_));
-    used_ += part.size();
-    run.bytes += static_cast<std::uint32_t>(part.size());
-  }
+  run.bytes += static_cast<std::uint32_t>(bytes);
+  return memory_.data() + std::exchange(used_, used_ + bytes);
+}
+
+bool SendArena::append(Run& run, std::span<const Part> parts) {
+  std::uint8_t* at = extend(run, total(parts));
+  if (at == nullptr) return false;
+  for (const Part part : parts) at = std::copy(part.begin(), part.end(), at);
   return true;
 }
 

@@ -20,8 +20,10 @@ class SendArena {
 
   explicit SendArena(std::size_t capacity) : memory_(capacity) {}
 
-  // Makes `run` longer by `parts`. False, with nothing done, when there is no room, or when the run
-  // would have to move and is too long for that.
+  // Makes `run` longer by so many bytes, to be filled. nullptr, with nothing done, when there is no
+  // room, or when the run would have to move and is too long for that.
+  std::uint8_t* extend(Run& run, std::size_t bytes);
+  // Likewise by `parts`; whether it did.
   bool append(Run& run, std::span<const Part> parts);
 
   Part view(const Run& run) const { return Part(memory_).subspan(run.start, run.bytes); }
