@@ -21,8 +21,8 @@ constexpr std::uint64_t kTurnPerDueNs = 100'000;
 }  // namespace
 
 void Session::on_tick() {
-  accept_load_.tick(live_, stats_);
   const std::uint64_t now = engine_->now_ns();
+  accept_load_.tick(live_, stats_, now);
   if (shared_.options.allocations != nullptr) {
     stat_set(stats_.allocations, shared_.options.allocations());
   }
