@@ -16,23 +16,31 @@ void send_part(Engine& engine, ConnId id, Part part) {
 
 void Connection::receive(std::span<std::uint8_t> input, Engine& engine, Application& application) {
   if (phase_ == Phase::kHandshake) return shake_hands(input, engine, application);
+  if (unread_) {
+    unread_->insert(unread_->end(), input.begin(), input.end());
+    return;
+  }
   read_frames(input, engine, application);
 }
 
 void Connection::shake_hands(std::span<std::uint8_t> input, Engine& engine,
                              Application& application) {
-  if (!request_) {
+  if (!unread_) {
     const std::size_t used = answer(ws::text_of(input), engine, application);
     if (used != 0) return read_frames(input.subspan(used), engine, application);
-    request_ = std::make_unique<std::string>(ws::text_of(input));
+    unread_ = std::make_unique<Bytes>(input.begin(), input.end());
     return;
   }
   // The head ends in this input, so what follows it stays in the input.
-  const std::size_t before = request_->size();
-  request_->append(ws::text_of(input.first(std::min(input.size(), std::size_t{8192}))));
-  const std::size_t used = answer(*request_, engine, application);
-  if (used == 0) return;
-  request_.reset();
+  Bytes request = take_unread();
+  const std::size_t before = request.size();
+  const auto more = input.first(std::min(input.size(), std::size_t{8192}));
+  request.insert(request.end(), more.begin(), more.end());
+  const std::size_t used = answer(ws::text_of(request), engine, application);
+  if (used == 0) {
+    unread_ = std::make_unique<Bytes>(std::move(request));
+    return;
+  }
   read_frames(input.subspan(std::min(used - before, input.size())), engine, application);
 }
 
@@ -70,6 +78,10 @@ void Connection::read_frames(std::span<std::uint8_t> input, Engine& engine,
   while (phase_ == Phase::kOpen || phase_ == Phase::kClosing) {
     const ws::Event event = parser_.next(input);
     if (event.kind == ws::Event::Kind::kNeedMore) return;
+    if (event.kind == ws::Event::Kind::kPaused) {
+      unread_ = std::make_unique<Bytes>(input.begin(), input.end());
+      return;
+    }
     if (event.kind != ws::Event::Kind::kMessage) {
       handle(event, engine, application);
     } else if (phase_ == Phase::kOpen) {
@@ -99,6 +111,7 @@ void Connection::handle(const ws::Event& event, Engine& engine, Application& app
     case ws::Event::Kind::kPong:
     case ws::Event::Kind::kMessage:
     case ws::Event::Kind::kNeedMore:
+    case ws::Event::Kind::kPaused:
       return;
   }
 }
@@ -150,6 +163,7 @@ void Connection::drop(Engine& engine) {
 void Connection::finish(Engine& engine) {
   phase_ = Phase::kFinished;
   parser_.abandon();
+  unread_.reset();
   engine.finish(id_);
 }
 

@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "server/engine/engine.hpp"
 #include "server/ws/compression.hpp"
@@ -51,6 +52,11 @@ class Connection {
 
   void receive(std::span<std::uint8_t> input, Engine& engine, Application& application);
 
+  // Whether input waits until more may be inflated (ws::InflatePool::allow): what is received joins
+  // it. To go on, receive what waited.
+  bool waits() const { return unread_ && phase_ != Phase::kHandshake; }
+  Bytes take_unread() { return std::move(*std::exchange(unread_, nullptr)); }
+
   // One unfragmented message, compressed where that was agreed on.
   void send(ws::Opcode opcode, std::span<const std::uint8_t> payload, Engine& engine);
   void ping(Engine& engine);
@@ -73,8 +79,10 @@ class Connection {
   // Of messages to come; while one is being handled, or none is under way.
   void set_max_message_bytes(std::uint32_t bytes) { parser_.set_max_message_bytes(bytes); }
 
-  // Heap held for a message that has not wholly arrived.
-  std::size_t gathered_bytes() const { return parser_.gathered_bytes(); }
+  // Heap held for a message that has not wholly arrived, or cannot be read yet.
+  std::size_t gathered_bytes() const {
+    return parser_.gathered_bytes() + (waits() ? unread_->capacity() : 0);
+  }
 
   ConnId id() const { return id_; }
   Phase phase() const { return phase_; }
@@ -91,7 +99,7 @@ class Connection {
   void finish(Engine& engine);
 
   ConnId id_;
-  std::unique_ptr<std::string> request_;  // only while a request arrives in pieces
+  std::unique_ptr<Bytes> unread_;  // while a request arrives in pieces, or input waits
   ws::Parser parser_;
   ws::DeflateSender sender_;
   ws::CloseCode close_code_ = ws::CloseCode::kAbnormal;

@@ -109,17 +109,24 @@ void Session::on_data(ConnId id, std::span<std::uint8_t> input) {
   const Connection::Phase before = client->connection.phase();
   const std::size_t gathered_before = client->connection.gathered_bytes();
   receiving_ = client;
+  if (compression_) compression_->inflaters().allow(kInflatedAtOnceBytes);
   client->connection.receive(input, *engine_, *this);
   receiving_ = nullptr;
   deliver_gathered();
   count_gathered(*client, gathered_before);
   if (client->connection.phase() != before) enter_phase(*client);
-  if (client->connection.phase() != Connection::Phase::kOpen || !engine_->blocked(id)) return;
-  // Who does not read what it is sent is not read either. A subscriber is, up to the cap of its
-  // backlog: it may be sending pings and reading none of the pongs.
-  if (client->subscriptions && shared_.options.slow_policy == SlowPolicy::kDrop) {
-    drop_if_slow(*client);
-  } else if (!client->subscriptions || is_slow(*client)) {
+  if (client->connection.waits()) wait_for_turn(*client);
+  if (client->connection.phase() == Connection::Phase::kOpen) pause_if_behind(*client);
+}
+
+// Who does not read what it is sent is not read either. A subscriber is, up to the cap of its
+// backlog: it may be sending pings and reading none of the pongs.
+void Session::pause_if_behind(Client& client) {
+  const ConnId id = client.connection.id();
+  if (!engine_->blocked(id)) return;
+  if (client.subscriptions && shared_.options.slow_policy == SlowPolicy::kDrop) {
+    drop_if_slow(client);
+  } else if (!client.subscriptions || is_slow(client)) {
     engine_->pause_reading(id);
   }
 }
@@ -144,9 +151,9 @@ void Session::count_gathered(Client& client, std::size_t before) {
 }
 
 void Session::on_drained(ConnId id) {
-  const Client* client = find(id);
+  Client* client = find(id);
   if (client == nullptr) return;
-  if (!client->throttled) engine_->resume_reading(id);
+  go_on(*client);
   if (client->connection.phase() != Connection::Phase::kOpen) return;
   handler_.on_writable({*this, id});
   deliver_gathered();
@@ -317,6 +324,7 @@ void Session::on_wake() {
   if (taken != 0) shared_.hub.wake_stalled(worker_);
   if (more_due_) look_at_due();
   if (!throttled_.empty()) retry_outbox();
+  if (!inflating_.empty()) inflate_for_a_while();
   const Stage stage = shared_.stage.load();
   if (stage != Stage::kServing) engine_->stop_accepting();
   if (stage == Stage::kDraining && drain_deadline_ns_ == 0) begin_drain();

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <limits>
 #include <memory>
 #include <string_view>
@@ -85,6 +86,7 @@ class Session final : public Handler, public Application {
   SocketState* state(ConnId id);
 
  private:
+  static constexpr std::uint64_t kInflatedAtOnceBytes = 24 * 1024;  // 0.1 ms
   static constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
 
   struct Subscription {
@@ -110,10 +112,11 @@ class Session final : public Handler, public Application {
     std::uint64_t due_ns = kNever;      // when the wheel calls next
     std::uint16_t ping_interval_s = 0;  // 0: half the idle timeout
     std::uint16_t refusal = 0;          // came above a limit: the status that says so
-    bool limited = false;               // counted in shared_.address_limits
-    bool counted = false;               // in the gauge of open connections
-    bool pinged = false;                // since it was last heard
-    bool throttled = false;             // in throttled_
+    bool limited : 1 = false;           // counted in shared_.address_limits
+    bool counted : 1 = false;           // in the gauge of open connections
+    bool pinged : 1 = false;            // since it was last heard
+    bool throttled : 1 = false;         // in throttled_
+    bool inflating : 1 = false;         // in inflating_
   };
   static_assert(sizeof(Client) <= 192, "most of what an idle connection costs");
 
@@ -127,6 +130,11 @@ class Session final : public Handler, public Application {
   void note_request(Client& client, const ws::Request& request, int status);
   void note_end(Client& client);
   void count_gathered(Client& client, std::size_t before);
+  void pause_if_behind(Client& client);
+  void wait_for_turn(Client& client);
+  bool may_go_on(const Client& client) const;
+  void go_on(Client& client);
+  void inflate_for_a_while();
 
   void count_sent(Client& client, std::size_t messages, std::size_t bytes);
   void add_subscription(Client& client, const TopicPtr& topic);
@@ -178,6 +186,8 @@ class Session final : public Handler, public Application {
   std::size_t gathered_bytes_ = 0;  // of their payloads
   Outbox outbox_;
   std::vector<ConnId> throttled_;        // publishers not read until outbox_ is empty
+  std::deque<ConnId> inflating_;         // whose input waits until others had their turn
+  std::uint64_t inflated_ns_ = 0;        // when one of them had his last
   std::uint64_t drain_deadline_ns_ = 0;  // 0: not draining
   bool cut_off_ = false;                 // who was left then
   TimerWheel wheel_;

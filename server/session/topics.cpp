@@ -169,7 +169,7 @@ void Session::retry_outbox() {
   for (const ConnId id : std::exchange(throttled_, {})) {
     if (Client* client = find(id)) {
       client->throttled = false;
-      engine_->resume_reading(id);
+      go_on(*client);
     }
   }
 }

@@ -44,21 +44,24 @@ InflatePool::Inflated InflatePool::inflate(Loan& loan, std::span<const std::uint
                                            bool is_last, std::uint64_t limit_bytes) {
   trim();
   Inflated inflated;
-  if (!inflate_some(loan, piece, limit_bytes, inflated)) return inflated;
-  if (is_last && inflate_some(loan, kTail, limit_bytes, inflated) &&
-      !loan.inflater_.at_block_end()) {
+  // The tail is never what pauses: it comes to nothing, or next to it.
+  if (inflate_some(loan, piece, limit_bytes, allowance_bytes_, inflated) && is_last &&
+      inflate_some(loan, kTail, limit_bytes, kNoEnd, inflated) && !loan.inflater_.at_block_end()) {
     inflated.status = Status::kCorrupt;  // cut short
   }
+  allowance_bytes_ -= std::min<std::uint64_t>(allowance_bytes_, inflated.bytes.size());
   return inflated;
 }
 
-// Puts what `piece` comes to behind what is there already; false when the message is no good.
+// Puts what `piece` comes to behind what is there already; false when it did not take all of it.
 bool InflatePool::inflate_some(Loan& loan, std::span<const std::uint8_t> piece,
-                               std::uint64_t limit_bytes, Inflated& inflated) {
+                               std::uint64_t limit_bytes, std::uint64_t pause_bytes,
+                               Inflated& inflated) {
   std::size_t used = inflated.bytes.size();
   while (true) {
     // One byte more than is allowed tells that there are too many.
-    const std::size_t end = std::min<std::size_t>(output_.size(), limit_bytes + 1);
+    const std::size_t end =
+        std::min<std::size_t>(output_.size(), std::min(limit_bytes + 1, pause_bytes));
     auto room = std::span(output_).first(end).subspan(used);
     const Inflater::Status status = loan.inflater_.inflate(piece, room);
     used = end - room.size();
@@ -69,6 +72,9 @@ bool InflatePool::inflate_some(Loan& loan, std::span<const std::uint8_t> piece,
       inflated.status = Status::kCorrupt;
     } else if (status == Inflater::Status::kInputUsed) {
       return true;
+    } else if (used == pause_bytes) {
+      inflated.status = Status::kPaused;
+      inflated.unread = piece;
     } else {
       output_.resize(2 * output_.size());
       continue;

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 #include <vector>
@@ -31,13 +32,19 @@ class InflatePool {
   // Throws std::bad_alloc.
   LoanPtr lend(const DeflateSide& peer);
 
-  enum class Status : std::uint8_t { kFine, kTooBig, kCorrupt };
+  // How many bytes the pieces to come may inflate to, all together, until this is called again: so
+  // that others get their turn. Without a call there is no end to it.
+  void allow(std::uint64_t bytes) { allowance_bytes_ = bytes; }
+
+  enum class Status : std::uint8_t { kFine, kTooBig, kCorrupt, kPaused };
   struct Inflated {
     Status status = Status::kFine;
-    std::span<std::uint8_t> bytes;  // good until the next call, for whichever loan
+    std::span<std::uint8_t> bytes;         // good until the next call, for whichever loan
+    std::span<const std::uint8_t> unread;  // kPaused: the rest of the piece, to be given once more
   };
   // Inflates a piece of a message, with the tail behind the last one (RFC 7692, 7.2.2). Ends at
-  // once when it comes to more than `limit_bytes`. Throws std::bad_alloc.
+  // once when it comes to more than `limit_bytes`, and pauses at the end of what is allowed. Throws
+  // std::bad_alloc.
   Inflated inflate(Loan& loan, std::span<const std::uint8_t> piece, bool is_last,
                    std::uint64_t limit_bytes);
 
@@ -49,13 +56,16 @@ class InflatePool {
   std::uint64_t held_bytes() const { return held_bytes_; }
 
  private:
+  static constexpr std::uint64_t kNoEnd = std::numeric_limits<std::uint64_t>::max();
+
   bool inflate_some(Loan& loan, std::span<const std::uint8_t> piece, std::uint64_t limit_bytes,
-                    Inflated& inflated);
+                    std::uint64_t pause_bytes, Inflated& inflated);
   void let_go(Loan& loan);
   void trim();
 
   std::uint64_t cap_bytes_;
   std::uint64_t held_bytes_ = 0;
+  std::uint64_t allowance_bytes_ = kNoEnd;
   std::vector<std::unique_ptr<Loan>> spares_;
   std::vector<std::uint8_t> output_;
 };

@@ -195,6 +195,13 @@ std::span<std::uint8_t> Parser::take(std::span<std::uint8_t>& input) {
   return chunk;
 }
 
+// The end of what was taken last, as it was before.
+void Parser::give_back(std::span<std::uint8_t>& input, std::size_t bytes) {
+  frame_read_ -= static_cast<std::uint32_t>(bytes);
+  input = {input.data() - bytes, input.size() + bytes};
+  if (role_ == Role::kServer) apply_mask(input.first(bytes), mask_, frame_read_);
+}
+
 std::optional<Event> Parser::read_data(std::span<std::uint8_t>& input) {
   if (compressed_) return read_compressed(input);
   const bool starts_here = frame_read_ == 0 && message_bytes_ == frame_bytes_;
@@ -230,7 +237,8 @@ std::optional<Event> Parser::read_compressed(std::span<std::uint8_t>& input) {
   if (inflated.status == InflatePool::Status::kCorrupt) {
     return violation(CloseCode::kInvalidPayload, "compressed message is corrupt");
   }
-  if (message_done && message_gathered() == 0) {
+  const bool paused = inflated.status == InflatePool::Status::kPaused;
+  if (message_done && !paused && message_gathered() == 0) {
     pool_->release(inflater_);
     return finish_message(inflated.bytes);
   }
@@ -238,6 +246,10 @@ std::optional<Event> Parser::read_compressed(std::span<std::uint8_t>& input) {
     return violation(CloseCode::kTryAgainLater, "too many compressed messages under way");
   }
   gather_message(inflated.bytes);
+  if (paused) {
+    give_back(input, inflated.unread.size());
+    return Event{Event::Kind::kPaused, message_opcode_, {}, CloseCode::kNoStatus, {}};
+  }
   if (!frame_done) return Event{};
   in_frame_ = false;
   if (!fin_) return std::nullopt;

@@ -22,6 +22,7 @@ enum class Role : std::uint8_t { kServer, kClient };
 struct Event {
   enum class Kind : std::uint8_t {
     kNeedMore,   // all input is consumed
+    kPaused,     // inflated all that its pool allows for now; to go on with the rest of the input
     kMessage,    // a whole text or binary message
     kPing,       // to be answered with a pong of the same payload
     kPong,       //
@@ -40,11 +41,12 @@ constexpr std::uint32_t kMaxMessageBytes = std::uint32_t{1} << 31U;
 
 // Turns received bytes into messages. A message that lies whole in the input is unmasked in place
 // and handed out from there; only one that spans reads or fragments is gathered, in a buffer that
-// is freed as soon as it has been handed out. Call next() until it answers kNeedMore.
+// is freed as soon as it has been handed out. Call next() until it answers kNeedMore, or kPaused.
 //
 // A compressed message (RFC 7692) is inflated as it arrives and lies in the pool's buffer when it
-// came whole. One that is no DEFLATE, or ends inside a block, is answered 1007, as a payload that
-// is not what it says to be (RFC 6455, 7.4.1): RFC 7692 names no code and Autobahn tests none.
+// came whole, and without a pause. One that is no DEFLATE, or ends inside a block, is answered
+// 1007, as a payload that is not what it says to be (RFC 6455, 7.4.1): RFC 7692 names no code and
+// Autobahn tests none.
 class Parser {
  public:
   // `max_message_bytes`: at most kMaxMessageBytes.
@@ -96,6 +98,7 @@ class Parser {
   Event finish_message(std::span<std::uint8_t> payload);
   Event control_event(std::span<std::uint8_t> payload) const;
   std::span<std::uint8_t> take(std::span<std::uint8_t>& input);
+  void give_back(std::span<std::uint8_t>& input, std::size_t bytes);
   void release_delivered();
   std::uint32_t message_gathered() const { return gathered_ ? gathered_->of_message : 0; }
   std::vector<std::uint8_t>& gather(std::span<const std::uint8_t> chunk);

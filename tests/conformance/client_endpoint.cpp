@@ -35,6 +35,7 @@ void ClientEndpoint::answer(const ws::Event& event) {
     }
     case Kind::kPong:
     case Kind::kNeedMore:
+    case Kind::kPaused:  // never: nobody limits its pool
       return;
   }
 }

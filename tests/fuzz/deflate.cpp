@@ -1,5 +1,6 @@
 // Compressed messages: a stream of frames, and data on its way through both ends.
 #include <algorithm>
+#include <limits>
 
 #include "server/ws/compression.hpp"
 #include "server/ws/parser.hpp"
@@ -21,9 +22,14 @@ std::string frame(Opcode opcode, std::span<const uint8_t> payload, bool fin, boo
   return out;
 }
 
-// All that a client makes of a stream that comes in pieces of `step` bytes.
-std::string heard(std::string_view stream, size_t step, const DeflateSide& peer) {
+constexpr uint64_t kNoPause = std::numeric_limits<uint64_t>::max();
+
+// All that a client makes of a stream that comes in pieces of `step` bytes, when it pauses every
+// `pause_bytes` of what it inflates to.
+std::string heard(std::string_view stream, size_t step, const DeflateSide& peer,
+                  uint64_t pause_bytes = kNoPause) {
   InflatePool pool(1 << 20);
+  pool.allow(pause_bytes);
   std::string log;
   {
     Parser parser(Role::kClient, kMaxMessage);
@@ -31,6 +37,7 @@ std::string heard(std::string_view stream, size_t step, const DeflateSide& peer)
     hear(parser, stream, step, [&](const Event& event) {
       require(event.payload.size() <= kMaxMessage, "no message is longer than allowed");
       if (event.kind == Event::Kind::kNeedMore) return;
+      if (event.kind == Event::Kind::kPaused) return pool.allow(pause_bytes);
       log += static_cast<char>(event.kind);
       log += std::to_string(static_cast<int>(event.code)) + ' ';
       log.append(event.payload.begin(), event.payload.end());
@@ -56,6 +63,8 @@ void require_pieces_equal_the_whole(std::string_view stream) {
     const std::string whole = heard(stream, stream.size(), peer);
     require(agree(heard(stream, 1, peer), whole, peer), "bytes come to the same as the whole");
     require(agree(heard(stream, 7, peer), whole, peer), "pieces do, too");
+    require(agree(heard(stream, stream.size(), peer, 100), whole, peer), "and pauses");
+    require(agree(heard(stream, 7, peer, 1), whole, peer), "of each byte");
   }
 }
 

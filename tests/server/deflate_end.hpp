@@ -71,6 +71,13 @@ class End {
 
   ws::DeflateSender& sender() { return sender_; }
 
+  // From now on hears `bytes` of inflated messages, pauses, and goes on.
+  void pause_every(std::uint64_t bytes) {
+    pause_bytes_ = bytes;
+    compression_->inflaters().allow(bytes);
+  }
+  std::size_t pauses() const { return pauses_; }
+
   // A message as it is on the wire; in fragments of `fragment` bytes unless that is 0.
   Bytes say(ws::Opcode opcode, std::span<const std::uint8_t> message, std::size_t fragment = 0) {
     const auto encoded = sender_.encode(message);
@@ -94,6 +101,11 @@ class End {
     while (true) {
       const ws::Event event = parser_.next(input);
       if (event.kind == ws::Event::Kind::kNeedMore) return seen;
+      if (event.kind == ws::Event::Kind::kPaused) {
+        ++pauses_;
+        compression_->inflaters().allow(pause_bytes_);
+        continue;
+      }
       seen.push_back({event.kind,
                       event.opcode,
                       {event.payload.begin(), event.payload.end()},
@@ -136,6 +148,8 @@ class End {
   std::unique_ptr<ws::Compression> compression_;  // outlives who uses it, also in a move
   ws::DeflateSender sender_;
   ws::Parser parser_;
+  std::uint64_t pause_bytes_ = 0;
+  std::size_t pauses_ = 0;
 };
 
 }  // namespace epulse::testing

@@ -38,13 +38,16 @@ Seen message(std::string_view text) {
   return {Kind::kMessage, Opcode::kText, bytes_of(text), 1005};
 }
 
-// The whole stream at once, and byte by byte: both have to come to the same.
+// The whole stream at once, byte by byte, and with pauses: all have to come to the same.
 std::vector<Seen> hear(const Bytes& stream, const DeflateSide& peer = kWithContext,
                        std::uint32_t max_message = kMaxMessage) {
   End whole = listener(peer, max_message);
   std::vector<Seen> seen = whole.hear(stream);
   End bytewise = listener(peer, max_message);
   EXPECT_EQ(bytewise.hear_in_pieces(stream, 1), seen);
+  End pausing = listener(peer, max_message);
+  pausing.pause_every(3);
+  EXPECT_EQ(pausing.hear(stream), seen);
   return seen;
 }
 
@@ -372,6 +375,44 @@ TEST(Bombs, NoMoreThanTheLimitIsInflated) {
   const InflatePool::Inflated inflated = pool.inflate(*loan, data, true, 1000);
   EXPECT_EQ(inflated.status, InflatePool::Status::kTooBig);
   EXPECT_EQ(inflated.bytes.size(), 1001U);
+}
+
+// However often it pauses, and wherever the input is cut, what is heard is the same: of a masked
+// stream, too, whose rest is given back.
+TEST(Pauses, ChangeNothingOfWhatIsHeard) {
+  for (const DeflateSide& side : {kWithContext, kNoContext}) {
+    End client(Role::kClient, side, side);
+    Bytes stream = client.say(Opcode::kText, json_text(60'000, 1)) +
+                   client.say(Opcode::kBinary, Bytes(100'000)) + client.say(Opcode::kText, Bytes{});
+    stream = stream + client.say(Opcode::kText, json_text(20'000, 2), 700) +
+             client.say(Opcode::kBinary, testing::random_bytes(30'000, 3));
+    // Without context the noise is sent as it is.
+    const std::uint64_t inflated = side.context_takeover ? 210'000 : 180'000;
+    const std::vector<Seen> whole = End(Role::kServer, side, side).hear(stream);
+    ASSERT_EQ(whole.size(), 5U);
+    for (const std::size_t bytes : {999U, 24'576U, 70'000U, 210'000U}) {
+      for (const std::size_t piece : {std::size_t{700}, stream.size()}) {
+        End server(Role::kServer, side, side);
+        server.pause_every(bytes);
+        EXPECT_TRUE(server.hear_in_pieces(stream, piece) == whole) << bytes << ' ' << piece;
+        EXPECT_EQ(server.pauses(), inflated / bytes) << bytes << ' ' << piece;
+      }
+    }
+  }
+}
+
+TEST(Pauses, LimitsAndFaultsAreSeenBehindThem) {
+  End bombed = listener(kNoContext);
+  bombed.pause_every(1'000);
+  expect_violation(bombed.hear(frame(Opcode::kBinary, bomb(kMaxMessage + 1), true, true)), 1009);
+  EXPECT_EQ(bombed.pauses(), kMaxMessage / 1'000);
+
+  Bytes corrupt = bomb(50'000);
+  corrupt.back() = 0xff;
+  End pausing = listener(kNoContext);
+  pausing.pause_every(1'000);
+  expect_violation(pausing.hear(frame(Opcode::kBinary, corrupt, true, true)), 1007);
+  EXPECT_GE(pausing.pauses(), 40U);
 }
 
 // Messages that never end hold memory; all of them together no more than the cap.

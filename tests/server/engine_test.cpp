@@ -132,14 +132,7 @@ TEST_P(EachEngine, FinishSendsEverythingThenFin) {
     say(recorder.engine(), conn, "too late");
   };
   client.send_raw(bytes_of("go"));
-  std::string received;
-  bool end = false;
-  // The client reads from inside the loop of the engine: one thread is enough.
-  ASSERT_TRUE(recorder.run_busily_until([&] {
-    end = end || !read_available(client, received);
-    return end;
-  }));
-  EXPECT_TRUE(received == text);
+  EXPECT_TRUE(read_to_the_end(recorder, client) == text);
   EXPECT_TRUE(recorder.closed.empty());  // The peer has not ended its half.
   shutdown(client.fd(), SHUT_WR);
   ASSERT_TRUE(recorder.run_until([&] { return !recorder.closed.empty(); }));
@@ -172,13 +165,7 @@ TEST_P(EachEngine, RoomKeepsTheOrder) {
     EXPECT_EQ(engine.room(conn, 1), nullptr);
   };
   client.send_raw(bytes_of("go"));
-  std::string received;
-  bool end = false;
-  ASSERT_TRUE(recorder.run_busily_until([&] {
-    end = end || !read_available(client, received);
-    return end;
-  }));
-  EXPECT_TRUE(received == text);
+  EXPECT_TRUE(read_to_the_end(recorder, client) == text);
   EXPECT_GE(given, 100U);  // before the first that is long
 }
 
@@ -198,13 +185,8 @@ TEST_P(EachEngine, FinishSendsEverythingToAPeerThatHasEndedItsHalf) {
   // Nobody reads: the end is seen with most of the answer still queued.
   EXPECT_FALSE(recorder.run_until([&] { return !recorder.closed.empty(); }, 4));
   EXPECT_LT(recorder.stats().loop_turns - turns, 20U);
-  std::string received;
-  bool end = false;
-  ASSERT_TRUE(recorder.run_busily_until([&] {
-    end = end || !read_available(client, received);
-    return end && !recorder.closed.empty();
-  }));
-  EXPECT_TRUE(received == text);
+  EXPECT_TRUE(read_to_the_end(recorder, client) == text);
+  ASSERT_TRUE(recorder.run_until([&] { return !recorder.closed.empty(); }));
   EXPECT_EQ(recorder.closed[0].second, CloseReason::kFinished);
 }
 

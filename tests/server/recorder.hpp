@@ -1,5 +1,7 @@
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <functional>
 #include <memory>
 #include <string>
@@ -137,6 +139,18 @@ inline bool read_available(const testing::TestClient& client, std::string& into)
     if (n == 0) return false;
     into.append(buffer, 0, static_cast<std::size_t>(n));
   }
+}
+
+// What a client gets until its stream ends, read from inside the loop of the engine: one thread is
+// enough. Gives up after a while, with what there was.
+inline std::string read_to_the_end(Recorder& recorder, const testing::TestClient& client) {
+  std::string received;
+  bool end = false;
+  EXPECT_TRUE(recorder.run_busily_until([&] {
+    end = end || !read_available(client, received);
+    return end;
+  }));
+  return received;
 }
 
 }  // namespace epulse::server

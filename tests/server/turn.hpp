@@ -50,8 +50,8 @@ class Turn final : public Engine {
 };
 
 // The request of a client that comes for `path`.
-inline testing::Bytes request_for(std::string_view path) {
-  return testing::bytes_of(ws::upgrade_request("x", path, "dGhlIHNhbXBsZSBub25jZQ=="));
+inline testing::Bytes request_for(std::string_view path, const ws::UpgradeOffer& offer = {}) {
+  return testing::bytes_of(ws::upgrade_request("x", path, "dGhlIHNhbXBsZSBub25jZQ==", offer));
 }
 
 }  // namespace epulse::server

@@ -106,6 +106,7 @@ void Client::handle(const ws::Event& event, ClientContext& context) {
       return close_and_lose(event.code, ErrorKind::kProtocol, context);
     case ws::Event::Kind::kPong:
     case ws::Event::Kind::kNeedMore:
+    case ws::Event::Kind::kPaused:  // never: nobody limits its pool
       return;
   }
 }
