@@ -20,6 +20,7 @@
 #include "server/echo_handler.hpp"
 #include "server/engine/engines.hpp"
 #include "server/error.hpp"
+#include "server/freed_memory.hpp"
 #include "server/handover.hpp"
 #include "server/options.hpp"
 #include "server/server.hpp"
@@ -216,6 +217,7 @@ int main(int argc, char** argv) {
   using namespace epulse::server;
   const ParsedOptions parsed = parse_options(argc, argv);
   if (!parsed.options) return parsed.exit_status;
+  keep_freed_memory();
   spdlog::set_default_logger(spdlog::stderr_color_mt("epulse-ws"));
   spdlog::set_pattern("%n: %v");
   try {

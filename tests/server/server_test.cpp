@@ -47,6 +47,37 @@ TEST(Echo, SizesAroundEveryLengthForm) {
   }
 }
 
+// Of the kind that costs no read from disk, by all threads.
+std::uint64_t page_faults(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  std::string text;
+  std::getline(file, text);
+  std::istringstream fields(text.substr(text.rfind(')') + 2));  // from the third on (proc(5))
+  std::string field;
+  for (int number = 3; number <= 10; ++number) fields >> field;
+  return std::stoull(field);
+}
+
+// Each would otherwise fetch its pages from the kernel anew, which costs more than the echo.
+TEST(Echo, LargeMessagesUseTheMemoryOfEarlierOnes) {
+  ServerChild server({"--workers", "1"});
+  std::vector<TestClient> clients;
+  for (int i = 0; i < 8; ++i) clients.push_back(TestClient::open(server.port()));
+  const std::string payload(300'000, 'x');
+  const auto echo = [&](int rounds) {
+    for (int round = 0; round < rounds; ++round) {
+      for (TestClient& client : clients) client.send(Opcode::kBinary, payload);
+      for (TestClient& client : clients) {
+        ASSERT_EQ(client.receive().payload.size(), payload.size());
+      }
+    }
+  };
+  echo(3);
+  const std::uint64_t before = page_faults(server.child().pid());
+  echo(10);
+  EXPECT_LT((page_faults(server.child().pid()) - before) / 80, 10U) << "of 73 pages each";
+}
+
 TEST(Echo, FragmentsWithAPingInBetween) {
   ServerChild server;
   TestClient client = TestClient::open(server.port());
