@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "server/ws/text.hpp"
 
@@ -32,13 +33,13 @@ void Connection::shake_hands(std::span<std::uint8_t> input, Engine& engine,
     return;
   }
   // The head ends in this input, so what follows it stays in the input.
-  Bytes request = take_unread();
-  const std::size_t before = request.size();
+  std::unique_ptr<Bytes> request = std::move(unread_);
+  const std::size_t before = request->size();
   const auto more = input.first(std::min(input.size(), std::size_t{8192}));
-  request.insert(request.end(), more.begin(), more.end());
-  const std::size_t used = answer(ws::text_of(request), engine, application);
+  request->insert(request->end(), more.begin(), more.end());
+  const std::size_t used = answer(ws::text_of(*request), engine, application);
   if (used == 0) {
-    unread_ = std::make_unique<Bytes>(std::move(request));
+    unread_ = std::move(request);
     return;
   }
   read_frames(input.subspan(std::min(used - before, input.size())), engine, application);
@@ -79,7 +80,8 @@ void Connection::read_frames(std::span<std::uint8_t> input, Engine& engine,
     const ws::Event event = parser_.next(input);
     if (event.kind == ws::Event::Kind::kNeedMore) return;
     if (event.kind == ws::Event::Kind::kPaused) {
-      unread_ = std::make_unique<Bytes>(input.begin(), input.end());
+      unread_ = parser_.pool().lend_bytes();
+      unread_->assign(input.begin(), input.end());
       return;
     }
     if (event.kind != ws::Event::Kind::kMessage) {

@@ -5,7 +5,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 
 #include "server/engine/engine.hpp"
 #include "server/ws/compression.hpp"
@@ -55,7 +54,7 @@ class Connection {
   // Whether input waits until more may be inflated (ws::InflatePool::allow): what is received joins
   // it. To go on, receive what waited.
   bool waits() const { return unread_ && phase_ != Phase::kHandshake; }
-  Bytes take_unread() { return std::move(*std::exchange(unread_, nullptr)); }
+  std::unique_ptr<Bytes> take_unread() { return std::move(unread_); }
 
   // One unfragmented message, compressed where that was agreed on.
   void send(ws::Opcode opcode, std::span<const std::uint8_t> payload, Engine& engine);

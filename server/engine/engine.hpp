@@ -85,6 +85,9 @@ class Engine {
   // on_drained() follows.
   virtual bool blocked(ConnId conn) const = 0;
 
+  // Has the handler take input that it kept, as if it had just come, outside of on_data().
+  virtual void deliver(ConnId conn, std::span<std::uint8_t> input) = 0;
+
   virtual void pause_reading(ConnId conn) = 0;
   virtual void resume_reading(ConnId conn) = 0;
 

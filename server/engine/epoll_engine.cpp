@@ -174,11 +174,19 @@ bool EpollEngine::receive(Conn& conn) {
   }
   const auto bytes = static_cast<std::size_t>(n);
   stat_add(stats_.bytes_in, bytes);
+  hand_over(conn, std::span(input_).first(bytes));
+  return bytes == input_.size();
+}
+
+void EpollEngine::hand_over(Conn& conn, std::span<std::uint8_t> input) {
   current_ = &conn;
-  handler_.on_data(conn.id(), std::span(input_).first(bytes));
+  handler_.on_data(conn.id(), input);
   flush_cork(conn);
   current_ = nullptr;
-  return bytes == input_.size();
+}
+
+void EpollEngine::deliver(ConnId id, std::span<std::uint8_t> input) {
+  if (Conn* conn = find(id)) hand_over(*conn, input);
 }
 
 void EpollEngine::stream_ended(Conn& conn) {

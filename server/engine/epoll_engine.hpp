@@ -50,6 +50,7 @@ class EpollEngine final : public SocketEngine {
   std::size_t unacknowledged_bytes(ConnId id) override;
   Address peer_address(ConnId id) override;
   Address own_address(ConnId id) override;
+  void deliver(ConnId id, std::span<std::uint8_t> input) override;
   void pause_reading(ConnId id) override;
   void resume_reading(ConnId id) override;
   void finish(ConnId id) override;
@@ -94,6 +95,7 @@ class EpollEngine final : public SocketEngine {
   void handle_conn(Conn& conn, std::uint32_t events);
   bool receive(Conn& conn);
   void receive_all(Conn& conn, bool ends);
+  void hand_over(Conn& conn, std::span<std::uint8_t> input);
   void stream_ended(Conn& conn);
   void tick();
   void attend();

@@ -1,4 +1,7 @@
 // Inflating in turns: a few KB of input may inflate to many MB, which takes zlib 4 ms each.
+#include <memory>
+#include <utility>
+
 #include "server/engine/clock.hpp"
 #include "server/session/session.hpp"
 
@@ -34,20 +37,27 @@ void Session::inflate_for_a_while() {
   const std::uint64_t began_ns = clock_ns();
   const std::uint64_t end_ns = began_ns + (began_ns - inflated_ns_);
   do {
-    const ConnId id = inflating_.front();
-    inflating_.pop_front();
-    Client* const client = find(id);
-    if (client == nullptr) continue;
-    client->inflating = false;
-    if (!client->connection.waits() || !may_go_on(*client)) continue;
-    const std::size_t gathered_before = client->connection.gathered_bytes();
-    Bytes input = client->connection.take_unread();
-    count_gathered(*client, gathered_before);
-    engine_->resume_reading(id);
-    on_data(id, input);
+    inflate_some_of(inflating_.front());
+    inflating_.erase(inflating_.begin());
   } while (!inflating_.empty() && clock_ns() < end_ns);
   inflated_ns_ = clock_ns();
   if (!inflating_.empty()) shared_.hub.waker(worker_).wake();
+}
+
+void Session::inflate_some_of(ConnId id) {
+  Client* client = find(id);
+  if (client == nullptr) return;
+  client->inflating = false;
+  if (!client->connection.waits() || !may_go_on(*client)) return;
+  const std::size_t gathered_before = client->connection.gathered_bytes();
+  std::unique_ptr<Bytes> input = client->connection.take_unread();
+  count_gathered(*client, gathered_before);
+  engine_->deliver(id, *input);
+  compression_->inflaters().give_back(std::move(input));
+  client = find(id);
+  if (client == nullptr || client->connection.waits()) return;
+  go_on(*client);
+  if (client->connection.phase() == Connection::Phase::kOpen) pause_if_behind(*client);
 }
 
 }  // namespace epulse::server

@@ -2,7 +2,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <deque>
 #include <limits>
 #include <memory>
 #include <string_view>
@@ -135,6 +134,7 @@ class Session final : public Handler, public Application {
   bool may_go_on(const Client& client) const;
   void go_on(Client& client);
   void inflate_for_a_while();
+  void inflate_some_of(ConnId id);
 
   void count_sent(Client& client, std::size_t messages, std::size_t bytes);
   void add_subscription(Client& client, const TopicPtr& topic);
@@ -186,7 +186,7 @@ class Session final : public Handler, public Application {
   std::size_t gathered_bytes_ = 0;  // of their payloads
   Outbox outbox_;
   std::vector<ConnId> throttled_;        // publishers not read until outbox_ is empty
-  std::deque<ConnId> inflating_;         // whose input waits until others had their turn
+  std::vector<ConnId> inflating_;        // whose input waits until others had their turn
   std::uint64_t inflated_ns_ = 0;        // when one of them had his last
   std::uint64_t drain_deadline_ns_ = 0;  // 0: not draining
   bool cut_off_ = false;                 // who was left then

@@ -143,6 +143,14 @@ void TlsEngine::send(ConnId id, std::span<const Part> parts) {
   }
 }
 
+void TlsEngine::deliver(ConnId id, std::span<std::uint8_t> input) {
+  Conn* conn = find(id);
+  if (conn == nullptr) return;
+  current_ = conn;
+  handler_.on_data(id, input);
+  seal_all();
+}
+
 std::uint8_t* TlsEngine::room(ConnId id, std::size_t bytes) {
   Conn* conn = find_writable(id);
   if (conn == nullptr || !is_corked(*conn) || bytes >= cork_.size() - corked_) return nullptr;

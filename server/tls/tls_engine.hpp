@@ -46,6 +46,7 @@ class TlsEngine final : public Engine, public Handler {
   std::size_t unacknowledged_bytes(ConnId id) override;
   bool blocked(ConnId id) const override { return transport().blocked(id); }
   Address peer_address(ConnId id) override { return transport().peer_address(id); }
+  void deliver(ConnId id, std::span<std::uint8_t> input) override;
   void pause_reading(ConnId id) override { transport().pause_reading(id); }
   void resume_reading(ConnId id) override { transport().resume_reading(id); }
   void finish(ConnId id) override;

@@ -17,6 +17,7 @@ constexpr std::array<std::uint8_t, 4> kTail = {0x00, 0x00, 0xFF, 0xFF};
 
 InflatePool::InflatePool(std::uint64_t cap_bytes) : cap_bytes_(cap_bytes), output_(kOutputBytes) {
   spares_.reserve(kSpares);
+  spare_bytes_.reserve(kSpares);
 }
 
 InflatePool::~InflatePool() = default;
@@ -99,6 +100,19 @@ void InflatePool::release(LoanPtr& loan) {
 void InflatePool::let_go(Loan& loan) {
   held_bytes_ -= loan.held_bytes_;
   loan.held_bytes_ = 0;
+}
+
+std::unique_ptr<InflatePool::Bytes> InflatePool::lend_bytes() {
+  if (spare_bytes_.empty()) return std::make_unique<Bytes>();
+  std::unique_ptr<Bytes> bytes = std::move(spare_bytes_.back());
+  spare_bytes_.pop_back();
+  return bytes;
+}
+
+void InflatePool::give_back(std::unique_ptr<Bytes> bytes) {
+  if (spare_bytes_.size() == kSpares || bytes->capacity() > kOutputBytesKept) return;
+  bytes->clear();
+  spare_bytes_.push_back(std::move(bytes));
 }
 
 // A large message leaves no large buffer behind.

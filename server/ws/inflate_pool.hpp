@@ -55,6 +55,12 @@ class InflatePool {
 
   std::uint64_t held_bytes() const { return held_bytes_; }
 
+  // Empty, with the memory of those that were given back: so that a message which is put together
+  // from pieces costs no allocation.
+  using Bytes = std::vector<std::uint8_t>;
+  std::unique_ptr<Bytes> lend_bytes();
+  void give_back(std::unique_ptr<Bytes> bytes);
+
  private:
   static constexpr std::uint64_t kNoEnd = std::numeric_limits<std::uint64_t>::max();
 
@@ -67,7 +73,8 @@ class InflatePool {
   std::uint64_t held_bytes_ = 0;
   std::uint64_t allowance_bytes_ = kNoEnd;
   std::vector<std::unique_ptr<Loan>> spares_;
-  std::vector<std::uint8_t> output_;
+  std::vector<std::unique_ptr<Bytes>> spare_bytes_;
+  Bytes output_;
 };
 
 class InflatePool::Loan {

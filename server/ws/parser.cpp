@@ -1,6 +1,7 @@
 #include "server/ws/parser.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace epulse::ws {
 namespace {
@@ -80,22 +81,28 @@ void Parser::abandon() {
 void Parser::release_delivered() {
   delivered_ = false;
   if (in_message_) {
-    gathered_->bytes.resize(gathered_->of_message);
+    gathered_->resize(gathered_of_message_);
+  } else if (pool_ != nullptr) {
+    pool_->give_back(std::move(gathered_));
   } else {
     gathered_.reset();
   }
 }
 
 std::vector<std::uint8_t>& Parser::gather(std::span<const std::uint8_t> chunk) {
-  if (!gathered_) gathered_ = std::make_unique<Gathered>();
-  gathered_->bytes.insert(gathered_->bytes.end(), chunk.begin(), chunk.end());
-  return gathered_->bytes;
+  if (!gathered_) {
+    gathered_ =
+        pool_ != nullptr ? pool_->lend_bytes() : std::make_unique<std::vector<std::uint8_t>>();
+    gathered_of_message_ = 0;
+  }
+  gathered_->insert(gathered_->end(), chunk.begin(), chunk.end());
+  return *gathered_;
 }
 
 void Parser::gather_message(std::span<const std::uint8_t> chunk) {
   if (chunk.empty()) return;
   const std::size_t size = gather(chunk).size();
-  gathered_->of_message = static_cast<std::uint32_t>(size);
+  gathered_of_message_ = static_cast<std::uint32_t>(size);
 }
 
 bool Parser::fill_header(std::span<std::uint8_t>& input, std::size_t wanted) {
@@ -217,7 +224,7 @@ std::optional<Event> Parser::read_data(std::span<std::uint8_t>& input) {
   in_frame_ = false;
   if (!fin_) return std::nullopt;
   delivered_ = true;
-  return finish_message(gathered_->bytes);
+  return finish_message(*gathered_);
 }
 
 std::optional<Event> Parser::read_compressed(std::span<std::uint8_t>& input) {
@@ -255,7 +262,7 @@ std::optional<Event> Parser::read_compressed(std::span<std::uint8_t>& input) {
   if (!fin_) return std::nullopt;
   delivered_ = true;
   pool_->release(inflater_);
-  return finish_message(gathered_->bytes);
+  return finish_message(*gathered_);
 }
 
 Event Parser::finish_message(std::span<std::uint8_t> payload) {
@@ -280,7 +287,7 @@ std::optional<Event> Parser::read_control(std::span<std::uint8_t>& input) {
   std::vector<std::uint8_t>& bytes = gather(chunk);
   if (!frame_done) return Event{};
   delivered_ = true;
-  return control_event(std::span(bytes).subspan(gathered_->of_message));
+  return control_event(std::span(bytes).subspan(gathered_of_message_));
 }
 
 Event Parser::control_event(std::span<std::uint8_t> payload) const {

@@ -76,7 +76,10 @@ class Parser {
   void abandon();
 
   // Heap held for a message or control frame that has not wholly arrived.
-  std::size_t gathered_bytes() const { return gathered_ ? gathered_->bytes.capacity() : 0; }
+  std::size_t gathered_bytes() const { return gathered_ ? gathered_->capacity() : 0; }
+
+  // As expect_deflate() was told.
+  InflatePool& pool() { return *pool_; }
 
  private:
   bool at_rest() const { return between_messages() && !delivered_; }
@@ -100,22 +103,19 @@ class Parser {
   std::span<std::uint8_t> take(std::span<std::uint8_t>& input);
   void give_back(std::span<std::uint8_t>& input, std::size_t bytes);
   void release_delivered();
-  std::uint32_t message_gathered() const { return gathered_ ? gathered_->of_message : 0; }
+  std::uint32_t message_gathered() const { return gathered_ ? gathered_of_message_ : 0; }
   std::vector<std::uint8_t>& gather(std::span<const std::uint8_t> chunk);
   void gather_message(std::span<const std::uint8_t> chunk);
 
-  struct Gathered {
-    std::vector<std::uint8_t> bytes;  // of the message so far, then of the control frame being read
-    std::uint32_t of_message = 0;     // so many of them are the message's
-  };
-
-  std::unique_ptr<Gathered> gathered_;
+  // Of the message so far, then of the control frame being read.
+  std::unique_ptr<std::vector<std::uint8_t>> gathered_;
   InflatePool* pool_ = nullptr;    // set: permessage-deflate was agreed on
   InflatePool::LoanPtr inflater_;  // during a compressed message or, with context, from one on
   std::uint32_t max_message_bytes_;
-  std::uint32_t frame_bytes_ = 0;    // payload of the current frame
-  std::uint32_t frame_read_ = 0;     // of which consumed
-  std::uint32_t message_bytes_ = 0;  // of earlier fragments and of the current data frame
+  std::uint32_t frame_bytes_ = 0;          // payload of the current frame
+  std::uint32_t frame_read_ = 0;           // of which consumed
+  std::uint32_t message_bytes_ = 0;        // of earlier fragments and of the current data frame
+  std::uint32_t gathered_of_message_ = 0;  // so many of those gathered are the message's
   CloseCode end_code_ = CloseCode::kNoStatus;
   Event::Kind end_ = Event::Kind::kNeedMore;  // the last event, if it was a close or a violation
   std::array<std::uint8_t, kMaxHeaderBytes> header_{};

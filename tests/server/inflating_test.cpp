@@ -21,7 +21,10 @@ constexpr std::size_t kLarge = 1'000'000;
 
 class Inflating : public ::testing::Test {
  protected:
-  Inflating() { session.attach(engine); }
+  Inflating() {
+    session.attach(engine);
+    engine.handler = &session;
+  }
 
   void open(std::uint32_t slot) {
     session.on_accept({slot, 0});

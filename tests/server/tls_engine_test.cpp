@@ -46,6 +46,7 @@ class Transport final : public Engine {
   std::size_t unacknowledged_bytes(ConnId id) override { return queued_bytes(id) + in_kernel; }
   bool blocked(ConnId id) const override { return blocked_conns.contains(id.slot); }
   Address peer_address(ConnId /*id*/) override { return {}; }
+  void deliver(ConnId /*id*/, std::span<std::uint8_t> /*input*/) override {}
   void pause_reading(ConnId /*id*/) override { paused = true; }
   void resume_reading(ConnId /*id*/) override { paused = false; }
   void finish(ConnId id) override { finished[id.slot] = true; }

@@ -33,6 +33,9 @@ class Turn final : public Engine {
     return found == queued.end() ? 0 : found->second;
   }
   bool blocked(ConnId conn) const override { return full.contains(conn.slot); }
+  void deliver(ConnId conn, std::span<std::uint8_t> input) override {
+    handler->on_data(conn, input);
+  }
   void pause_reading(ConnId conn) override { paused.insert(conn.slot); }
   void resume_reading(ConnId conn) override { paused.erase(conn.slot); }
   std::size_t unacknowledged_bytes(ConnId conn) override { return queued_bytes(conn); }
@@ -40,6 +43,7 @@ class Turn final : public Engine {
   void finish(ConnId /*conn*/) override {}
   void abort(ConnId conn) override { aborted.insert(conn.slot); }
 
+  Handler* handler = nullptr;  // for deliver()
   std::uint64_t now = clock_ns();
   std::map<std::uint32_t, std::string> sent;
   std::map<std::uint32_t, std::size_t> queued;

@@ -72,6 +72,10 @@ void UringEngine::stream_ended(Conn& conn) {
   close_conn(conn, conn.fin_sent ? CloseReason::kFinished : CloseReason::kPeer);
 }
 
+void UringEngine::deliver(ConnId id, std::span<std::uint8_t> input) {
+  if (find(id) != nullptr) handler_.on_data(id, input);
+}
+
 void UringEngine::pause_reading(ConnId id) {
   Conn* conn = find(id);
   if (conn == nullptr || conn->paused) return;

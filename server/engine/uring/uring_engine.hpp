@@ -56,6 +56,7 @@ class UringEngine final : public SocketEngine {
   std::size_t unacknowledged_bytes(ConnId id) override;
   Address peer_address(ConnId id) override;
   Address own_address(ConnId id) override;
+  void deliver(ConnId id, std::span<std::uint8_t> input) override;
   void pause_reading(ConnId id) override;
   void resume_reading(ConnId id) override;
   void finish(ConnId id) override;
