@@ -85,7 +85,7 @@ class Session final : public Handler, public Application {
   SocketState* state(ConnId id);
 
  private:
-  static constexpr std::uint64_t kInflatedAtOnceBytes = 24 * 1024;  // 0.1 ms
+  static constexpr std::uint64_t kInflatedAtOnceBytes = std::uint64_t{24} * 1024;  // 0.1 ms
   static constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
 
   struct Subscription {

@@ -62,6 +62,7 @@ std::uint64_t page_faults(pid_t pid) {
 TEST(Echo, LargeMessagesUseTheMemoryOfEarlierOnes) {
   ServerChild server({"--workers", "1"});
   std::vector<TestClient> clients;
+  clients.reserve(8);
   for (int i = 0; i < 8; ++i) clients.push_back(TestClient::open(server.port()));
   const std::string payload(300'000, 'x');
   const auto echo = [&](int rounds) {
