@@ -9,8 +9,8 @@
 namespace epulse::server {
 namespace {
 
-// Mean over time of how many events wait while another is handled. A turn of many tells nothing by
-// itself: of an idle worker they chanced to come together.
+// Events behind the first of a turn, times the share of the time that is busy. A turn of many tells
+// nothing by itself: of an idle worker they chanced to come together.
 __u32 depth_of(const AcceptLoad::Work& work) {
   if (work.events <= work.turns || work.turns == 0 || work.elapsed_ns == 0) return 0;
   const double waiting =

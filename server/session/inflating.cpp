@@ -16,17 +16,28 @@ void Session::wait_for_turn(Client& client) {
     inflated_ns_ = clock_ns();
     shared_.hub.waker(worker_).wake();
   }
-  inflating_.push_back(client.connection.id());
+  const ConnId id = client.connection.id();
+  const bool had_its_turn = !inflating_.empty() && inflating_.front() == id;
+  inflating_.insert(had_its_turn && is_crowded() ? inflating_.begin() + 1 : inflating_.end(), id);
 }
 
-// Neither its answers nor what it publishes are left lying about.
+// All who wait hold what they have of their messages: before that is too much, one after the other
+// comes to its end.
+bool Session::is_crowded() {
+  const std::size_t cap = shared_.options.gathering_cap_bytes;
+  return compression_->inflaters().is_half_full() || (cap != 0 && gathering_bytes_ > cap / 2);
+}
+
+// Neither its answers nor what it publishes are left lying about. Who is asked to close is heard
+// for the sake of the answer.
 bool Session::may_go_on(const Client& client) const {
-  return !client.throttled && !engine_->blocked(client.connection.id());
+  if (client.connection.phase() != Connection::Phase::kOpen) return true;
+  return !client.throttled && !is_behind(client);
 }
 
 // After a reason not to read it is gone.
 void Session::go_on(Client& client) {
-  if (client.throttled) return;
+  if (client.throttled && client.connection.phase() == Connection::Phase::kOpen) return;
   if (client.connection.waits()) return wait_for_turn(client);
   engine_->resume_reading(client.connection.id());
 }

@@ -138,7 +138,8 @@ bool Session::close_is_stuck(Client& client) {
   const std::uint64_t now = engine_->now_ns();
   Closing& closing = *client.closing;
   const std::size_t unsent = engine_->unacknowledged_bytes(client.connection.id());
-  if (unsent < closing.unsent) closing.moved_ns = now;
+  // Its answer may be behind what we have not read yet.
+  if (unsent < closing.unsent || client.connection.waits()) closing.moved_ns = now;
   closing.unsent = unsent;
   return now - closing.moved_ns >= shared_.options.close_timeout_ns ||
          now - closing.since_ns >= std::max(idle_timeout_ns(), shared_.options.close_timeout_ns);

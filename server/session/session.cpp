@@ -126,9 +126,13 @@ void Session::pause_if_behind(Client& client) {
   if (!engine_->blocked(id)) return;
   if (client.subscriptions && shared_.options.slow_policy == SlowPolicy::kDrop) {
     drop_if_slow(client);
-  } else if (!client.subscriptions || is_slow(client)) {
+  } else if (is_behind(client)) {
     engine_->pause_reading(id);
   }
+}
+
+bool Session::is_behind(const Client& client) const {
+  return engine_->blocked(client.connection.id()) && (!client.subscriptions || is_slow(client));
 }
 
 // When all of them together are too large, whoever holds most goes: not who came last, else a few
@@ -163,6 +167,7 @@ void Session::on_closed(ConnId id, CloseReason /*reason*/) {
   Client* client = find(id);
   if (client == nullptr) return;
   unsubscribe(*client);
+  gathering_bytes_ -= client->connection.gathered_bytes();
   client->connection.lose();  // The application may not subscribe or send any more.
   if (client->counted) {
     stat_set(stats_.connections, stats_.connections - 1);
@@ -172,7 +177,6 @@ void Session::on_closed(ConnId id, CloseReason /*reason*/) {
   if (client->refusal != 429) shared_.connections.fetch_sub(1);
   if (client->limited) shared_.address_limits.leave(peers_[id.slot], engine_->now_ns());
   note_end(*client);
-  gathering_bytes_ -= client->connection.gathered_bytes();
   wheel_.clear(id.slot);
   clients_.erase(id.slot);
   --live_;

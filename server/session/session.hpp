@@ -130,8 +130,10 @@ class Session final : public Handler, public Application {
   void note_end(Client& client);
   void count_gathered(Client& client, std::size_t before);
   void pause_if_behind(Client& client);
+  bool is_behind(const Client& client) const;
   void wait_for_turn(Client& client);
   bool may_go_on(const Client& client) const;
+  bool is_crowded();
   void go_on(Client& client);
   void inflate_for_a_while();
   void inflate_some_of(ConnId id);

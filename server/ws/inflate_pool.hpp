@@ -54,6 +54,7 @@ class InflatePool {
   void release(LoanPtr& loan);
 
   std::uint64_t held_bytes() const { return held_bytes_; }
+  bool is_half_full() const { return held_bytes_ > cap_bytes_ / 2; }
 
   // Empty, with the memory of those that were given back: so that a message which is put together
   // from pieces costs no allocation.

@@ -26,9 +26,9 @@ class Inflating : public ::testing::Test {
     engine.handler = &session;
   }
 
-  void open(std::uint32_t slot) {
+  void open(std::uint32_t slot, std::string_view path = "/") {
     session.on_accept({slot, 0});
-    hear(slot, request_for("/", {.protocols = {}, .deflate = ws::DeflateTerms{}}));
+    hear(slot, request_for(path, {.protocols = {}, .deflate = ws::DeflateTerms{}}));
     EXPECT_TRUE(engine.sent[slot].starts_with("HTTP/1.1 101 "));
     engine.sent[slot].clear();
   }
@@ -108,6 +108,52 @@ TEST_F(Inflating, WaitsForWhoDoesNotRead) {
   EXPECT_TRUE(engine.paused.contains(0));
   turns_of(0);
   EXPECT_GT(engine.sent[0].size(), kLarge);
+}
+
+// A subscriber is read as long as its backlog is within its cap.
+TEST_F(Inflating, DoesNotWaitForASubscriberWithinItsBacklog) {
+  open(0, "/topic/a");
+  hear(0, compressed(json_text(kLarge / 10, 1)));
+  engine.full = {0};
+  EXPECT_TRUE(engine.paused.contains(0));
+  turns_of(0);
+  EXPECT_FALSE(engine.paused.contains(0));
+  EXPECT_FALSE(engine.sent[0].empty());
+}
+
+// Who is asked to close is heard, whatever else is against it.
+TEST_F(Inflating, WhoIsToCloseIsHeard) {
+  open(0);
+  hear(0, compressed(json_text(kLarge / 10, 1)));
+  engine.full = {0};
+  session.on_wake();
+  session.close({0, 0}, ws::CloseCode::kGoingAway, "");
+  hear(0, client_frame(Opcode::kClose, Bytes{0x03, 0xe9}));
+  for (int i = 0; i < 1'000; ++i) session.on_wake();
+  EXPECT_TRUE(engine.finished.contains(0));
+}
+
+// What was held of a request is none of the messages' memory.
+TEST_F(Inflating, HalfARequestIsNotCountedAtItsEnd) {
+  session.on_accept({5, 0});
+  hear(5, testing::bytes_of("GET / HT"));
+  session.on_closed({5, 0}, CloseReason::kPeer);
+  open(0);
+  hear(0, client_frame(Opcode::kText, testing::bytes_of("half"), false));
+  hear(0, client_frame(Opcode::kContinuation, testing::bytes_of(" and half")));
+  EXPECT_TRUE(engine.sent[0].ends_with("half and half")) << engine.sent[0];
+}
+
+// Many who may hold something each may not all be half done at a time.
+TEST_F(Inflating, ManyComeToTheirEnds) {
+  for (std::uint32_t slot = 0; slot < 8; ++slot) {
+    open(slot);
+    hear(slot, compressed(Bytes(kLarge, 'x')));
+  }
+  for (std::uint32_t slot = 0; slot < 8; ++slot) {
+    turns_of(slot);
+    EXPECT_GT(engine.sent[slot].size(), kLarge) << slot;
+  }
 }
 
 TEST_F(Inflating, WhoLeavesIsForgotten) {

@@ -22,6 +22,7 @@
 #include "server/contract/stats_page.h"
 #include "tests/server/child.hpp"
 #include "tests/server/counters.hpp"
+#include "tests/server/sanitizer.hpp"
 #include "tests/server/test_client.hpp"
 
 namespace epulse::testing {
@@ -60,6 +61,7 @@ std::uint64_t page_faults(pid_t pid) {
 
 // Each would otherwise fetch its pages from the kernel anew, which costs more than the echo.
 TEST(Echo, LargeMessagesUseTheMemoryOfEarlierOnes) {
+  if (has_sanitizer()) GTEST_SKIP() << "a sanitizer's memory is not the server's";
   ServerChild server({"--workers", "1"});
   std::vector<TestClient> clients;
   clients.reserve(8);

@@ -12,6 +12,7 @@
 
 #include "server/ws/client_handshake.hpp"
 #include "tests/server/child.hpp"
+#include "tests/server/sanitizer.hpp"
 #include "tests/server/wss_client.hpp"
 
 namespace epulse::testing {
@@ -261,14 +262,6 @@ std::uint64_t memory_of(pid_t pid) {
     if (word == "RssAnon:" && status >> kib) return kib * 1024;
   }
   return 0;
-}
-
-bool has_sanitizer() {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  return true;
-#else
-  return false;
-#endif
 }
 
 TEST(TlsServer, AnIdleConnectionNeedsLittleMemory) {

@@ -40,7 +40,7 @@ class Turn final : public Engine {
   void resume_reading(ConnId conn) override { paused.erase(conn.slot); }
   std::size_t unacknowledged_bytes(ConnId conn) override { return queued_bytes(conn); }
   Address peer_address(ConnId /*conn*/) override { return {}; }
-  void finish(ConnId /*conn*/) override {}
+  void finish(ConnId conn) override { finished.insert(conn.slot); }
   void abort(ConnId conn) override { aborted.insert(conn.slot); }
 
   Handler* handler = nullptr;  // for deliver()
@@ -50,6 +50,7 @@ class Turn final : public Engine {
   int shared_sends = 0;
   std::set<std::uint32_t> full;  // sockets that take no more
   std::set<std::uint32_t> aborted;
+  std::set<std::uint32_t> finished;
   std::set<std::uint32_t> paused;
 };
 
