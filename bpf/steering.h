@@ -13,7 +13,7 @@ struct steering_worker {
   __u64 assigned;    /* by the program: connections that it has given to this worker */
   __u64 settled;     /* by the worker: of those, how many it has accepted, or given up */
   __u64 connections; /* by the worker: open now */
-  __u32 depth;       /* by the worker: events behind the first of a turn x share of busy time, in sixteenths */
+  __u32 depth;       /* by the worker: events behind the first of a turn, x busy share, in 16ths */
   __u32 active; /* by user space before it serves; the program clears it when its socket is gone */
   __u64 reserved[4]; /* a cache line each */
 };
