@@ -76,8 +76,10 @@ ws::Agreement Connection::agree(const ws::Request& request, const Application::A
 
 void Connection::read_frames(std::span<std::uint8_t> input, Engine& engine,
                              Application& application) {
-  while (phase_ == Phase::kOpen || phase_ == Phase::kClosing) {
-    const ws::Event event = parser_.next(input);
+  while (true) {
+    input = read_short_messages(input, application);
+    if (phase_ != Phase::kOpen && phase_ != Phase::kClosing) return;
+    const ws::Event event = parser_.next_of_any(input);
     if (event.kind == ws::Event::Kind::kNeedMore) return;
     if (event.kind == ws::Event::Kind::kPaused) {
       unread_ = parser_.pool().lend_bytes();
@@ -90,6 +92,17 @@ void Connection::read_frames(std::span<std::uint8_t> input, Engine& engine,
       application.on_message(*this, event.opcode, event.payload);
     }
   }
+}
+
+// The input behind them.
+std::span<std::uint8_t> Connection::read_short_messages(std::span<std::uint8_t> input,
+                                                        Application& application) {
+  while (phase_ == Phase::kOpen) {
+    const auto message = parser_.next_short(input);
+    if (!message) break;
+    application.on_message(*this, message->opcode, message->payload);
+  }
+  return input;
 }
 
 void Connection::handle(const ws::Event& event, Engine& engine, Application& application) {
@@ -118,13 +131,9 @@ void Connection::handle(const ws::Event& event, Engine& engine, Application& app
   }
 }
 
-void Connection::send(ws::Opcode opcode, std::span<const std::uint8_t> payload, Engine& engine) {
+void Connection::send_any(ws::Opcode opcode, std::span<const std::uint8_t> payload,
+                          Engine& engine) {
   const ws::DeflateSender::Payload encoded = sender_.encode(payload);
-  if (ws::is_short(encoded.bytes)) {
-    if (std::uint8_t* const at = engine.room(id_, ws::kShortHeaderBytes + encoded.bytes.size())) {
-      return ws::write_short_frame(at, opcode, encoded.compressed, encoded.bytes);
-    }
-  }
   const ws::HeaderBytes header =
       ws::encode_header({opcode, encoded.bytes.size(), true, {}, encoded.compressed});
   const std::array<Part, 2> parts = {header.view(), encoded.bytes};

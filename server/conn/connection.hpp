@@ -89,10 +89,13 @@ class Connection {
   ws::CloseCode close_code() const { return close_code_; }
 
  private:
+  void send_any(ws::Opcode opcode, std::span<const std::uint8_t> payload, Engine& engine);
   void shake_hands(std::span<std::uint8_t> input, Engine& engine, Application& application);
   std::size_t answer(std::string_view buffer, Engine& engine, Application& application);
   ws::Agreement agree(const ws::Request& request, const Application::Answer& answer);
   void read_frames(std::span<std::uint8_t> input, Engine& engine, Application& application);
+  std::span<std::uint8_t> read_short_messages(std::span<std::uint8_t> input,
+                                              Application& application);
   void handle(const ws::Event& event, Engine& engine, Application& application);
   void say_close(ws::CloseCode code, std::string_view reason, Engine& engine);
   void finish(Engine& engine);
@@ -104,5 +107,14 @@ class Connection {
   ws::CloseCode close_code_ = ws::CloseCode::kAbnormal;
   Phase phase_ = Phase::kHandshake;
 };
+
+// The usual case, where it is called: a short frame is made where it leaves from.
+inline void Connection::send(ws::Opcode opcode, std::span<const std::uint8_t> payload,
+                             Engine& engine) {
+  if (sender_.compresses() || !ws::is_short(payload)) return send_any(opcode, payload, engine);
+  std::uint8_t* const at = engine.room(id_, ws::kShortHeaderBytes + payload.size());
+  if (at == nullptr) return send_any(opcode, payload, engine);
+  ws::write_short_frame(at, opcode, payload);
+}
 
 }  // namespace epulse::server

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "server/engine/address.hpp"
@@ -18,7 +20,10 @@ struct ConnId {
   std::uint32_t slot = 0;
   std::uint32_t generation = 0;
 
-  friend bool operator==(const ConnId&, const ConnId&) = default;
+  // In one step: asked several times for each message.
+  friend bool operator==(const ConnId& a, const ConnId& b) {
+    return std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b);
+  }
 };
 
 enum class CloseReason : std::uint8_t {
@@ -76,7 +81,12 @@ class Engine {
   virtual void send(ConnId conn, std::span<const Part> parts) = 0;
   // Room for `bytes` more of it, to be filled before the next call of the engine: a short frame is
   // made where it leaves from. nullptr where send() has to take it.
-  virtual std::uint8_t* room(ConnId /*conn*/, std::size_t /*bytes*/) { return nullptr; }
+  std::uint8_t* room(ConnId conn, std::size_t bytes) {
+    if (conn == room_.conn && bytes <= static_cast<std::size_t>(room_.end - room_.at)) {
+      return std::exchange(room_.at, room_.at + bytes);
+    }
+    return open_room(conn, bytes);
+  }
   // Likewise as send(), without a copy.
   virtual void send_shared(ConnId conn, SharedBytes bytes) = 0;
   // Bytes not yet taken by the kernel.
@@ -102,6 +112,19 @@ class Engine {
   virtual void finish(ConnId conn) = 0;
   // Resets; what is queued is dropped.
   virtual void abort(ConnId conn) = 0;
+
+ protected:
+  // Where what is written to `conn` leaves from: it may go on there by itself, from the first short
+  // frame until the engine is asked for something else.
+  struct Room {
+    ConnId conn;
+    std::uint8_t* at = nullptr;
+    std::uint8_t* end = nullptr;
+  };
+  Room room_;
+
+  // As room(), which may then go on from there.
+  virtual std::uint8_t* open_room(ConnId /*conn*/, std::size_t /*bytes*/) { return nullptr; }
 };
 
 }  // namespace epulse::server

@@ -382,6 +382,7 @@ void EpollEngine::close(ConnId id) {
 
 void EpollEngine::close_conn(Conn& conn, CloseReason reason, int code) {
   if (!conn.open) return;
+  if (&conn == current_) shut_room();
   conn.open = false;
   closed_.push_back({conn.slot, reason, code});
 }

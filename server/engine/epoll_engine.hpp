@@ -42,7 +42,6 @@ class EpollEngine final : public SocketEngine {
 
   ConnId adopt(UniqueFd socket) override;
   void send(ConnId id, std::span<const Part> parts) override;
-  std::uint8_t* room(ConnId id, std::size_t bytes) override;
   void send_gathered(ConnId id, Part bytes) override;
   void send_shared(ConnId id, SharedBytes bytes) override;
   std::size_t queued_bytes(ConnId id) const override;
@@ -102,6 +101,9 @@ class EpollEngine final : public SocketEngine {
   void count_turn(std::size_t events);
 
   // Sending.
+  std::uint8_t* open_room(ConnId id, std::size_t bytes) override;
+  std::size_t corked() const;
+  void shut_room();
   void send_now(Conn& conn, std::span<const Part> parts);
   void queue(Conn& conn, std::span<const Part> parts, std::size_t skip);
   void spill_cork(Conn& conn);
@@ -125,7 +127,7 @@ class EpollEngine final : public SocketEngine {
   std::vector<epoll_event> events_;
   Bytes input_;
   Bytes cork_;
-  std::size_t corked_ = 0;   // bytes in cork_
+  std::size_t corked_ = 0;   // bytes in cork_, but for those written since its room was opened
   Conn* current_ = nullptr;  // whose on_data() runs, to whom cork_ belongs
   std::deque<Conn> conns_;   // by slot; a deque keeps them in place
   std::vector<std::uint32_t> free_slots_;

@@ -33,6 +33,7 @@ std::size_t total(std::span<const Part> parts) {
 }  // namespace
 
 void EpollEngine::send(ConnId id, std::span<const Part> parts) {
+  shut_room();
   Conn* conn = current_ != nullptr && current_->id() == id && current_->open ? current_ : find(id);
   if (conn == nullptr || conn->finishing) return;
   if (conn->output) return queue(*conn, parts, 0);
@@ -49,10 +50,22 @@ void EpollEngine::send(ConnId id, std::span<const Part> parts) {
   }
 }
 
-std::uint8_t* EpollEngine::room(ConnId id, std::size_t bytes) {
+std::uint8_t* EpollEngine::open_room(ConnId id, std::size_t bytes) {
   if (current_ == nullptr || current_->id() != id || !current_->open) return nullptr;
+  shut_room();
   if (current_->finishing || current_->output || bytes > cork_.size() - corked_) return nullptr;
-  return cork_.data() + std::exchange(corked_, corked_ + bytes);
+  std::uint8_t* const at = cork_.data() + corked_;
+  room_ = {id, at + bytes, cork_.data() + cork_.size()};
+  return at;
+}
+
+std::size_t EpollEngine::corked() const {
+  return room_.at == nullptr ? corked_ : static_cast<std::size_t>(room_.at - cork_.data());
+}
+
+void EpollEngine::shut_room() {
+  corked_ = corked();
+  room_ = {};
 }
 
 // Unless it would overtake something, or somebody else is being called.
@@ -61,6 +74,7 @@ void EpollEngine::send_gathered(ConnId id, Part bytes) {
   if (conn == nullptr || conn->finishing) return;
   const bool ours = current_ == nullptr || current_ == conn;
   if (!ours || conn->output || conn->blocked) return send(id, {&bytes, 1});
+  shut_room();
   send_now(*conn, {&bytes, 1});
 }
 
@@ -101,12 +115,14 @@ void EpollEngine::queue(Conn& conn, std::span<const Part> parts, std::size_t ski
 }
 
 void EpollEngine::spill_cork(Conn& conn) {
+  shut_room();
   if (corked_ == 0) return;
   output_of(conn).append(Part(cork_).first(corked_));
   corked_ = 0;
 }
 
 void EpollEngine::flush_cork(Conn& conn) {
+  shut_room();
   if (corked_ == 0) return;
   const std::size_t corked = std::exchange(corked_, 0);
   if (!conn.open) return;
@@ -177,8 +193,8 @@ void EpollEngine::mark_dirty(Conn& conn) {
 std::size_t EpollEngine::queued_bytes(ConnId id) const {
   const Conn* conn = find(id);
   if (conn == nullptr) return 0;
-  const std::size_t corked = conn == current_ ? corked_ : 0;
-  return corked + (conn->output ? conn->output->bytes() : 0);
+  const std::size_t unsent = conn == current_ ? corked() : 0;
+  return unsent + (conn->output ? conn->output->bytes() : 0);
 }
 
 std::size_t EpollEngine::unacknowledged_bytes(ConnId id) {

@@ -54,17 +54,9 @@ std::uint64_t Session::idle_timeout_ns() const {
   return relaxed(shared_.tunables.idle_timeout_ns);
 }
 
-Session::Client* Session::find(ConnId id) {
-  // Nearly always: an application answers whom it hears.
-  if (receiving_ != nullptr && receiving_->connection.id() == id) return receiving_;
+Session::Client* Session::look_up(ConnId id) {
   Client* client = clients_.find(id.slot);
   return client != nullptr && client->connection.id() == id ? client : nullptr;
-}
-
-Session::Client* Session::find_open(ConnId id) {
-  Client* client = find(id);
-  return client != nullptr && client->connection.phase() == Connection::Phase::kOpen ? client
-                                                                                     : nullptr;
 }
 
 // Connections.
@@ -265,22 +257,6 @@ void Session::on_ending(Connection& /*conn*/, bool violation) {
   if (violation) stat_add(stats_.protocol_errors, 1);
 }
 
-void Session::send(ConnId id, ws::Opcode opcode, std::span<const std::uint8_t> message) {
-  deliver_gathered();
-  Client* client = find_open(id);
-  if (client == nullptr) return;
-  client->connection.send(opcode, message, *engine_);
-  count_sent(*client, 1, message.size());
-}
-
-void Session::count_sent(Client& client, std::size_t messages, std::size_t bytes) {
-  stat_add(stats_.messages_out, messages);
-  if (client.access) {
-    client.access->messages_out += messages;
-    client.access->bytes_out += bytes;
-  }
-}
-
 void Session::close(ConnId id, ws::CloseCode code, std::string_view reason) {
   deliver_gathered();
   Client* client = find_open(id);
@@ -307,11 +283,6 @@ std::uint64_t Session::ping_interval_ns(const Client& client) const {
 
 void Session::set_state(ConnId id, std::unique_ptr<SocketState> state) {
   if (Client* client = find(id)) client->state = std::move(state);
-}
-
-SocketState* Session::state(ConnId id) {
-  const Client* client = find(id);
-  return client == nullptr ? nullptr : client->state.get();
 }
 
 // What other workers have for us, or ask of us.

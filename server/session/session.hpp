@@ -9,6 +9,7 @@
 
 #include "server/access/address_limits.hpp"
 #include "server/conn/connection.hpp"
+#include "server/contract/stats_writer.hpp"
 #include "server/engine/engine.hpp"
 #include "server/session/accept_load.hpp"
 #include "server/session/hub.hpp"
@@ -82,7 +83,10 @@ class Session final : public Handler, public Application {
   std::size_t queued_bytes(ConnId id) const { return engine_->queued_bytes(id); }
   Address peer_address(ConnId id) { return engine_->peer_address(id); }
   void set_state(ConnId id, std::unique_ptr<SocketState> state);
-  SocketState* state(ConnId id);
+  SocketState* state(ConnId id) {
+    const Client* client = find(id);
+    return client == nullptr ? nullptr : client->state.get();
+  }
 
  private:
   static constexpr std::uint64_t kInflatedAtOnceBytes = std::uint64_t{24} * 1024;  // 0.1 ms
@@ -121,8 +125,17 @@ class Session final : public Handler, public Application {
 
   std::uint64_t backlog_cap() const;
   std::uint64_t idle_timeout_ns() const;
-  Client* find(ConnId id);
-  Client* find_open(ConnId id);
+  Client* find(ConnId id) {
+    // Nearly always: an application answers whom it hears.
+    if (receiving_ != nullptr && receiving_->connection.id() == id) return receiving_;
+    return look_up(id);
+  }
+  Client* look_up(ConnId id);
+  Client* find_open(ConnId id) {
+    Client* client = find(id);
+    const bool open = client != nullptr && client->connection.phase() == Connection::Phase::kOpen;
+    return open ? client : nullptr;
+  }
   bool within_address_limits(Client& client);
   Answer route(const Client& client, const ws::Request& request);
   void count_handshake(const Client& client);
@@ -196,5 +209,23 @@ class Session final : public Handler, public Application {
   bool more_due_ = false;        // than one turn has time for
   std::uint64_t looked_ns_ = 0;  // at the wheel
 };
+
+// Asked for with each message, and so made part of the call.
+
+inline void Session::send(ConnId id, ws::Opcode opcode, std::span<const std::uint8_t> message) {
+  deliver_gathered();
+  Client* client = find_open(id);
+  if (client == nullptr) return;
+  client->connection.send(opcode, message, *engine_);
+  count_sent(*client, 1, message.size());
+}
+
+inline void Session::count_sent(Client& client, std::size_t messages, std::size_t bytes) {
+  stat_add(stats_.messages_out, messages);
+  if (client.access) {
+    client.access->messages_out += messages;
+    client.access->bytes_out += bytes;
+  }
+}
 
 }  // namespace epulse::server

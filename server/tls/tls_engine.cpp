@@ -151,10 +151,23 @@ void TlsEngine::deliver(ConnId id, std::span<std::uint8_t> input) {
   seal_all();
 }
 
-std::uint8_t* TlsEngine::room(ConnId id, std::size_t bytes) {
+std::uint8_t* TlsEngine::open_room(ConnId id, std::size_t bytes) {
+  shut_room();
   Conn* conn = find_writable(id);
   if (conn == nullptr || !is_corked(*conn) || bytes >= cork_.size() - corked_) return nullptr;
-  return cork_.data() + std::exchange(corked_, corked_ + bytes);
+  std::uint8_t* const at = cork_.data() + corked_;
+  room_ = {id, at + bytes,
+           cork_.data() + cork_.size() - 1};  // A full record leaves: add() does it.
+  return at;
+}
+
+std::size_t TlsEngine::corked() const {
+  return room_.at == nullptr ? corked_ : static_cast<std::size_t>(room_.at - cork_.data());
+}
+
+void TlsEngine::shut_room() {
+  corked_ = corked();
+  room_ = {};
 }
 
 void TlsEngine::send_shared(ConnId id, SharedBytes bytes) {
@@ -166,7 +179,7 @@ void TlsEngine::send_shared(ConnId id, SharedBytes bytes) {
 
 std::size_t TlsEngine::unsealed_bytes(const Conn& conn) const {
   if (conn.plain) return conn.plain->bytes();
-  return &conn == current_ ? corked_ : 0;
+  return &conn == current_ ? corked() : 0;
 }
 
 std::size_t TlsEngine::queued_bytes(ConnId id) const {
@@ -194,6 +207,7 @@ void TlsEngine::finish(ConnId id) {
 void TlsEngine::abort(ConnId id) {
   Conn* conn = find(id);
   if (conn == nullptr) return;
+  shut_room();
   conn->ended = true;
   transport().abort(id);
 }
@@ -249,6 +263,7 @@ OutputQueue& TlsEngine::plain_of(Conn& conn) {
 
 // Whole records are made from where the bytes are, the rest is gathered.
 void TlsEngine::add(Conn& conn, Part part) {
+  shut_room();
   while (!part.empty()) {
     if (corked_ == 0 && part.size() >= cork_.size()) {
       const std::size_t whole = part.size() - part.size() % cork_.size();
@@ -265,6 +280,7 @@ void TlsEngine::add(Conn& conn, Part part) {
 }
 
 void TlsEngine::flush_cork(Conn& conn) {
+  shut_room();
   if (corked_ == 0) return;
   conn.stream->write(Part(cork_).first(std::exchange(corked_, 0)), outlet(conn));
 }

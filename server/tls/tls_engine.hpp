@@ -40,7 +40,6 @@ class TlsEngine final : public Engine, public Handler {
   void set_batch(std::size_t events) override { transport().set_batch(events); }
 
   void send(ConnId id, std::span<const Part> parts) override;
-  std::uint8_t* room(ConnId id, std::size_t bytes) override;
   void send_shared(ConnId id, SharedBytes bytes) override;
   std::size_t queued_bytes(ConnId id) const override;
   std::size_t unacknowledged_bytes(ConnId id) override;
@@ -107,6 +106,9 @@ class TlsEngine final : public Engine, public Handler {
   OutputQueue& plain_of(Conn& conn);
   std::size_t unsealed_bytes(const Conn& conn) const;
   void add(Conn& conn, Part part);
+  std::uint8_t* open_room(ConnId id, std::size_t bytes) override;
+  std::size_t corked() const;
+  void shut_room();
   void flush_cork(Conn& conn);
   void seal(Conn& conn);
   void seal_queue(Conn& conn);
@@ -118,7 +120,7 @@ class TlsEngine final : public Engine, public Handler {
   tls::Pipe pipe_;
   std::deque<Conn> conns_;        // by slot
   Bytes cork_;                    // a record being filled
-  std::size_t corked_ = 0;        // bytes in it
+  std::size_t corked_ = 0;        // bytes in it, but for those since its room was opened
   Conn* current_ = nullptr;       // whose on_data() runs, to whom cork_ belongs
   bool handed_over_ = false;      // whether the handler was told of its input
   std::vector<ConnId> unsealed_;  // others that have something in Conn::plain

@@ -11,12 +11,6 @@ namespace {
 
 constexpr std::size_t kWideFrom = 128;  // bytes; below, the ways there and back cost more
 
-// The key whose first byte is byte `first` of this one.
-constexpr std::uint32_t turned(std::uint32_t key, std::uint64_t first) {
-  const int bits = static_cast<int>(8 * first);
-  return std::endian::native == std::endian::little ? std::rotr(key, bits) : std::rotl(key, bits);
-}
-
 // Masks whole vectors; what is left of `data`.
 using MaskWide = std::span<std::uint8_t> (*)(std::span<std::uint8_t> data, std::uint32_t key);
 
@@ -43,9 +37,9 @@ constexpr MaskWide mask_wide = nullptr;
 }  // namespace
 
 void apply_mask(std::span<std::uint8_t> data, MaskKey key, std::uint64_t offset) {
-  const std::uint32_t half_key = turned(std::bit_cast<std::uint32_t>(key), offset % key.size());
+  const std::uint32_t half_key = turned(std::bit_cast<std::uint32_t>(key), offset);
   if (data.size() >= kWideFrom && mask_wide != nullptr) data = mask_wide(data, half_key);
-  apply_mask_by_words(data, half_key);
+  mask_short(data.data(), data.data(), data.size(), half_key);
 }
 
 }  // namespace epulse::ws

@@ -44,15 +44,15 @@ void Parser::expect_deflate(InflatePool& pool, const DeflateSide& peer) {
 }
 
 Event Parser::next_of_any(std::span<std::uint8_t>& input) {
+  const Event event = next_step(input);
+  at_rest_ = between_messages() && !delivered_;
+  return event;
+}
+
+Event Parser::next_step(std::span<std::uint8_t>& input) {
   if (end_ != Event::Kind::kNeedMore) return {end_, Opcode::kClose, {}, end_code_, {}};
   if (delivered_) release_delivered();
   return read_frames(input);
-}
-
-Event Parser::short_text(std::span<std::uint8_t> payload) {
-  if (!utf8_.feed(payload)) return end_with(not_utf8());
-  if (!utf8_.complete()) return end_with(cut_short());
-  return {Event::Kind::kMessage, Opcode::kText, payload, CloseCode::kNoStatus, {}};
 }
 
 Event Parser::read_frames(std::span<std::uint8_t>& input) {
@@ -69,6 +69,7 @@ Event Parser::read_frames(std::span<std::uint8_t>& input) {
 Event Parser::end_with(const Event& event) {
   end_ = event.kind;
   end_code_ = event.code;
+  at_rest_ = false;
   inflater_.reset();
   if (end_ == Event::Kind::kViolation) gathered_.reset();
   return event;

@@ -15,6 +15,7 @@ using uring::Kind;
 void UringEngine::finish(ConnId id) {
   Conn* conn = find(id);
   if (conn == nullptr || conn->finishing) return;
+  shut_room();
   conn->finishing = true;
   resume_reading(id);  // The peer's FIN has to be seen.
   mark_dirty(*conn);
@@ -27,6 +28,7 @@ void UringEngine::abort(ConnId id) {
 void UringEngine::close(ConnId id) {
   Conn* conn = find(id);
   if (conn == nullptr) return;
+  shut_room();
   conn->closing = true;
   mark_dirty(*conn);
 }
@@ -50,6 +52,7 @@ void UringEngine::shut_down(const Completion& done) {
 
 void UringEngine::close_conn(Conn& conn, CloseReason reason, int code) {
   if (!conn.open) return;
+  shut_room();
   conn.open = false;
   closed_.push_back({conn.slot, reason, code});
 }

@@ -41,6 +41,7 @@ using uring::Completion;
 using uring::Kind;
 
 void UringEngine::send(ConnId id, std::span<const Part> parts) {
+  shut_room();
   Conn* conn = find(id);
   if (conn == nullptr || conn->finishing || conn->closing) return;
   mark_dirty(*conn);
@@ -53,13 +54,28 @@ void UringEngine::send(ConnId id, std::span<const Part> parts) {
   for (const Part part : parts) output_of(*conn).append(part);
 }
 
-std::uint8_t* UringEngine::room(ConnId id, std::size_t bytes) {
+std::uint8_t* UringEngine::open_room(ConnId id, std::size_t bytes) {
+  shut_room();
   Conn* conn = find(id);
   if (conn == nullptr || conn->finishing || conn->closing) return nullptr;
   if (conn->output || conn->waiting || is_zero_copy(*conn, bytes)) return nullptr;
   std::uint8_t* const at = arena_.extend(conn->run, bytes);
-  if (at != nullptr) mark_dirty(*conn);
+  if (at == nullptr) return nullptr;
+  mark_dirty(*conn);
+  const std::span<std::uint8_t> rest = arena_.rest();
+  room_ = {id, rest.data(), rest.data() + rest.size()};
   return at;
+}
+
+// Since it was opened: neither the arena nor the connection knows of that yet.
+std::size_t UringEngine::written_to_room() const {
+  return room_.at == nullptr ? 0 : static_cast<std::size_t>(room_.at - arena_.rest().data());
+}
+
+void UringEngine::shut_room() {
+  const std::size_t bytes = written_to_room();
+  if (bytes != 0) arena_.extend(conns_[room_.conn.slot].run, bytes);
+  room_ = {};
 }
 
 void UringEngine::send_shared(ConnId id, SharedBytes bytes) {
@@ -71,6 +87,7 @@ void UringEngine::send_shared(ConnId id, SharedBytes bytes) {
 }
 
 void UringEngine::spill(Conn& conn) {
+  shut_room();
   if (conn.run.bytes == 0) return;
   output_of(conn).append(arena_.view(conn.run));
   conn.run = {};
@@ -265,7 +282,8 @@ void UringEngine::writable(const Completion& done) {
 std::size_t UringEngine::queued_bytes(ConnId id) const {
   const Conn* conn = find(id);
   if (conn == nullptr) return 0;
-  return conn->run.bytes + (conn->output ? conn->output->bytes() : 0);
+  const std::size_t written = room_.conn == id ? written_to_room() : 0;
+  return conn->run.bytes + written + (conn->output ? conn->output->bytes() : 0);
 }
 
 bool UringEngine::blocked(ConnId id) const {

@@ -26,6 +26,10 @@ class SendArena {
   // Likewise by `parts`; whether it did.
   bool append(Run& run, std::span<const Part> parts);
 
+  // Where extend() would make the last run longer.
+  std::span<std::uint8_t> rest() { return std::span(memory_).subspan(used_); }
+  Part rest() const { return Part(memory_).subspan(used_); }
+
   Part view(const Run& run) const { return Part(memory_).subspan(run.start, run.bytes); }
 
   void clear() { used_ = 0; }

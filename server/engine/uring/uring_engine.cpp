@@ -214,6 +214,7 @@ void UringEngine::let_go_of_closed() {
 
 // No handler is called from here on until the sends are settled.
 void UringEngine::attend_all() {
+  shut_room();
   parts_used_ = 0;
   messages_used_ = 0;
   for (const ConnId id : dirty_) {

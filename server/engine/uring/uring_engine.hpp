@@ -49,7 +49,6 @@ class UringEngine final : public SocketEngine {
 
   ConnId adopt(UniqueFd socket) override;
   void send(ConnId id, std::span<const Part> parts) override;
-  std::uint8_t* room(ConnId id, std::size_t bytes) override;
   void send_shared(ConnId id, SharedBytes bytes) override;
   std::size_t queued_bytes(ConnId id) const override;
   bool blocked(ConnId id) const override;
@@ -133,6 +132,9 @@ class UringEngine final : public SocketEngine {
   void update_receiving(Conn& conn);
 
   // Sending.
+  std::uint8_t* open_room(ConnId id, std::size_t bytes) override;
+  std::size_t written_to_room() const;
+  void shut_room();
   void send_the_rest();
   void offer(Conn& conn);
   bool offer_run(Conn& conn);
