@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/server/recorder.hpp"
@@ -167,6 +169,34 @@ TEST_P(EachEngine, RoomKeepsTheOrder) {
   client.send_raw(bytes_of("go"));
   EXPECT_TRUE(read_to_the_end(recorder, client) == text);
   EXPECT_GE(given, 100U);  // before the first that is long
+}
+
+// By turns, so that the room of each ends where the other is written to; and what is in it counts.
+TEST_P(EachEngine, RoomOfOneAndOfAnother) {
+  Recorder recorder(options());
+  TestClient first(recorder.port());
+  TestClient second(recorder.port());
+  ASSERT_TRUE(recorder.run_until([&] { return recorder.accepted.size() == 2; }, 8));
+  std::map<std::uint32_t, std::string> text;
+  recorder.on_input = [&](ConnId conn) {
+    Engine& engine = recorder.engine();
+    for (std::size_t i = 0; i < 900; ++i) {
+      const ConnId to = i % 3 == 0 ? conn : recorder.accepted[i % 2];
+      const std::string next = pattern(1 + i % 13);
+      text[to.slot] += next;
+      if (std::uint8_t* const at = engine.room(to, next.size())) {
+        std::copy(next.begin(), next.end(), at);
+      } else {
+        say(engine, to, next);
+      }
+      EXPECT_EQ(engine.queued_bytes(to), text[to.slot].size());
+    }
+    for (const ConnId each : recorder.accepted) engine.finish(each);
+  };
+  first.send_raw(bytes_of("go"));
+  const std::string told = read_to_the_end(recorder, first) + read_to_the_end(recorder, second);
+  const auto [a, b] = std::pair(recorder.accepted[0].slot, recorder.accepted[1].slot);
+  EXPECT_TRUE(told == text[a] + text[b] || told == text[b] + text[a]);
 }
 
 // The peer half-closes as soon as it has asked: it still gets the whole answer, and no turn is

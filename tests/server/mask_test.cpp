@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <bit>
 #include <vector>
 
 namespace epulse::ws {
@@ -22,6 +24,26 @@ TEST(Mask, EveryLengthOffsetAndAlignmentEqualsTheDefinition) {
           ASSERT_EQ(data[i], before[i] ^ key) << start << ' ' << size << ' ' << offset << ' ' << i;
         }
       }
+    }
+  }
+}
+
+// In place and into another place; a key of 0 copies. Nothing beside it is touched.
+TEST(Mask, ShortOnesEqualTheDefinition) {
+  for (const std::uint32_t key : {0U, std::bit_cast<std::uint32_t>(kKey)}) {
+    for (std::size_t size = 0; size <= 125; ++size) {
+      std::vector<std::uint8_t> from(size);
+      for (std::size_t i = 0; i < size; ++i) from[i] = static_cast<std::uint8_t>(i * 7 + 1);
+      std::vector<std::uint8_t> expected(size + 2, 0xEE);
+      for (std::size_t i = 0; i < size; ++i) {
+        expected[i + 1] = from[i] ^ std::bit_cast<MaskKey>(key)[i % 4];
+      }
+      std::vector<std::uint8_t> to(size + 2, 0xEE);
+      mask_short(from.data(), to.data() + 1, size, key);
+      ASSERT_EQ(to, expected) << size;
+      std::copy(from.begin(), from.end(), to.begin() + 1);
+      mask_short(to.data() + 1, to.data() + 1, size, key);
+      ASSERT_EQ(to, expected) << size;
     }
   }
 }

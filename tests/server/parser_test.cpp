@@ -224,6 +224,15 @@ TEST_P(BothRoles, EveryBreachHasItsCode) {
   for (const Breach& breach : common_breaches(GetParam())) expect_breach(GetParam(), breach);
 }
 
+// A short text that is wrong is read twice; masked, it would be a right one.
+TEST(Parser, BadUtf8IsFoundWhateverTheMask) {
+  for (std::size_t size = 1; size <= 125; ++size) {
+    Bytes frame = {0x81, static_cast<std::uint8_t>(0x80U | size), 0xAA, 0xAA, 0xAA, 0xAA};
+    frame.resize(frame.size() + size, 0x55);  // 0xFF, masked
+    expect_breach(Role::kServer, {"bad UTF-8", frame, 1007});
+  }
+}
+
 TEST(Parser, ServerDemandsMasks) {
   expect_breach(Role::kServer, {"no mask", server_frame(Opcode::kText, bytes_of("x")), 1002});
 }

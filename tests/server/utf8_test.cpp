@@ -243,5 +243,23 @@ TEST(Utf8, FailsFastBehindALongText) {
   }
 }
 
+// Of each length, with something else than ASCII at each place.
+TEST(Utf8, WholeTextsAreFoundRightOrWrongWhereverItIs) {
+  for (std::size_t size = 0; size <= 70; ++size) {
+    const std::string text(size, 'x');
+    EXPECT_TRUE(is_utf8(view(text)));
+    for (std::size_t i = 0; i < size; ++i) {
+      std::string other = text;
+      other[i] = '\xFF';
+      EXPECT_FALSE(is_utf8(view(other))) << size << ' ' << i;
+      other[i] = '\xC3';
+      EXPECT_FALSE(is_utf8(view(other))) << size << ' ' << i;
+      if (i + 1 == size) continue;
+      other[i + 1] = '\xA9';
+      EXPECT_TRUE(is_utf8(view(other))) << size << ' ' << i;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace epulse::ws
