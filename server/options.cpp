@@ -9,6 +9,7 @@
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -17,6 +18,7 @@
 #include "common/real_range.hpp"
 #include "server/error.hpp"
 #include "server/ws/http.hpp"
+#include "server/ws/inflate_pool.hpp"
 #include "server/ws/parser.hpp"
 #include "server/ws/subprotocol.hpp"
 
@@ -125,12 +127,23 @@ std::string contradiction(const ServerOptions& options) {
     return "--zerocopy-from is for io_uring alone: give --engine io_uring, too, or leave it out";
   }
   const SessionOptions& session = options.session;
-  const std::size_t least = std::size_t{2} * session.max_message_bytes;
-  if (session.gathering_cap_bytes == 0 || session.gathering_cap_bytes >= least) return {};
-  return fmt::format(
-      "--gathering-cap {} has no room for a message of --max-message {} on its way: give {} or "
-      "more, or 0 for no limit",
-      session.gathering_cap_bytes, session.max_message_bytes, least);
+  const std::uint64_t twice = std::uint64_t{2} * session.max_message_bytes;
+  const auto too_small = [&](std::string_view option, std::uint64_t cap, std::uint64_t least,
+                             std::string_view more) {
+    return fmt::format(
+        "{} {} has no room for a message of --max-message {} on its way: give {} or more{}", option,
+        cap, session.max_message_bytes, least, more);
+  };
+  if (session.gathering_cap_bytes != 0 && session.gathering_cap_bytes < twice) {
+    return too_small("--gathering-cap", session.gathering_cap_bytes, twice, ", or 0 for no limit");
+  }
+  const ws::CompressionOptions& compression = session.compression;
+  const std::uint64_t inflating = session.max_message_bytes + ws::InflatePool::kInflaterBytes;
+  if (compression.mode != ws::CompressionOptions::Mode::kOff &&
+      compression.inflating_cap_bytes < inflating) {
+    return too_small("--inflating-cap", compression.inflating_cap_bytes, inflating, "");
+  }
+  return {};
 }
 
 }  // namespace

@@ -9,8 +9,6 @@ namespace {
 constexpr std::size_t kSpares = 8;
 constexpr std::size_t kOutputBytes = std::size_t{64} * 1024;
 constexpr std::size_t kOutputBytesKept = std::size_t{1024} * 1024;
-constexpr std::uint64_t kInflaterBytes =
-    std::uint64_t{40} * 1024;  // a window of 32 KiB, and tables
 constexpr std::array<std::uint8_t, 4> kTail = {0x00, 0x00, 0xFF, 0xFF};
 
 }  // namespace

@@ -16,6 +16,9 @@ namespace epulse::ws {
 // nothing of it, unless the peer takes its context over from message to message.
 class InflatePool {
  public:
+  // That an inflater holds, for the sake of cap_bytes: a window of 32 KiB, and tables.
+  static constexpr std::uint64_t kInflaterBytes = std::uint64_t{40} * 1024;
+
   // Bytes that messages which have not wholly arrived may hold, inflaters included. A message of
   // some KB can hold the largest size there is, so a limit per connection alone bounds nothing.
   explicit InflatePool(std::uint64_t cap_bytes);

@@ -153,7 +153,8 @@ TEST(Compression, ABombIsAnswered1009AndNotInflated) {
 }
 
 TEST(Compression, UnfinishedMessagesOfAllConnectionsAreCapped) {
-  const ServerChild server(with("shared", {"--workers", "1", "--inflating-cap", "100000"}));
+  const ServerChild server(
+      with("shared", {"--workers", "1", "--max-message", "50000", "--inflating-cap", "100000"}));
   const Bytes start = client_frame(Opcode::kText, Bytes{0xf2, 0x48, 0xcd}, false, true);
   const Bytes end = client_frame(Opcode::kContinuation, Bytes{0xc9, 0xc9, 0x07, 0x00}, true);
   std::vector<TestClient> clients;

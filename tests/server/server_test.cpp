@@ -403,9 +403,11 @@ TEST(Limits, WhoHasClosedHoldsNothing) {
 }
 
 TEST(Limits, AMessageThatUnfinishedOnesMayNotHoldIsRefusedAtTheStart) {
-  Child server({EPULSE_WS_PATH, "--max-message", "1000", "--gathering-cap", "1500"});
-  EXPECT_EQ(server.wait(), 2);
-  EXPECT_NE(server.err().find("--gathering-cap"), std::string::npos) << server.err();
+  for (const char* cap : {"--gathering-cap", "--inflating-cap"}) {
+    Child server({EPULSE_WS_PATH, "--compression", "shared", "--max-message", "1000", cap, "1500"});
+    EXPECT_EQ(server.wait(), 2);
+    EXPECT_NE(server.err().find(cap), std::string::npos) << server.err();
+  }
 }
 
 // The kernel's FDSize: the table as it is, not what is used of it.
