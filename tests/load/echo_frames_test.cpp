@@ -53,24 +53,30 @@ TEST(EchoFrames, AServerReadsThemAndItsEchoIsTaken) {
   }
 }
 
-TEST(EchoFrames, AChangeOfAnyByteIsNotTaken) {
-  const MessageSizes sizes = MessageSizes::parse("23,200").value();
-  const EchoFrames frames(3, sizes, false);
+void expect_no_change_is_taken(const MessageSizes& sizes, bool compressible) {
+  const EchoFrames frames(3, sizes, compressible);
   RandomBits random;
   Bytes output;
-  frames.append(output, 0, 3, random);
+  frames.append(output, 0, 5, random);
   std::size_t messages = 0;
   const Bytes answers = echo_of(output, messages);
   for (std::size_t k = 0; k < answers.size(); ++k) {
     Bytes changed = answers;
     changed[k] ^= 0x10U;
     std::span<std::uint8_t> input(changed);
-    EXPECT_LT(frames.take(input, 0, 3), 3U) << k;
+    EXPECT_LT(frames.take(input, 0, 5), 5U) << sizes.text() << ' ' << k;
   }
   for (std::size_t size = 0; size < answers.size(); ++size) {
     Bytes cut(answers.begin(), answers.begin() + static_cast<std::ptrdiff_t>(size));
     std::span<std::uint8_t> input(cut);
-    EXPECT_LT(frames.take(input, 0, 3), 3U) << size;
+    EXPECT_LT(frames.take(input, 0, 5), 5U) << sizes.text() << ' ' << size;
+  }
+}
+
+TEST(EchoFrames, AChangeOfAnyByteIsNotTaken) {
+  for (const char* text : {"23,200", "0", "1", "7", "8", "9", "20", "31", "125", "126"}) {
+    expect_no_change_is_taken(MessageSizes::parse(text).value(), false);
+    expect_no_change_is_taken(MessageSizes::parse(text).value(), true);
   }
 }
 

@@ -1,7 +1,9 @@
 #include "tools/load/echo_frames.hpp"
 
 #include <algorithm>
+#include <array>
 #include <bit>
+#include <cstring>
 #include <optional>
 
 #include "server/ws/frame.hpp"
@@ -44,6 +46,48 @@ std::size_t header_bytes(std::span<const std::uint8_t> input, std::uint32_t byte
 
 }  // namespace
 
+// Nearly always: all of one length, which the second byte of a header tells, and not to be
+// compressed. These have loops of their own, with nothing in them to decide for each message.
+bool EchoFrames::all_simple() const {
+  return !compressible_ && sizes_.fixed() && sizes_.bytes(connection_, 0) <= kMaxShort;
+}
+
+// What is beyond the last one's end is room for a longer header.
+std::uint8_t* EchoFrames::put_simple(std::uint8_t* at, std::uint64_t first, std::uint32_t count,
+                                     RandomBits& random) const {
+  const std::uint32_t bytes = sizes_.bytes(connection_, first);
+  const std::array<std::uint8_t, 2> header = {kWholeBinary,
+                                              static_cast<std::uint8_t>(kMaskBit | bytes)};
+  for (std::uint64_t sequence = first; sequence < first + count; ++sequence) {
+    const std::uint32_t key = random.next();
+    std::memcpy(at, header.data(), header.size());
+    std::memcpy(at + header.size(), &key, sizeof key);
+    at += header.size() + sizeof key;
+    put_words_and_more(at, bytes, PlainWords(connection_, sequence),
+                       std::uint64_t{key} << 32U | key);
+    at += bytes;
+  }
+  return at;
+}
+
+// Those behind which there is more: of the last ones answer_bytes() does not read too far.
+std::uint32_t EchoFrames::take_simple(std::span<std::uint8_t>& input, std::uint64_t first,
+                                      std::uint64_t max) const {
+  const std::uint32_t bytes = sizes_.bytes(connection_, first);
+  const auto header = static_cast<std::uint16_t>(kWholeBinary | bytes << 8U);
+  const std::size_t frame = sizeof header + bytes;
+  std::uint32_t count = 0;
+  std::size_t at = 0;
+  for (; count < max && input.size() - at >= frame + kWordBytes; ++count, at += frame) {
+    std::uint16_t seen = 0;
+    std::memcpy(&seen, &input[at], sizeof seen);
+    const PlainWords words(connection_, first + count);
+    if (seen != header || !has_words_and_more(&input[at + sizeof seen], bytes, words)) break;
+  }
+  input = input.subspan(at);
+  return count;
+}
+
 void EchoFrames::append(std::vector<std::uint8_t>& output, std::uint64_t first, std::uint32_t count,
                         RandomBits& random) const {
   std::size_t at = output.size();
@@ -52,6 +96,10 @@ void EchoFrames::append(std::vector<std::uint8_t>& output, std::uint64_t first, 
     most += sizes_.bytes(connection_, sequence) + ws::kMaxHeaderBytes;
   }
   output.resize(most);
+  if (all_simple()) {
+    const std::uint8_t* const end = put_simple(output.data() + at, first, count, random);
+    return output.resize(static_cast<std::size_t>(end - output.data()));
+  }
   for (std::uint64_t sequence = first; sequence < first + count; ++sequence) {
     const std::uint32_t bytes = sizes_.bytes(connection_, sequence);
     const std::uint32_t key = random.next();
@@ -74,7 +122,7 @@ std::size_t EchoFrames::answer_bytes(std::span<const std::uint8_t> input,
 
 std::uint32_t EchoFrames::take(std::span<std::uint8_t>& input, std::uint64_t first,
                                std::uint64_t max) const {
-  std::uint32_t count = 0;
+  std::uint32_t count = all_simple() ? take_simple(input, first, max) : 0;
   for (; count < max; ++count) {
     const std::size_t bytes = answer_bytes(input, first + count);
     if (bytes == 0) break;

@@ -28,6 +28,11 @@ class EchoFrames {
   std::uint32_t take(std::span<std::uint8_t>& input, std::uint64_t first, std::uint64_t max) const;
 
  private:
+  bool all_simple() const;
+  std::uint8_t* put_simple(std::uint8_t* at, std::uint64_t first, std::uint32_t count,
+                           RandomBits& random) const;
+  std::uint32_t take_simple(std::span<std::uint8_t>& input, std::uint64_t first,
+                            std::uint64_t max) const;
   std::size_t answer_bytes(std::span<const std::uint8_t> input, std::uint64_t sequence) const;
 
   const MessageSizes& sizes_;
