@@ -67,7 +67,8 @@ void add_compression_options(CLI::App& app, ws::CompressionOptions& options) {
       ->check(CLI::Range(1, 9));
   app.add_option(
       "--inflating-cap", options.inflating_cap_bytes,
-      "Bytes that incomplete compressed messages may hold per worker (more: close 1013)");
+      "Bytes that incomplete compressed messages may hold per worker (more: close 1013); at least "
+      "--max-message and 40960 for an inflater");
 }
 
 std::string check_origin(const std::string& origin) {
@@ -121,12 +122,12 @@ void add_tls_options(CLI::App& app, tls::Options& options, std::string& minimum)
       ->needs(certificate);
 }
 
-// Memory for a message doubles as it arrives.
 std::string contradiction(const ServerOptions& options) {
   if (options.engine.zero_copy.from_bytes != 0 && options.engine.kind != EngineKind::kUring) {
     return "--zerocopy-from is for io_uring alone: give --engine io_uring, too, or leave it out";
   }
   const SessionOptions& session = options.session;
+  // Memory for a message doubles as it arrives.
   const std::uint64_t twice = std::uint64_t{2} * session.max_message_bytes;
   const auto too_small = [&](std::string_view option, std::uint64_t cap, std::uint64_t least,
                              std::string_view more) {

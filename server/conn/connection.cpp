@@ -94,7 +94,7 @@ void Connection::read_frames(std::span<std::uint8_t> input, Engine& engine,
   }
 }
 
-// The input behind them.
+// Answers what follows them.
 std::span<std::uint8_t> Connection::read_short_messages(std::span<std::uint8_t> input,
                                                         Application& application) {
   while (phase_ == Phase::kOpen) {
@@ -134,6 +134,11 @@ void Connection::handle(const ws::Event& event, Engine& engine, Application& app
 void Connection::send_any(ws::Opcode opcode, std::span<const std::uint8_t> payload,
                           Engine& engine) {
   const ws::DeflateSender::Payload encoded = sender_.encode(payload);
+  if (ws::is_short(encoded.bytes)) {
+    if (std::uint8_t* const at = engine.room(id_, ws::kShortHeaderBytes + encoded.bytes.size())) {
+      return ws::write_short_frame(at, opcode, encoded.compressed, encoded.bytes);
+    }
+  }
   const ws::HeaderBytes header =
       ws::encode_header({opcode, encoded.bytes.size(), true, {}, encoded.compressed});
   const std::array<Part, 2> parts = {header.view(), encoded.bytes};

@@ -111,10 +111,10 @@ class Connection {
 // The usual case, where it is called: a short frame is made where it leaves from.
 inline void Connection::send(ws::Opcode opcode, std::span<const std::uint8_t> payload,
                              Engine& engine) {
-  if (sender_.compresses() || !ws::is_short(payload)) return send_any(opcode, payload, engine);
+  if (sender_.may_compress() || !ws::is_short(payload)) return send_any(opcode, payload, engine);
   std::uint8_t* const at = engine.room(id_, ws::kShortHeaderBytes + payload.size());
   if (at == nullptr) return send_any(opcode, payload, engine);
-  ws::write_short_frame(at, opcode, payload);
+  ws::write_short_frame(at, opcode, false, payload);
 }
 
 }  // namespace epulse::server

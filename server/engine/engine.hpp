@@ -114,8 +114,10 @@ class Engine {
   virtual void abort(ConnId conn) = 0;
 
  protected:
-  // Where what is written to `conn` leaves from: it may go on there by itself, from the first short
-  // frame until the engine is asked for something else.
+  // Where what is written to `conn` leaves from: after its first short frame it goes on there by
+  // itself. An engine shuts it before anything else moves that memory, or decides where the next
+  // byte of the connection goes: another way of sending, its end, the end of the turn. Until then
+  // the engine's own count of that memory is without what was written.
   struct Room {
     ConnId conn;
     std::uint8_t* at = nullptr;

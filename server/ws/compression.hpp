@@ -52,9 +52,9 @@ class DeflateSender {
     std::span<const std::uint8_t> bytes;  // the message, or good until the next one is encoded
     bool compressed = false;
   };
-  bool compresses() const { return compression_ != nullptr; }
+  bool may_compress() const { return compression_ != nullptr; }
   Payload encode(std::span<const std::uint8_t> message) {
-    return compresses() ? compress(message) : Payload{message, false};
+    return may_compress() ? compress(message) : Payload{message, false};
   }
 
   // The window that a compressed message of another's making must keep to; 0: send none.

@@ -83,8 +83,7 @@ inline HeaderBytes encode_header(const FrameHeader& header) {
   return out;
 }
 
-// A frame whose length fits into the second byte of its header, from a server, not compressed: the
-// usual one.
+// A frame whose length fits into the second byte of its header, from a server: the usual one.
 constexpr std::size_t kShortHeaderBytes = 2;
 
 inline bool is_short(std::span<const std::uint8_t> payload) {
@@ -92,9 +91,10 @@ inline bool is_short(std::span<const std::uint8_t> payload) {
 }
 
 // The whole of it, to where there is room for it.
-inline void write_short_frame(std::uint8_t* at, Opcode opcode,
+inline void write_short_frame(std::uint8_t* at, Opcode opcode, bool compressed,
                               std::span<const std::uint8_t> payload) {
-  at[0] = static_cast<std::uint8_t>(0x80U | static_cast<unsigned>(opcode));
+  at[0] =
+      static_cast<std::uint8_t>(0x80U | (compressed ? 0x40U : 0U) | static_cast<unsigned>(opcode));
   at[1] = static_cast<std::uint8_t>(payload.size());
   mask_short(payload.data(), at + kShortHeaderBytes, payload.size(), 0);
 }

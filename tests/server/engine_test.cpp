@@ -98,7 +98,9 @@ TEST_P(EachEngine, AnAbortIsAReset) {
   TestClient client(recorder.port());
   recorder.on_input = [&](ConnId conn) {
     say(recorder.engine(), conn, "never to arrive");
+    ASSERT_NE(recorder.engine().room(conn, 5), nullptr);
     recorder.engine().abort(conn);
+    EXPECT_EQ(recorder.engine().room(conn, 5), nullptr);
   };
   client.send_raw(bytes_of("go"));
   ASSERT_TRUE(recorder.run_until([&] { return !recorder.closed.empty(); }));
@@ -178,6 +180,7 @@ TEST_P(EachEngine, RoomOfOneAndOfAnother) {
   TestClient second(recorder.port());
   ASSERT_TRUE(recorder.run_until([&] { return recorder.accepted.size() == 2; }, 8));
   std::map<std::uint32_t, std::string> text;
+  std::size_t given = 0;
   recorder.on_input = [&](ConnId conn) {
     Engine& engine = recorder.engine();
     for (std::size_t i = 0; i < 900; ++i) {
@@ -185,11 +188,14 @@ TEST_P(EachEngine, RoomOfOneAndOfAnother) {
       const std::string next = pattern(1 + i % 13);
       text[to.slot] += next;
       if (std::uint8_t* const at = engine.room(to, next.size())) {
+        ++given;
         std::copy(next.begin(), next.end(), at);
       } else {
         say(engine, to, next);
       }
-      EXPECT_EQ(engine.queued_bytes(to), text[to.slot].size());
+      for (const ConnId each : recorder.accepted) {
+        EXPECT_EQ(engine.queued_bytes(each), text[each.slot].size());
+      }
     }
     for (const ConnId each : recorder.accepted) engine.finish(each);
   };
@@ -197,6 +203,7 @@ TEST_P(EachEngine, RoomOfOneAndOfAnother) {
   const std::string told = read_to_the_end(recorder, first) + read_to_the_end(recorder, second);
   const auto [a, b] = std::pair(recorder.accepted[0].slot, recorder.accepted[1].slot);
   EXPECT_TRUE(told == text[a] + text[b] || told == text[b] + text[a]);
+  EXPECT_GE(given, 300U);
 }
 
 // The peer half-closes as soon as it has asked: it still gets the whole answer, and no turn is

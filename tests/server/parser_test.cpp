@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <string>
 #include <vector>
 
@@ -227,8 +228,10 @@ TEST_P(BothRoles, EveryBreachHasItsCode) {
 // A short text that is wrong is read twice; masked, it would be a right one.
 TEST(Parser, BadUtf8IsFoundWhateverTheMask) {
   for (std::size_t size = 1; size <= 125; ++size) {
-    Bytes frame = {0x81, static_cast<std::uint8_t>(0x80U | size), 0xAA, 0xAA, 0xAA, 0xAA};
-    frame.resize(frame.size() + size, 0x55);  // 0xFF, masked
+    const std::array<std::uint8_t, 4> key = {0xAA, 0xBB, 0xCC, 0xDD};
+    Bytes frame = {0x81, static_cast<std::uint8_t>(0x80U | size)};
+    frame.insert(frame.end(), key.begin(), key.end());
+    for (std::size_t i = 0; i < size; ++i) frame.push_back(0xFF ^ key[i % 4]);
     expect_breach(Role::kServer, {"bad UTF-8", frame, 1007});
   }
 }

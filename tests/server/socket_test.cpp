@@ -158,6 +158,20 @@ TEST_F(SocketTest, AfterItsOwnCloseNothingOfItIsHeardOrSaid) {
   EXPECT_TRUE(engine.aborted.contains(0));  // The close timer runs.
 }
 
+// Of the messages behind the one that is being handled, though they came with it.
+TEST_F(SocketTest, LimitsHoldForTheNextMessageOfTheSameInput) {
+  open(0);
+  handler.on_text = [](Socket socket, const std::string&) { socket.set_limits(4, 0); };
+  testing::Bytes two = client_frame(Opcode::kText, bytes_of("first"));
+  const testing::Bytes second = client_frame(Opcode::kText, bytes_of("again"));
+  two.insert(two.end(), second.begin(), second.end());
+  session.on_data({0, 0}, two);
+  EXPECT_EQ(handler.log, "message 1 first\n");
+  EXPECT_TRUE(sent(0).starts_with("\x88"));
+  session.on_closed({0, 0}, CloseReason::kFinished);
+  EXPECT_TRUE(handler.log.ends_with("close 1009 after 1\n"));
+}
+
 TEST_F(SocketTest, AnotherOneMayBeClosedToo) {
   open(0);
   open(1);

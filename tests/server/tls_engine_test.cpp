@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <set>
@@ -170,6 +171,38 @@ TEST_F(TlsEngineTest, LongMessagesFillTheirRecords) {
   EXPECT_EQ(records_sent(0), (1'000'014 + tls::kMaxRecordBytes - 1) / tls::kMaxRecordBytes);
   down(0);
   EXPECT_TRUE(client.read() == head + body + "more");
+}
+
+// Short frames are written where they leave from, among what is sent in other ways and to others.
+TEST_F(TlsEngineTest, RoomKeepsTheOrderAndFillsRecords) {
+  MemoryClient& client = open(0);
+  open(1);
+  std::string text;
+  std::size_t given = 0;
+  application.on_input = [&](ConnId conn, const std::string&) {
+    for (std::size_t i = 0; text.size() < 3 * tls::kMaxRecordBytes; ++i) {
+      const std::string next(1 + i % 127, static_cast<char>('a' + i % 23));
+      text += next;
+      if (std::uint8_t* const at = i % 10 == 9 ? nullptr : engine.room(conn, next.size())) {
+        ++given;
+        std::copy(next.begin(), next.end(), at);
+      } else {
+        say(conn, next);
+      }
+      if (i % 7 == 6) say(kSecond, ".");
+      if (text.size() < tls::kMaxRecordBytes) {
+        EXPECT_EQ(engine.queued_bytes(conn), text.size());
+      }
+    }
+    engine.finish(conn);
+    EXPECT_EQ(engine.room(conn, 1), nullptr);
+  };
+  client.write("x");
+  up(0);
+  EXPECT_GT(given, 400U);
+  EXPECT_EQ(records_sent(0), text.size() / tls::kMaxRecordBytes + 2);  // with close_notify
+  down(0);
+  EXPECT_TRUE(client.read() == text);
 }
 
 TEST_F(TlsEngineTest, WhatOthersAreSentInOneCallbackIsOneRecordEach) {

@@ -57,13 +57,16 @@ struct End {
   ws::Parser parser{ws::Role::kServer, kMaxMessage};
 };
 
-// Receives the frame, again and again.
+// Receives the frame, again and again, as conn/connection.cpp does.
 Step receive(Bytes frame, std::size_t expected) {
   auto end = std::make_shared<End>();
   end->parser.expect_deflate(end->pool, {.context_takeover = false});
   return [frame = std::move(frame), expected, end]() mutable {
     std::span<std::uint8_t> rest = frame;
-    const ws::Event event = end->parser.next(rest);
+    if (const auto message = end->parser.next_short(rest)) {
+      return message->payload.size() == expected;
+    }
+    const ws::Event event = end->parser.next_of_any(rest);
     return event.kind == ws::Event::Kind::kMessage && event.payload.size() == expected;
   };
 }

@@ -46,8 +46,9 @@ std::size_t header_bytes(std::span<const std::uint8_t> input, std::uint32_t byte
 
 }  // namespace
 
-// Nearly always: all of one length, which the second byte of a header tells, and not to be
-// compressed. These have loops of their own, with nothing in them to decide for each message.
+// Nearly always: all of one length, which the second byte of a header tells, and of the pattern
+// that cannot be compressed. These have loops of their own, with nothing to decide for each
+// message.
 bool EchoFrames::all_simple() const {
   return !compressible_ && sizes_.fixed() && sizes_.bytes(connection_, 0) <= kMaxShort;
 }
@@ -70,7 +71,7 @@ std::uint8_t* EchoFrames::put_simple(std::uint8_t* at, std::uint64_t first, std:
   return at;
 }
 
-// Those behind which there is more: of the last ones answer_bytes() does not read too far.
+// Only those with a word more behind them, which comparing may read; take() looks at the others.
 std::uint32_t EchoFrames::take_simple(std::span<std::uint8_t>& input, std::uint64_t first,
                                       std::uint64_t max) const {
   const std::uint32_t bytes = sizes_.bytes(connection_, first);
