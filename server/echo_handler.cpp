@@ -13,34 +13,6 @@ namespace {
 constexpr std::string_view kTopicPath = "/topic/";
 constexpr std::size_t kMaxTopicChars = 128;
 
-// Of those that came for a topic, or have told of their quality.
-struct State final : SocketState {
-  bool is_subscriber = false;
-  TopicPtr topic;                         // none: a prefix of many
-  std::optional<QualityLimits> promised;  // by the last answer
-};
-
-State& state_of(Socket socket) {
-  if (socket.state<State>() == nullptr) socket.set_state(std::make_unique<State>());
-  return *socket.state<State>();
-}
-
-// What the last answer has told holds from the next report on: what was on its way before the
-// client knew is not held against it.
-void adapt(Socket socket, const QualityReport& report, const QualityLimits& at_most) {
-  State& state = state_of(socket);
-  if (state.promised) {
-    socket.set_limits(state.promised->max_message_bytes,
-                      static_cast<std::uint16_t>(state.promised->ping_interval_s));
-  }
-  state.promised = limits_for(report);
-  state.promised->max_message_bytes =
-      std::min(state.promised->max_message_bytes, at_most.max_message_bytes);
-  state.promised->ping_interval_s =
-      std::min(state.promised->ping_interval_s, at_most.ping_interval_s);
-  socket.send_text(limits_text(*state.promised));
-}
-
 std::string_view path_of(const ws::Request& request) {
   return request.target.substr(0, request.target.find('?'));
 }
@@ -76,6 +48,21 @@ void burn(std::uint64_t ns) {
 
 }  // namespace
 
+// Of those that came for a topic, or have told of their quality.
+struct EchoHandler::State final : SocketState {
+  bool is_subscriber = false;
+  TopicPtr topic;                         // none: a prefix of many
+  std::optional<QualityLimits> promised;  // by the last answer
+};
+
+EchoHandler::State& EchoHandler::state_of(Socket socket) {
+  if (socket.state<State>() == nullptr) {
+    socket.set_state(std::make_unique<State>());
+    ++states_;
+  }
+  return *socket.state<State>();
+}
+
 SocketHandler::Reply EchoHandler::on_request(const ws::Request& request) {
   const std::string_view path = path_of(request);
   if (!path.starts_with(kTopicPath) || is_topic_name(path.substr(kTopicPath.size()))) return {};
@@ -95,12 +82,17 @@ void EchoHandler::on_open(Socket socket, const ws::Request& request) {
   }
 }
 
+// What most echoes come through: what only some need is apart, so that it saves no registers here.
 void EchoHandler::on_message(Socket socket, ws::Opcode opcode, std::span<std::uint8_t> message) {
+  if (!only_echoes_ || states_ != 0) return consider(socket, opcode, message);
+  socket.send(opcode, message);
+}
+
+[[gnu::noinline]] void EchoHandler::consider(Socket socket, ws::Opcode opcode,
+                                             std::span<const std::uint8_t> message) {
   if (options_.delay_ns != 0) burn(options_.delay_ns);
-  if (options_.quality_reports && opcode == ws::Opcode::kText) {
-    if (const auto report = parse_quality(ws::text_of(message))) {
-      return adapt(socket, *report, options_.at_most);
-    }
+  if (options_.quality_reports && opcode == ws::Opcode::kText && take_report(socket, message)) {
+    return;
   }
   const auto* state = socket.state<State>();
   if (state == nullptr || !state->is_subscriber) {
@@ -110,6 +102,30 @@ void EchoHandler::on_message(Socket socket, ws::Opcode opcode, std::span<std::ui
   } else {
     socket.close(ws::CloseCode::kPolicyViolation, "a prefix of topics cannot be published to");
   }
+}
+
+void EchoHandler::on_close(Socket socket, ws::CloseCode /*code*/) {
+  if (socket.state<State>() != nullptr) --states_;
+}
+
+// Whether the text was a report. What the last answer has told holds from the next report on: what
+// was on its way before the client knew is not held against it.
+bool EchoHandler::take_report(Socket socket, std::span<const std::uint8_t> text) {
+  const auto report = parse_quality(ws::text_of(text));
+  if (!report) return false;
+  State& state = state_of(socket);
+  if (state.promised) {
+    socket.set_limits(state.promised->max_message_bytes,
+                      static_cast<std::uint16_t>(state.promised->ping_interval_s));
+  }
+  const QualityLimits& at_most = options_.at_most;
+  state.promised = limits_for(*report);
+  state.promised->max_message_bytes =
+      std::min(state.promised->max_message_bytes, at_most.max_message_bytes);
+  state.promised->ping_interval_s =
+      std::min(state.promised->ping_interval_s, at_most.ping_interval_s);
+  socket.send_text(limits_text(*state.promised));
+  return true;
 }
 
 }  // namespace epulse::server

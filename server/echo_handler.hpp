@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
@@ -23,9 +24,18 @@ class EchoHandler final : public SocketHandler {
   Reply on_request(const ws::Request& request) override;
   void on_open(Socket socket, const ws::Request& request) override;
   void on_message(Socket socket, ws::Opcode opcode, std::span<std::uint8_t> message) override;
+  void on_close(Socket socket, ws::CloseCode code) override;
 
  private:
+  struct State;
+
+  State& state_of(Socket socket);
+  bool take_report(Socket socket, std::span<const std::uint8_t> text);
+  void consider(Socket socket, ws::Opcode opcode, std::span<const std::uint8_t> message);
+
   Options options_;
+  bool only_echoes_ = options_.delay_ns == 0 && !options_.quality_reports;
+  std::size_t states_ = 0;  // sockets that have one
 };
 
 }  // namespace epulse::server

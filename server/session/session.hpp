@@ -89,7 +89,8 @@ class Session final : public Handler, public Application {
   }
 
  private:
-  static constexpr std::uint64_t kInflatedAtOnceBytes = std::uint64_t{24} * 1024;  // 0.1 ms
+  // Messages of 16 KiB come whole. 0.07 ms.
+  static constexpr std::uint64_t kInflatedAtOnceBytes = std::uint64_t{17} * 1024;
   static constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
 
   struct Subscription {
