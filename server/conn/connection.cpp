@@ -78,6 +78,7 @@ void Connection::read_frames(std::span<std::uint8_t> input, Engine& engine,
                              Application& application) {
   while (true) {
     input = read_short_messages(input, application);
+    if (input.empty() && parser_.at_rest()) return;
     if (phase_ != Phase::kOpen && phase_ != Phase::kClosing) return;
     const ws::Event event = parser_.next_of_any(input);
     if (event.kind == ws::Event::Kind::kNeedMore) return;

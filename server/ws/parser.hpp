@@ -84,6 +84,9 @@ class Parser {
     return end_ == Event::Kind::kNeedMore && !in_frame_ && !in_message_ && header_read_ == 0;
   }
 
+  // Between messages, with nothing handed out: until there is input, next() has nothing to do.
+  bool at_rest() const { return at_rest_; }
+
   // Reads nothing more, and lets go of what was gathered.
   void abandon();
 
@@ -139,7 +142,7 @@ class Parser {
   bool in_message_ : 1 = false;  // a message was begun and its last frame has not been seen
   bool compressed_ : 1 = false;  // that message, or the last one
   bool delivered_ : 1 = false;   // gathered_ was handed out by the last call
-  bool at_rest_ = true;          // between messages, and nothing was handed out
+  bool at_rest_ = true;
 };
 
 inline std::optional<Parser::ShortMessage> Parser::next_short(std::span<std::uint8_t>& input) {
