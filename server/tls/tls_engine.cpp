@@ -156,8 +156,8 @@ std::uint8_t* TlsEngine::open_room(ConnId id, std::size_t bytes) {
   Conn* conn = find_writable(id);
   if (conn == nullptr || !is_corked(*conn) || bytes >= cork_.size() - corked_) return nullptr;
   std::uint8_t* const at = cork_.data() + corked_;
-  room_ = {id, at + bytes,
-           cork_.data() + cork_.size() - 1};  // A full record leaves: add() does it.
+  // But for the last byte: a full record leaves, which add() sees to.
+  room_ = {id, at + bytes, cork_.data() + cork_.size() - 1};
   return at;
 }
 
