@@ -116,23 +116,24 @@ def slow_handshake(target):
 
 
 def slow_echo(target):
-    """100 connections ask for echoes of 1 MiB and read 1 KiB of them ten times a second. They send in
-    pieces, since the kernel does not interrupt a call of ours for the load beside us."""
-    size, message, piece = 100, ws.frame(ws.BINARY, bytes(MAX_MESSAGE)), 1 << 14
+    """100 connections ask for echoes of 1 MiB and read 1 KiB of them ten times a second. Once the
+    load is measured they send in pieces, since the kernel does not interrupt a call of ours for it."""
+    size, message = 100, ws.frame(ws.BINARY, bytes(MAX_MESSAGE))
 
-    def send(index):
+    def send(index, most):
         at = sent[index] % len(message)
-        sent[index] += max(0, crowd.send(index, message[at:at + piece]))
+        sent[index] += max(0, crowd.send(index, message[at:at + most]))
+
     crowd = Crowd(size, lambda: ws.upgraded(target.address, receive_bytes=4096))
     sent = [0] * size
-    for index in list(range(size)) * 400:
-        send(index)
+    for index in list(range(size)) * 20:
+        send(index, MAX_MESSAGE)
     target.ready()
     index = 0
     for _ in target.pace(10 * size):
         index = (index + 1) % size
         crowd.drain(index, 1024)
-        send(index)
+        send(index, 1 << 14)
 
 
 def slow_subscriber(target):
