@@ -2,9 +2,15 @@
 PRESET ?= release
 BIN    := build/$(PRESET)/bin
 
-.PHONY: build run test clients alertmanager crash bench bench-overhead bench-server bench-record bench-tuning callgrind \
+.PHONY: build everything run test clients alertmanager crash bench bench-overhead bench-server bench-record bench-tuning callgrind \
         attacks soak hundred-thousand load-cost tsan-load load-proof load-hdr kernels kernels-ci fuzz lint clean setup
+# What is run and installed: half of what there is to compile.
 build: setup
+	@test -f build/$(PRESET)/build.ninja || cmake --preset $(PRESET)
+	cmake --build --preset $(PRESET) --target programs
+
+# And what tests and measures it.
+everything: setup
 	@test -f build/$(PRESET)/build.ninja || cmake --preset $(PRESET)
 	cmake --build --preset $(PRESET)
 
@@ -16,12 +22,12 @@ run: build
 
 test:
 	@tools/setup build test
-	@$(MAKE) --no-print-directory build
+	@$(MAKE) --no-print-directory everything
 	ctest --preset $(PRESET)
 
 clients:
 	@tools/setup build clients
-	@$(MAKE) --no-print-directory build
+	@$(MAKE) --no-print-directory everything
 	@EPULSE_BIN=$(BIN) tools/clients
 
 alertmanager:
@@ -29,17 +35,17 @@ alertmanager:
 	@$(MAKE) --no-print-directory build
 	@EPULSE_BIN=$(BIN) tools/alertmanager
 
-crash: build
+crash: everything
 	@EPULSE_BIN=$(BIN) tools/crash
 
 bench:
 	@tools/setup build bench
-	@$(MAKE) --no-print-directory build
+	@$(MAKE) --no-print-directory everything
 	@EPULSE_BIN=$(BIN) tools/bench/suite
 
 bench-overhead bench-server bench-record bench-tuning:
 	@tools/setup build bench
-	@$(MAKE) --no-print-directory build
+	@$(MAKE) --no-print-directory everything
 	@EPULSE_BIN=$(BIN) tools/bench/$(@:bench-%=%)
 
 callgrind:
@@ -64,29 +70,29 @@ tsan-load:
 # What epulse-load says of a server with known stalls, at full length; its histogram files, read by others.
 load-proof:
 	@tools/setup build
-	@$(MAKE) --no-print-directory build
-	@build/$(PRESET)/tests/load_test --gtest_also_run_disabled_tests --gtest_filter='Stall.DISABLED_*'
+	@$(MAKE) --no-print-directory everything
+	@build/$(PRESET)/tests/load_times_test --gtest_also_run_disabled_tests --gtest_filter='Stall.DISABLED_*'
 
 load-hdr:
 	@tools/setup build
-	@$(MAKE) --no-print-directory build
+	@$(MAKE) --no-print-directory everything
 	@EPULSE_BIN=$(BIN) tools/check-hdr
 
 kernels:
 	@tools/setup build kernels
-	@$(MAKE) --no-print-directory build
+	@$(MAKE) --no-print-directory everything
 	@EPULSE_BIN=$(BIN) tools/kernels
 
 # As much of it as a submission waits for; without QEMU or kernels to download, it says what was not tested.
 kernels-ci:
 	@tools/setup build
-	@$(MAKE) --no-print-directory build
+	@$(MAKE) --no-print-directory everything
 	-@tools/setup kernels
 	@EPULSE_BIN=$(BIN) tools/kernels ci
 
 fuzz:
 	@tools/setup build fuzz
-	@$(MAKE) --no-print-directory build PRESET=fuzz
+	@$(MAKE) --no-print-directory everything PRESET=fuzz
 	@tools/fuzz
 
 lint:

@@ -1,6 +1,7 @@
 #include "common/manual_page.hpp"
 
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <cctype>

@@ -1,5 +1,6 @@
 #include "common/option_table.hpp"
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 
 namespace epulse {

@@ -1,7 +1,10 @@
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string>
+
+namespace CLI {
+class App;
+}
 
 // Manual pages and completions, made from the very tables that parse the command line.
 namespace epulse::cli {

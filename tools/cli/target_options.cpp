@@ -1,5 +1,7 @@
 #include "tools/cli/target_options.hpp"
 
+#include <CLI/CLI.hpp>
+
 #include "agent/error.hpp"
 #include "tools/cli/validators.hpp"
 

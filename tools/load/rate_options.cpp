@@ -1,6 +1,7 @@
 #include "tools/load/rate_options.hpp"
 
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <string>

@@ -1,9 +1,12 @@
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <optional>
 
 #include "tools/load/options.hpp"
+
+namespace CLI {
+class App;
+}
 
 namespace epulse::load {
 
