@@ -25,6 +25,7 @@
 #include "server/options.hpp"
 #include "server/server.hpp"
 #include "server/steering/accept_steering.hpp"
+#include "server/tls/record_buffers.hpp"
 
 namespace epulse::server {
 namespace {
@@ -218,6 +219,7 @@ int main(int argc, char** argv) {
   const ParsedOptions parsed = parse_options(argc, argv);
   if (!parsed.options) return parsed.exit_status;
   keep_freed_memory();
+  epulse::tls::keep_record_buffers();
   spdlog::set_default_logger(spdlog::stderr_color_mt("epulse-ws"));
   spdlog::set_pattern("%n: %v");
   try {

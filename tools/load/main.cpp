@@ -10,6 +10,7 @@
 #include <exception>
 #include <optional>
 
+#include "server/tls/record_buffers.hpp"
 #include "tools/load/engine_choice.hpp"
 #include "tools/load/error.hpp"
 #include "tools/load/hints.hpp"
@@ -128,6 +129,7 @@ int main(int argc, char** argv) {
   using namespace epulse::load;
   try {
     const ParsedOptions parsed = parse_options(argc, argv);
+    epulse::tls::keep_record_buffers();
     return parsed.options ? load(*parsed.options) : parsed.exit_status;
   } catch (const std::exception& error) {
     fmt::print(stderr, "epulse-load: {}\n", error.what());

@@ -1,0 +1,64 @@
+#include "server/tls/record_buffers.hpp"
+
+#include <malloc.h>
+#include <openssl/crypto.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdlib>
+
+namespace epulse::tls {
+namespace {
+
+// A record holds 16 KiB of plaintext, and up to some KiB that protect it
+// (ssl3_setup_read_buffer(), ssl3_setup_write_buffer()).
+constexpr std::size_t kSmallest = std::size_t{16} * 1024;
+constexpr std::size_t kLargest = std::size_t{20} * 1024;  // and so large is each: it fits the next
+constexpr std::size_t kOverhead = 64;                     // that malloc() may add
+constexpr std::size_t kKept = 16;                         // of each thread
+
+// Trivial, so that to look costs no call. OpenSSL frees memory even after a thread's own objects
+// are gone.
+struct Kept {
+  std::array<void*, kKept> buffers;
+  std::size_t count;
+  bool ended;
+};
+thread_local constinit Kept kept{};
+
+struct EndOfThread {
+  ~EndOfThread() {
+    kept.ended = true;
+    while (kept.count > 0) std::free(kept.buffers[--kept.count]);
+  }
+};
+
+void* allocate(std::size_t bytes, const char* /*file*/, int /*line*/) {
+  if (bytes == 0) return nullptr;
+  if (bytes < kSmallest || bytes > kLargest) return std::malloc(bytes);
+  return kept.count > 0 ? kept.buffers[--kept.count] : std::malloc(kLargest);
+}
+
+void release(void* memory, const char* /*file*/, int /*line*/) {
+  if (memory == nullptr) return;
+  const std::size_t bytes = malloc_usable_size(memory);
+  const bool fits = bytes >= kLargest && bytes < kLargest + kOverhead;
+  if (!fits || kept.ended || kept.count == kKept) return std::free(memory);
+  static thread_local const EndOfThread end;
+  kept.buffers[kept.count++] = memory;
+}
+
+void* reallocate(void* memory, std::size_t bytes, const char* file, int line) {
+  if (memory == nullptr) return allocate(bytes, file, line);
+  if (bytes != 0) return std::realloc(memory, bytes);
+  release(memory, file, line);
+  return nullptr;
+}
+
+}  // namespace
+
+bool keep_record_buffers() {
+  return CRYPTO_set_mem_functions(allocate, reallocate, release) == 1;
+}
+
+}  // namespace epulse::tls
