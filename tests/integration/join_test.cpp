@@ -251,15 +251,16 @@ TEST(Join, SlowReaderIsTheClients) {
   expect_in_some_tries([&] {
     JoinScene scene({EPULSE_WS, "--listen", "127.0.0.1:0", "--workers", "1", "--engine", "epoll"});
     std::vector<Span> stops;
-    scene.run({"-c", "1", "-r", "1000", "-d", "3"}, [&](Program& load) {
-      pause_ns(300'000'000);
-      for (int i = 0; i < 40; ++i) {
+    // Long ones: a hypervisor that takes a CPU away for 4 ms now and then is the client's, too.
+    scene.run({"-c", "1", "-r", "1000", "-d", "2"}, [&](Program& load) {
+      pause_ns(200'000'000);
+      for (int i = 0; i < 14; ++i) {
         const uint64_t from = monotonic_ns();
         load.signal(SIGSTOP);
-        pause_ns(20'000'000);
+        pause_ns(60'000'000);
         load.signal(SIGCONT);
         stops.push_back({from, monotonic_ns()});
-        pause_ns(30'000'000);
+        pause_ns(40'000'000);
       }
     });
     const double client = scene.sum_ns("to_send") + scene.sum_ns("network_and_client");
