@@ -35,7 +35,7 @@ alertmanager:
 	@$(MAKE) --no-print-directory build
 	@EPULSE_BIN=$(BIN) tools/alertmanager
 
-crash: everything
+crash: build
 	@EPULSE_BIN=$(BIN) tools/crash
 
 bench:
@@ -75,7 +75,7 @@ load-proof:
 
 load-hdr:
 	@tools/setup build
-	@$(MAKE) --no-print-directory everything
+	@$(MAKE) --no-print-directory build
 	@EPULSE_BIN=$(BIN) tools/check-hdr
 
 kernels:

@@ -245,7 +245,7 @@ TEST(Join, HogOfTheCpuIsTheRunQueues) {
   if (refused != 0) GTEST_SKIP() << "no real-time priority here: errno " << refused;
 }
 
-// The client is stopped for twenty milliseconds again and again.
+// The client is stopped for sixty milliseconds again and again.
 TEST(Join, SlowReaderIsTheClients) {
   SKIP_WITHOUT_BPF();
   expect_in_some_tries([&] {

@@ -537,8 +537,7 @@ std::unique_ptr<Program> start_run(const std::vector<std::string>& settings = {}
 }
 
 // Its phases before the agent acts are there to be measured, which does not matter to all tests.
-const std::vector<std::string> kHurried = {"EPULSE_RUN_CALM=3", "EPULSE_RUN_DAMAGE=3",
-                                           "EPULSE_RUN_HEALED=6"};
+const std::vector<std::string> kHurried = {"EPULSE_RUN_CALM=3", "EPULSE_RUN_DAMAGE=3"};
 
 std::vector<pid_t> session_members(pid_t session) {
   std::vector<pid_t> members;

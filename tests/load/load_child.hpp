@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <span>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -30,6 +31,13 @@ inline double number(const std::string& json, const std::string& name) {
   const std::string key = "\"" + name + "\":";
   const std::size_t at = json.find(key);
   return at == std::string::npos ? -1 : std::stod(json.substr(at + key.size()));
+}
+
+inline std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
 }
 
 // A socket that listens on a port of its own.

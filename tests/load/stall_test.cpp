@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <csignal>
 #include <optional>
 #include <string>
 #include <thread>
@@ -99,6 +100,42 @@ TEST(Stall, DISABLED_OpenLoopAtFullLength) {
 
 TEST(Stall, DISABLED_ClosedLoopAtFullLength) {
   expect_closed_loop_to_miss_it(kLong);
+}
+
+// A stall of the server shows in every message that was due meanwhile, not in the one that hit it.
+TEST(Load, OpenLoopDoesNotOmitWhatAStallHeldUp) {
+  ServerChild server({"--workers", "1"});
+  Child load(
+      load_command(server.url(), {"-c", "10", "-r", "1000", "-d", "2", "-j", "--progress", "0.1"}));
+  ASSERT_NE(load.read_line(), "");  // It runs.
+  server.child().signal(SIGSTOP);
+  // Three intervals without an answer are 0.3 s; how many exactly does not matter.
+  for (int i = 0; i < 3; ++i) ASSERT_NE(load.read_line(), "");
+  server.child().signal(SIGCONT);
+  ASSERT_EQ(load.wait(), 0) << load.out();
+  const std::string summary = lines_of(load.out()).back();
+  EXPECT_EQ(number(summary, "received"), 2000);
+  EXPECT_GT(number(summary, "max_us"), 200e3);
+  // At least 0.2 s of 2 s were stalled: a tenth of the messages waited, half of those 0.1 s and
+  // more.
+  EXPECT_GT(number(summary, "p99_us"), 100e3);
+}
+
+// Its own absence counts, too, and it says that the fault is its own.
+TEST(Load, OpenLoopCountsFromTheDueTimeEvenIfItWasLateItself) {
+  ServerChild server;
+  Child load(
+      load_command(server.url(), {"-c", "10", "-r", "1000", "-d", "1", "-j", "--progress", "0.1"}));
+  ASSERT_NE(load.read_line(), "");
+  load.signal(SIGSTOP);
+  EXPECT_EQ(load.read_line(milliseconds(300)), "");  // 0.3 s pass without it.
+  load.signal(SIGCONT);
+  ASSERT_EQ(load.wait(), 0) << load.out();
+  const std::string summary = lines_of(load.out()).back();
+  EXPECT_EQ(number(summary, "received"), 1000);
+  EXPECT_GT(number(summary, "max_us"), 200e3);
+  EXPECT_GT(number(summary, "lag_p99_us"), 100e3);
+  EXPECT_NE(summary.find("\"generator_late\":true"), std::string::npos);
 }
 
 }  // namespace

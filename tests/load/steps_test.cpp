@@ -139,6 +139,29 @@ TEST(LoadSteps, CtrlCEndsItWithTheStepsSoFar) {
   EXPECT_EQ(load.out().find("\nstep         200"), std::string::npos) << load.out();
 }
 
+TEST(Load, IntervalsAddUpToTheSummary) {
+  ServerChild server;
+  Child load(
+      load_command(server.url(), {"-c", "3", "-r", "499", "-d", "1", "-j", "--progress", "0.2"}));
+  ASSERT_EQ(load.wait(), 0) << load.out() << load.err();
+  const std::vector<std::string> lines = lines_of(load.out());
+  ASSERT_GE(lines.size(), 5U);
+  double messages = 0;
+  double time = 0;
+  for (std::size_t i = 0; i + 1 < lines.size(); ++i) {
+    EXPECT_TRUE(lines[i].starts_with(R"({"schema_version":1,"type":"interval",)")) << lines[i];
+    EXPECT_GT(number(lines[i], "time_s"), time);
+    time = number(lines[i], "time_s");
+    messages += number(lines[i], "messages");
+    EXPECT_EQ(number(lines[i], "connections"), 3);
+    EXPECT_EQ(number(lines[i], "errors_total"), 0);
+  }
+  // Answers to the last messages may come after the last interval.
+  EXPECT_LE(messages, 499);
+  EXPECT_GE(messages, 450);
+  EXPECT_EQ(number(lines.back(), "received"), 499);
+}
+
 TEST(LoadSteps, UsageErrors) {
   std::string many = "1";
   for (int k = 0; k < 100; ++k) many += ",1";

@@ -26,7 +26,7 @@ def check_host(bin_dir, programs):
         raise BenchError("two CPUs (0 and 1) are needed, to keep server and load apart")
     for program in programs:
         if not os.access(f"{bin_dir}/{program}", os.X_OK):
-            raise BenchError(f"{bin_dir}/{program} is missing; run make")
+            raise BenchError(f"{bin_dir}/{program} is missing; run make everything")
 
 
 def _interrupted(number, _frame):
