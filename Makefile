@@ -4,7 +4,7 @@ BIN    := build/$(PRESET)/bin
 
 .PHONY: build everything run test clients alertmanager crash bench bench-overhead bench-server bench-record bench-tuning callgrind \
         attacks soak hundred-thousand load-cost tsan-load load-proof load-hdr kernels kernels-ci fuzz lint clean setup
-# What is run and installed: two thirds of what there is to compile.
+# What is run and installed: half of what there is to compile.
 build: setup
 	@test -f build/$(PRESET)/build.ninja || cmake --preset $(PRESET)
 	cmake --build --preset $(PRESET) --target programs
